@@ -1,0 +1,223 @@
+//! The sink kinds that are linked into this program.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use schemars::Schema;
+use serde_json::{Map, Value};
+
+use crate::{BuildContext, SinkConfig, SinkError, TokenSink};
+
+type BuiltSinks = Result<Vec<Box<dyn TokenSink>>, Vec<SinkError>>;
+
+/// A plugin's registration: one line, `inventory::submit! { SinkFactory::of::<MyConfig>() }`.
+pub struct SinkFactory {
+    kind: &'static str,
+    summary: &'static str,
+    permissions: &'static str,
+    takes_effect: &'static str,
+    example: &'static str,
+    crate_name: fn() -> &'static str,
+    schema: fn() -> Schema,
+    build: fn(Map<String, Value>, &BuildContext) -> BuiltSinks,
+}
+
+inventory::collect!(SinkFactory);
+
+impl SinkFactory {
+    /// The factory of the sinks that `C` describes.
+    pub const fn of<C: SinkConfig + 'static>() -> Self {
+        Self {
+            kind: C::KIND,
+            summary: C::SUMMARY,
+            permissions: C::PERMISSIONS,
+            takes_effect: C::TAKES_EFFECT,
+            example: C::EXAMPLE,
+            crate_name: crate_of::<C>,
+            schema: || schemars::schema_for!(C),
+            build: build::<C>,
+        }
+    }
+
+    /// The value of `kind` that selects it.
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// See [`SinkConfig::SUMMARY`].
+    pub fn summary(&self) -> &'static str {
+        self.summary
+    }
+
+    /// See [`SinkConfig::PERMISSIONS`].
+    pub fn permissions(&self) -> &'static str {
+        self.permissions
+    }
+
+    /// See [`SinkConfig::TAKES_EFFECT`].
+    pub fn takes_effect(&self) -> &'static str {
+        self.takes_effect
+    }
+
+    /// See [`SinkConfig::EXAMPLE`].
+    pub fn example(&self) -> &'static str {
+        self.example
+    }
+
+    /// The options of a table of this kind, in the order in which the plugin declares them.
+    pub fn options(&self) -> Vec<OptionDescription> {
+        let schema = (self.schema)();
+        let required: Vec<&str> = schema
+            .get("required")
+            .and_then(Value::as_array)
+            .map(|names| names.iter().filter_map(Value::as_str).collect())
+            .unwrap_or_default();
+        let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
+            return Vec::new();
+        };
+        properties
+            .iter()
+            .map(|(name, property)| OptionDescription {
+                name: name.clone(),
+                required: required.contains(&name.as_str()),
+                help: property
+                    .get("description")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned(),
+            })
+            .collect()
+    }
+
+    /// Builds the sinks of one table, from which the coordinator's own options were taken out.
+    ///
+    /// # Errors
+    ///
+    /// All unknown and all missing options by name; else the first value of a wrong type; else
+    /// what the plugin itself finds wrong.
+    pub fn build(&self, table: Map<String, Value>, context: &BuildContext) -> BuiltSinks {
+        let mistakes = self.misnamed(&table);
+        if mistakes.is_empty() { (self.build)(table, context) } else { Err(mistakes) }
+    }
+
+    fn misnamed(&self, table: &Map<String, Value>) -> Vec<SinkError> {
+        let options = self.options();
+        let known: Vec<&str> = options.iter().map(|option| option.name.as_str()).collect();
+        let unknown = table.keys().filter(|name| !known.contains(&name.as_str())).map(|name| {
+            let error = SinkError::config(format!("unknown option `{name}`"));
+            match nearest(name, known.iter().copied()) {
+                Some(meant) => error.advise(format!("did you mean `{meant}`?")),
+                None => {
+                    error.advise(format!("the options of {} are: {}", self.kind, known.join(", ")))
+                }
+            }
+        });
+        let missing = options
+            .iter()
+            .filter(|option| option.required && !table.contains_key(&option.name))
+            .map(|option| {
+                SinkError::config(format!("missing option `{}`", option.name))
+                    .advise(option.help.lines().next().unwrap_or_default().to_owned())
+            });
+        unknown.chain(missing).collect()
+    }
+}
+
+impl fmt::Debug for SinkFactory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SinkFactory").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+fn build<C: SinkConfig>(table: Map<String, Value>, context: &BuildContext) -> BuiltSinks {
+    let config: C = serde_path_to_error::deserialize(Value::Object(table)).map_err(|error| {
+        let option = error.path().to_string();
+        vec![SinkError::config(format!("option `{option}`: {}", error.inner()))]
+    })?;
+    let sinks = config.build(context)?;
+    Ok(sinks.into_iter().map(|sink| Box::new(sink) as Box<dyn TokenSink>).collect())
+}
+
+fn crate_of<C>() -> &'static str {
+    let path = std::any::type_name::<C>();
+    path.split("::").next().unwrap_or(path)
+}
+
+/// An option of a sink kind, as `tokensink sinks KIND` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptionDescription {
+    /// Its name in the table.
+    pub name: String,
+    /// Whether a table without it is refused.
+    pub required: bool,
+    /// The doc comment of the plugin's field.
+    pub help: String,
+}
+
+/// All linked sink kinds, by name.
+#[derive(Debug)]
+pub struct Registry(BTreeMap<&'static str, &'static SinkFactory>);
+
+/// Two plugins claim one kind.
+#[derive(Debug, thiserror::Error)]
+#[error("two plugins are linked for the sink kind `{kind}`: {first} and {second}; link only one")]
+pub struct RegistryError {
+    kind: &'static str,
+    first: &'static str,
+    second: &'static str,
+}
+
+impl Registry {
+    /// Whatever is linked into this program.
+    ///
+    /// # Errors
+    ///
+    /// When two plugins claim one kind.
+    pub fn linked() -> Result<Self, RegistryError> {
+        Self::from_factories(inventory::iter::<SinkFactory>)
+    }
+
+    fn from_factories(
+        factories: impl IntoIterator<Item = &'static SinkFactory>,
+    ) -> Result<Self, RegistryError> {
+        let mut kinds: BTreeMap<&'static str, &'static SinkFactory> = BTreeMap::new();
+        for factory in factories {
+            if let Some(other) = kinds.insert(factory.kind, factory) {
+                // The linker promises no order; the message should not change from build to build.
+                let mut names = [(other.crate_name)(), (factory.crate_name)()];
+                names.sort_unstable();
+                return Err(RegistryError {
+                    kind: factory.kind,
+                    first: names[0],
+                    second: names[1],
+                });
+            }
+        }
+        Ok(Self(kinds))
+    }
+
+    /// The factory of `kind`, if it is linked.
+    pub fn get(&self, kind: &str) -> Option<&'static SinkFactory> {
+        self.0.get(kind).copied()
+    }
+
+    /// All factories, sorted by kind.
+    pub fn iter(&self) -> impl Iterator<Item = &'static SinkFactory> {
+        self.0.values().copied()
+    }
+
+    /// All kinds, sorted.
+    pub fn kinds(&self) -> impl Iterator<Item = &'static str> {
+        self.0.keys().copied()
+    }
+}
+
+/// The known name that a mistyped one most likely means, if any is close enough.
+pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(typed, name), name))
+        .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
+        .min()
+        .map(|(_, name)| name)
+}

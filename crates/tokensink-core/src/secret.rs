@@ -1,0 +1,220 @@
+//! Secrets in memory: how they are held, told apart, and kept out of every text.
+//!
+//! Nothing here reads or stores a secret; that is for the issuer and the plugins.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+/// What stands in a text where a secret stood.
+const REDACTED: &str = "[redacted]";
+
+/// A credential that must never be seen: zeroized when dropped, no `Display`, no `Serialize`.
+///
+/// ```
+/// let secret = tokensink_core::Secret::new("hunter2");
+/// assert_eq!(format!("{secret:?}"), "Secret([redacted])");
+/// ```
+///
+/// It cannot be printed by mistake:
+///
+/// ```compile_fail
+/// println!("{}", tokensink_core::Secret::new("hunter2"));
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes the value over; the caller's copy, if it made one, is the caller's to zeroize.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(Zeroizing::new(value.into()))
+    }
+
+    /// The value. Call it only on the line that sends, stores or compares the secret.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// True when there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// `text` without this secret, in whatever form a server may echo it: plain, percent-encoded,
+    /// or as base64 (standard and URL-safe, at each of the three alignments it can have inside a
+    /// longer encoded text such as a Basic authorization).
+    pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if self.is_empty() {
+            return Cow::Borrowed(text);
+        }
+        let mut redacted = Cow::Borrowed(text);
+        for form in self.forms() {
+            if redacted.contains(form.as_str()) {
+                redacted = Cow::Owned(redacted.replace(form.as_str(), REDACTED));
+            }
+        }
+        redacted
+    }
+
+    fn forms(&self) -> Vec<Zeroizing<String>> {
+        let plain = self.expose();
+        let mut forms = vec![
+            Zeroizing::new(plain.to_owned()),
+            Zeroizing::new(utf8_percent_encode(plain, NON_ALPHANUMERIC).to_string()),
+        ];
+        for alignment in 0..3 {
+            let mut shifted = Zeroizing::new(vec![0_u8; alignment]);
+            shifted.extend_from_slice(plain.as_bytes());
+            // The first and last characters depend on the neighbours; those between do not.
+            let first = (alignment * 8).div_ceil(6);
+            let last = shifted.len() * 8 / 6;
+            for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
+                let encoded = Zeroizing::new(engine.encode(shifted.as_slice()));
+                if last.saturating_sub(first) >= 8 {
+                    forms.push(Zeroizing::new(encoded[first..last].to_owned()));
+                }
+            }
+        }
+        forms
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secret({REDACTED})")
+    }
+}
+
+/// The QStash token: an opaque string. Some decode as base64 JSON, some do not; nothing here looks
+/// inside.
+///
+/// ```
+/// let token = tokensink_core::Token::new("eyJVc2VySUQiOiJhIn0=");
+/// assert_eq!(format!("{token:?}"), "Token(5a01d78bb432)");
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(Secret);
+
+impl Token {
+    /// Takes the value over.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(Secret::new(value))
+    }
+
+    /// The value. Call it only in an issuer or a plugin, on the line that sends, stores or
+    /// compares the token.
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+
+    /// A name for this token that may be shown and kept.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(self.expose())
+    }
+
+    /// `text` without this token; see [`Secret::redact`].
+    pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.0.redact(text)
+    }
+}
+
+impl From<Secret> for Token {
+    fn from(secret: Secret) -> Self {
+        Self(secret)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Token({})", self.fingerprint())
+    }
+}
+
+/// The first 12 hexadecimal digits of a secret's SHA-256: enough to tell two tokens apart, of no
+/// use for guessing one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Fingerprint(String);
+
+impl Fingerprint {
+    /// The fingerprint of a secret that is no [`Token`], such as the read-only token.
+    pub fn of(secret: &str) -> Self {
+        let digest = Sha256::digest(secret.as_bytes());
+        Self(digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Removes every secret it has been told of from texts that are about to leave the process.
+#[derive(Debug, Default)]
+pub struct Redactor {
+    secrets: Vec<Secret>,
+}
+
+impl Redactor {
+    /// From now on `token` is removed too.
+    pub fn learn(&mut self, token: &Token) {
+        if !self.secrets.contains(&token.0) {
+            self.secrets.push(token.0.clone());
+        }
+    }
+
+    /// `text` without any of the secrets learned so far.
+    pub fn redact(&self, text: &str) -> String {
+        self.secrets.iter().fold(text.to_owned(), |text, secret| secret.redact(&text).into_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redacts_every_form_a_server_may_echo() {
+        let secret = Secret::new("sk/ecret+Value=42==");
+        let in_basic = |user: &str| {
+            base64::engine::general_purpose::STANDARD.encode(format!("{user}:{}", secret.expose()))
+        };
+        let core = |text: &str| text.contains(REDACTED);
+        for echoed in [
+            format!("token sk/ecret+Value=42== is bad"),
+            "token=sk%2Fecret%2BValue%3D42%3D%3D&x=1".to_owned(),
+            in_basic("a"),
+            in_basic("ab"),
+            in_basic("abc"),
+            URL_SAFE_NO_PAD.encode(secret.expose()),
+        ] {
+            let redacted = secret.redact(&echoed);
+            assert!(core(&redacted), "{echoed} came out as {redacted}");
+            assert!(!redacted.contains("Value"), "{redacted}");
+        }
+    }
+
+    #[test]
+    fn leaves_other_texts_alone() {
+        assert_eq!(Secret::new("").redact("nothing to hide"), "nothing to hide");
+        assert!(matches!(Secret::new("absent").redact("here"), Cow::Borrowed("here")));
+    }
+
+    #[test]
+    fn a_redactor_removes_all_it_has_learned() {
+        let mut redactor = Redactor::default();
+        redactor.learn(&Token::new("first-token"));
+        redactor.learn(&Token::new("second-token"));
+        assert_eq!(
+            redactor.redact("first-token became second-token"),
+            "[redacted] became [redacted]"
+        );
+    }
+}

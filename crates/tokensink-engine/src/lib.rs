@@ -1,0 +1,1 @@
+//! The reset protocol: prepare, reset once, fan out, settle, report.

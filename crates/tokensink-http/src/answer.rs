@@ -1,0 +1,136 @@
+//! An answer, read only as far as it can be believed.
+
+use std::error::Error as _;
+use std::time::{Duration, Instant};
+
+use reqwest::header::HeaderMap;
+use reqwest::{RequestBuilder, StatusCode};
+use serde::de::DeserializeOwned;
+use tokensink_core::Secret;
+use zeroize::Zeroizing;
+
+/// The longest body that is read. The largest honest one is a list of a hundred repositories.
+pub const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
+
+/// The longest piece of a server's text that is shown.
+const MAX_SHOWN_CHARS: usize = 200;
+
+/// A whole answer. `Debug` shows no body: it may hold a secret.
+pub struct Answer {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// From sending the request to the end of the body.
+    pub round_trip: Duration,
+    body: Zeroizing<Vec<u8>>,
+}
+
+/// Why there is no whole answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// It is certain that the request never left: no connection could be made.
+    #[error("could not connect: {0}")]
+    NotSent(String),
+    /// No whole answer in time.
+    #[error("no answer in time: {0}")]
+    TimedOut(String),
+    /// The connection broke, or the answer was no HTTP.
+    #[error("no whole answer: {0}")]
+    Broken(String),
+    /// The body was longer than [`MAX_BODY_BYTES`].
+    #[error("the answer is longer than {} MB", MAX_BODY_BYTES / (1024 * 1024))]
+    TooLong,
+}
+
+impl Answer {
+    /// Sends `request` and reads the whole answer, whatever its status.
+    ///
+    /// # Errors
+    ///
+    /// When there is no whole answer. The texts carry neither the URL's query nor any header.
+    pub async fn to(request: RequestBuilder) -> Result<Self, Failure> {
+        let started = Instant::now();
+        let mut response = request.send().await.map_err(|error| describe(&error))?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        // Sized at once, so that growing leaves no unzeroized copy behind.
+        let capacity =
+            response.content_length().map_or(64 * 1024, |n| n.min(MAX_BODY_BYTES as u64));
+        let mut body = Zeroizing::new(Vec::with_capacity(capacity as usize));
+        while let Some(chunk) = response.chunk().await.map_err(|error| describe(&error))? {
+            if body.len() + chunk.len() > MAX_BODY_BYTES {
+                return Err(Failure::TooLong);
+            }
+            if body.len() + chunk.len() > body.capacity() {
+                let mut larger = Zeroizing::new(Vec::with_capacity(2 * (body.len() + chunk.len())));
+                larger.extend_from_slice(&body);
+                body = larger;
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Self { status, headers, round_trip: started.elapsed(), body })
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    ///
+    /// When it is something else. The text names a position, never the body.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_slice(&self.body)
+    }
+
+    /// What the server says went wrong, in one line without `secrets`: the `error` or `message` of
+    /// a JSON body, else the start of a plain text, else the bare status.
+    pub fn complaint(&self, secrets: &[&Secret]) -> String {
+        let text = self.spoken_error().unwrap_or_default();
+        let clean = secrets.iter().fold(text, |text, secret| secret.redact(&text).into_owned());
+        let line = clean.split_whitespace().collect::<Vec<_>>().join(" ");
+        let shown: String = line
+            .chars()
+            .filter(|character| !character.is_control())
+            .take(MAX_SHOWN_CHARS)
+            .collect();
+        if shown.is_empty() { self.status.to_string() } else { format!("{}: {shown}", self.status) }
+    }
+
+    fn spoken_error(&self) -> Option<String> {
+        if let Ok(body) = self.json::<serde_json::Value>() {
+            let spoken =
+                ["error", "message", "Message"].iter().find_map(|key| body.get(key)?.as_str());
+            return spoken.map(str::to_owned).or_else(|| body.as_str().map(str::to_owned));
+        }
+        let text = std::str::from_utf8(&self.body).ok()?.trim();
+        // A proxy's page: its markup tells a reader nothing.
+        (!text.starts_with('<')).then(|| text.to_owned())
+    }
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn describe(error: &reqwest::Error) -> Failure {
+    // The innermost cause speaks of sockets and certificates; the outer ones repeat the URL.
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    let reason = if std::ptr::eq(cause, error as &dyn std::error::Error) {
+        "the request could not be made".to_owned()
+    } else {
+        cause.to_string()
+    };
+    if error.is_connect() {
+        Failure::NotSent(reason)
+    } else if error.is_timeout() {
+        Failure::TimedOut(reason)
+    } else {
+        Failure::Broken(reason)
+    }
+}

@@ -1,0 +1,121 @@
+//! Where a client may go, and what it never does by itself.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use reqwest::{Client, Url, redirect, retry};
+
+/// Why a base URL or a client could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Not a URL at all.
+    #[error("`{text}` is not a URL: {source}")]
+    NotAUrl {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Plain HTTP to a place where others can listen, or no HTTP at all.
+    #[error("`{text}` would send a secret in the clear: use https (http is for loopback only)")]
+    NotHttps {
+        /// What was given.
+        text: String,
+    },
+    /// A URL with a user name or a password in it.
+    #[error("the URL for {host} carries credentials: name an environment variable instead")]
+    Credentials {
+        /// The host alone.
+        host: String,
+    },
+    /// The TLS library could not start.
+    #[error("could not set up TLS")]
+    Tls(#[source] reqwest::Error),
+}
+
+/// A base URL to which a credential may be sent: `https`, or `http` to loopback. The result ends
+/// with a slash, so that [`Url::join`] appends to it.
+///
+/// # Errors
+///
+/// When it is no URL, not safe, or carries credentials itself.
+pub fn parse_base_url(text: &str) -> Result<Url, ClientError> {
+    let mut url = Url::parse(text)
+        .map_err(|source| ClientError::NotAUrl { text: text.to_owned(), source: source.into() })?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(ClientError::Credentials { host: url.host_str().unwrap_or("?").to_owned() });
+    }
+    let safe = match url.scheme() {
+        "https" => url.has_host(),
+        "http" => is_loopback(&url),
+        _ => false,
+    };
+    if !safe {
+        return Err(ClientError::NotHttps { text: text.to_owned() });
+    }
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    Ok(url)
+}
+
+/// Whether `url` names this machine.
+pub fn is_loopback(url: &Url) -> bool {
+    let Some(host) = url.host_str() else { return false };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// A client that follows no redirect, retries nothing, and gives up on a request after
+/// `attempt_timeout`. Proxies from the environment are honoured.
+///
+/// # Errors
+///
+/// When the TLS library cannot start.
+pub fn build_client(attempt_timeout: Duration) -> Result<Client, ClientError> {
+    Client::builder()
+        .user_agent(concat!("tokensink/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .retry(retry::never())
+        .referer(false)
+        .connect_timeout(attempt_timeout.min(Duration::from_secs(5)))
+        .timeout(attempt_timeout)
+        .pool_max_idle_per_host(usize::MAX)
+        .pool_idle_timeout(Duration::from_secs(90))
+        .tcp_nodelay(true)
+        .build()
+        .map_err(ClientError::Tls)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_safe_places_are_let_in() {
+        for safe in [
+            "https://api.github.com",
+            "http://127.0.0.1:4000/x",
+            "http://[::1]:1",
+            "http://localhost",
+        ] {
+            assert!(parse_base_url(safe).unwrap().path().ends_with('/'), "{safe}");
+        }
+        for unsafe_url in [
+            "http://api.github.com",
+            "http://127.0.0.1.evil.example",
+            "ftp://localhost",
+            "localhost:80",
+            "",
+            "https://me:pw@host",
+        ] {
+            assert!(parse_base_url(unsafe_url).is_err(), "{unsafe_url}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_not_repeated() {
+        let error = parse_base_url("https://me:hunter2@host").unwrap_err().to_string();
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}

@@ -1,0 +1,43 @@
+//! Loopback stand-ins for Upstash, GitHub and AWS Secrets Manager: real HTTP, real protocols, no
+//! network. What `tokensink demo` and `tokensink sandbox` run, and what tests run against.
+//!
+//! Each stand-in refuses what the real service refuses, as far as that is documented, and lets a
+//! caller look behind the protocol: at the values stored and the requests received.
+
+mod aws;
+mod github;
+mod server;
+mod upstash;
+
+use std::io;
+
+pub use aws::Aws;
+pub use github::GitHub;
+pub use server::Request;
+pub use upstash::Upstash;
+
+/// All three stand-ins, each on a loopback port of its own. They stop when it is dropped.
+#[derive(Debug)]
+pub struct Sandbox {
+    /// The Upstash Developer API and QStash.
+    pub upstash: Upstash,
+    /// The GitHub REST API, as far as it concerns secrets.
+    pub github: GitHub,
+    /// AWS Secrets Manager.
+    pub aws: Aws,
+}
+
+impl Sandbox {
+    /// Starts empty stand-ins on free loopback ports.
+    ///
+    /// # Errors
+    ///
+    /// When no loopback port can be had.
+    pub async fn start() -> io::Result<Self> {
+        Ok(Self {
+            upstash: Upstash::start().await?,
+            github: GitHub::start().await?,
+            aws: Aws::start().await?,
+        })
+    }
+}

@@ -1,0 +1,1 @@
+//! The laws that every sink obeys, and in-memory doubles for tests.

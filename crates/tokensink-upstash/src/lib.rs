@@ -1,0 +1,1 @@
+//! The issuer: the Upstash Developer API and the QStash probe.

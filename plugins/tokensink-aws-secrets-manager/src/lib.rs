@@ -1,0 +1,1 @@
+//! The aws-secrets-manager sink: keeps a token in AWS Secrets Manager.

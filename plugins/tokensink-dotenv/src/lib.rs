@@ -1,0 +1,1 @@
+//! The dotenv sink: keeps a token in .env files.

@@ -1,0 +1,1 @@
+//! End-to-end tests, run through a third party's build of tokensink.

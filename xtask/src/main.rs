@@ -1,0 +1,2 @@
+//! Development tasks: test, demo, tidy, ci.
+fn main() {}
