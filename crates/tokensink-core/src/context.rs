@@ -138,7 +138,7 @@ mod tests {
     fn what_is_shared_is_made_once() {
         let context = BuildContext::new("/", Environment::default());
         let one = context.shared("client", || String::from("one"));
-        let two = context.clone().shared("client", || String::from("two"));
+        let two = context.shared("client", || String::from("two"));
         assert!(Arc::ptr_eq(&one, &two));
     }
 

@@ -188,7 +188,7 @@ mod tests {
         };
         let core = |text: &str| text.contains(REDACTED);
         for echoed in [
-            format!("token sk/ecret+Value=42== is bad"),
+            "token sk/ecret+Value=42== is bad".to_owned(),
             "token=sk%2Fecret%2BValue%3D42%3D%3D&x=1".to_owned(),
             in_basic("a"),
             in_basic("ab"),

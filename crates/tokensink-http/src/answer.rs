@@ -1,6 +1,5 @@
 //! An answer, read only as far as it can be believed.
 
-use std::error::Error as _;
 use std::time::{Duration, Instant};
 
 use reqwest::header::HeaderMap;
