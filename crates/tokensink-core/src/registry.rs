@@ -10,6 +10,10 @@ use crate::{BuildContext, SinkConfig, SinkError, TokenSink};
 
 type BuiltSinks = Result<Vec<Box<dyn TokenSink>>, Vec<SinkError>>;
 
+/// The options that every table may have: the coordinator takes them out before the plugin sees
+/// the rest.
+pub const COMMON_OPTIONS: [&str; 5] = ["kind", "required", "priority", "timeout", "takes_effect"];
+
 /// A plugin's registration: one line, `inventory::submit! { SinkFactory::of::<MyConfig>() }`.
 pub struct SinkFactory {
     kind: &'static str,
@@ -105,7 +109,7 @@ impl SinkFactory {
         let known: Vec<&str> = options.iter().map(|option| option.name.as_str()).collect();
         let unknown = table.keys().filter(|name| !known.contains(&name.as_str())).map(|name| {
             let error = SinkError::config(format!("unknown option `{name}`"));
-            match nearest(name, known.iter().copied()) {
+            match nearest(name, known.iter().copied().chain(COMMON_OPTIONS)) {
                 Some(meant) => error.advise(format!("did you mean `{meant}`?")),
                 None => {
                     error.advise(format!("the options of {} are: {}", self.kind, known.join(", ")))

@@ -31,8 +31,9 @@ pub trait TokenSink: fmt::Display + fmt::Debug + Send + Sync + 'static {
     /// When a write would not succeed. The reset is not sent then.
     async fn prepare(&self) -> Result<Box<dyn PreparedSink>, SinkError>;
 
-    /// What the target holds now, compared with `token`. `last` is the receipt of our last write of
-    /// this very token there, if there is one. A mismatch is an answer, not an error.
+    /// What the target holds now, compared with `token`. `last` is what our last write there left
+    /// behind, if it is known; the coordinator knows which token that was. A mismatch is an answer,
+    /// not an error.
     ///
     /// # Errors
     ///

@@ -1,0 +1,63 @@
+//! `check`: could a reset finish, and does every sink hold the live token now?
+
+use crate::coordinator::{Coordinator, Plan};
+use crate::inspection::Write;
+use crate::{Command, Outcome, Report, SinkReport, State, TokenChange};
+
+impl Coordinator {
+    /// The report on a plan: which sinks are ready, and which hold another value.
+    pub fn check(&self, plan: &Plan) -> Report {
+        let mut report = self.review(Command::Check, plan);
+        let drifted = |sink: &SinkReport| sink.required && sink.state == State::Stale;
+        let outcome = if plan.obstacles().next().is_some() {
+            report.next.push("mend what is named above; nothing was changed".to_owned());
+            Outcome::Unchanged
+        } else if report.sinks.iter().any(drifted) {
+            report.next.push("`tokensink sync` writes the live token to every sink".to_owned());
+            Outcome::Drift
+        } else {
+            Outcome::Ready
+        };
+        self.publish(report.ending(outcome))
+    }
+
+    /// The report of a command that stopped because a required sink is not ready.
+    pub fn refuse(&self, command: Command, plan: &Plan) -> Report {
+        let mut report = self.review(command, plan).ending(Outcome::Unchanged);
+        report.next.push("mend what is named above and run it again".to_owned());
+        self.publish(report)
+    }
+
+    /// What a plan says about every sink, without a judgement on the whole.
+    pub(crate) fn review(&self, command: Command, plan: &Plan) -> Report {
+        let mut report = Report::new(command, Outcome::Ready);
+        let fingerprint = plan.token().fingerprint();
+        report.token = TokenChange { before: Some(fingerprint.clone()), after: Some(fingerprint) };
+        for prepared in &plan.prepared {
+            let (state, evidence) = prepared.state();
+            let mut sink = SinkReport::of(&prepared.sink, state, evidence);
+            if let Some(obstacle) = prepared.obstacle() {
+                sink.error = Some(obstacle.to_string());
+                let named = format!("{} ({}): {obstacle}", sink.name, sink.place);
+                if sink.required {
+                    report.errors.push(format!("not ready: {named}"));
+                } else {
+                    report.warnings.push(format!("not ready, not required: {named}"));
+                }
+            } else if let Some(doubt) = prepared.doubt() {
+                sink.evidence = format!("{}; {doubt}", sink.evidence);
+            }
+            report.warnings.extend(prepared.warnings());
+            report.sinks.push(sink);
+        }
+        report
+    }
+}
+
+impl crate::prepare::Prepared {
+    /// The live token stands there, or nobody can tell: a rehearsal changes no value there.
+    pub(crate) fn may_rehearse(&self) -> bool {
+        let state = crate::inspection::conclude(Write::None, &self.holds).0;
+        self.writer.is_ok() && state != State::Stale
+    }
+}

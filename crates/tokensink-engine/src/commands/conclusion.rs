@@ -1,0 +1,78 @@
+//! The end of every run that writes: from where the sinks stand to outcome and report.
+
+use tokensink_core::Fingerprint;
+use tokio::time::Instant;
+
+use crate::coordinator::Coordinator;
+use crate::journal::Entry;
+use crate::settle::{Certainty, Chase, Standing};
+use crate::{Command, Outcome, Report, SinkReport, State, TokenChange};
+
+/// What a run that wrote has to tell.
+pub(super) struct Conclusion {
+    pub(super) command: Command,
+    pub(super) before: Fingerprint,
+    pub(super) chase: Chase,
+    pub(super) standings: Vec<Standing>,
+    pub(super) certainty: Certainty,
+    pub(super) warnings: Vec<String>,
+    /// When the reset left, if there was one.
+    pub(super) since: Option<Instant>,
+}
+
+impl Coordinator {
+    /// Judges the run, records its end, and reports.
+    pub(super) async fn conclude(&self, conclusion: Conclusion) -> Report {
+        let Conclusion { command, before, chase, standings, certainty, warnings, since } = conclusion;
+        let mut report = Report::new(command, Outcome::Complete);
+        report.warnings = warnings;
+        report.sinks = standings.iter().map(|standing| standing.report(since)).collect();
+        report.outage_ms = report.sinks.iter().filter_map(|sink| sink.outage_ms).max();
+        report.token =
+            TokenChange { before: Some(before), after: Some(chase.token.fingerprint()) };
+        let outcome = self.judge(certainty, &mut report);
+        let mut entries = Vec::new();
+        if outcome == Outcome::Complete {
+            entries.push(Entry::Settled { token: chase.token.fingerprint() });
+        }
+        entries.push(Entry::Finished { outcome });
+        for entry in entries {
+            if let Err(problem) = self.record(entry).await {
+                report.warnings.push(problem);
+            }
+        }
+        report.warnings.dedup();
+        self.publish(report.ending(outcome))
+    }
+
+    fn judge(&self, certainty: Certainty, report: &mut Report) -> Outcome {
+        let again = "`tokensink sync` finishes the job: it pushes the live token, without a reset";
+        let unproven = |sink: &&SinkReport| sink.required && sink.state != State::Current;
+        let unproven: Vec<String> = report.sinks.iter().filter(unproven).map(describe).collect();
+        let outcome = match certainty {
+            Certainty::Unknown { why } => {
+                report.errors.push(format!("it is not known which token is live: {why}"));
+                Outcome::Unknown
+            }
+            Certainty::OldStillAccepted => {
+                report.errors.push("QStash still accepts the old token".to_owned());
+                Outcome::Partial
+            }
+            Certainty::Live { doubts } => {
+                report.warnings.extend(doubts);
+                if unproven.is_empty() { Outcome::Complete } else { Outcome::Partial }
+            }
+        };
+        report.errors.extend(unproven);
+        if outcome != Outcome::Complete {
+            report.next.push(again.to_owned());
+        }
+        outcome
+    }
+}
+
+fn describe(sink: &SinkReport) -> String {
+    let state = if sink.state == State::Stale { "stale" } else { "unknown" };
+    let reason = sink.error.as_ref().unwrap_or(&sink.evidence);
+    format!("{state}: {} ({}): {reason}", sink.name, sink.place)
+}

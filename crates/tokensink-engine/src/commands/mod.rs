@@ -1,0 +1,7 @@
+//! One file for each command: the protocol from its plan to its report.
+
+mod check;
+mod conclusion;
+mod reset;
+mod status;
+mod sync;

@@ -1,0 +1,202 @@
+//! `reset`: once, and only when it could finish; then the fan-out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::future::join;
+use tokensink_core::{Fingerprint, Issued};
+use tokio::time::Instant;
+
+use super::conclusion::Conclusion;
+use crate::coordinator::{Coordinator, Plan};
+use crate::fan_out::{Order, write};
+use crate::journal::Entry;
+use crate::prepare::Prepared;
+use crate::reset::{Reset, reset};
+use crate::settle::{Chase, Standing};
+use crate::side_by_side::side_by_side;
+use crate::{Command, Event, Failure, Outcome, Report};
+
+const COMMAND: Command = Command::Reset;
+
+impl Coordinator {
+    /// Writes the *current* token to every sink that holds it or cannot be read: no value changes,
+    /// and what only a write can prove is proven.
+    ///
+    /// # Errors
+    ///
+    /// The report, when a required sink did not take it. Nothing was changed.
+    pub async fn rehearse(&self, plan: Plan) -> Result<Plan, Report> {
+        let chosen: Vec<&Prepared> = plan.prepared.iter().filter(|one| one.may_rehearse()).collect();
+        self.parties.progress.on(&Event::Rehearsing { total: chosen.len() });
+        let token = Arc::new(plan.token().clone());
+        let orders = chosen.iter().map(|one| Order::of(one));
+        let ended = side_by_side(
+            orders,
+            |order| write(order, Arc::clone(&token)),
+            |_, _| {},
+            self.parties.interrupt.after(0),
+        )
+        .await;
+        let mut errors = Vec::new();
+        for (one, ended) in chosen.iter().zip(ended) {
+            let written = ended.or(crate::fan_out::Written::panicked, crate::fan_out::Written::abandoned);
+            if let (true, Err(failed)) = (one.sink.required, written.outcome) {
+                errors.push(format!(
+                    "the rehearsal failed: {} ({}): {}",
+                    one.sink.name, one.sink.target, failed.failure
+                ));
+            }
+        }
+        if errors.is_empty() {
+            return self.plan(COMMAND).await;
+        }
+        let mut report = self.review(COMMAND, &plan).ending(Outcome::Unchanged);
+        report.errors = errors;
+        Err(self.publish(report))
+    }
+
+    /// Resets the token and pushes the new one.
+    pub async fn reset(&self, plan: Plan) -> Report {
+        match self.reset_and_push(plan).await {
+            Ok(report) | Err(report) => report,
+        }
+    }
+
+    async fn reset_and_push(&self, plan: Plan) -> Result<Report, Report> {
+        let plan = self.refreshed(plan).await?;
+        if plan.obstacles().next().is_some() {
+            return Err(self.refuse(COMMAND, &plan));
+        }
+        self.start(COMMAND).await?;
+        self.still_the_same(&plan).await?;
+        let before = plan.token().fingerprint();
+        let intent = Entry::ResetIntended { before: before.clone() };
+        self.record(intent).await.map_err(|problem| self.unchanged(COMMAND, problem))?;
+
+        self.parties.progress.on(&Event::Resetting);
+        let since = Instant::now();
+        let (issued, by_reading) = self.reset_once(&plan).await?;
+        self.learn(&issued.token);
+
+        let mut warnings: Vec<String> = plan.prepared.iter().flat_map(Prepared::warnings).collect();
+        warnings.extend(others_changed(&plan.issued.others, &issued.others));
+        let confirmed = Entry::ResetConfirmed { after: issued.token.fingerprint() };
+        let token = Arc::new(issued.token);
+        let superseded = vec![plan.issued.token];
+        let mut chase = Chase { token, superseded, in_doubt: by_reading };
+        let mut standings: Vec<Standing> = plan.prepared.into_iter().map(Standing::from).collect();
+        // The record may lag behind the writes: until it is there the intent stands unconfirmed,
+        // which makes a later `sync` more careful, never less.
+        let (recorded, problems) =
+            join(self.record(confirmed), self.push(&mut standings, &chase, |_| true)).await;
+        warnings.extend(recorded.err().into_iter().chain(problems));
+        let certainty = self.settle(&mut standings, &mut chase, &mut warnings).await;
+        let (command, since) = (COMMAND, Some(since));
+        let conclusion =
+            Conclusion { command, before, chase, standings, certainty, warnings, since };
+        Ok(self.conclude(conclusion).await)
+    }
+
+    /// The plan, made anew where a person thought for long: connections and keys grow stale.
+    async fn refreshed(&self, plan: Plan) -> Result<Plan, Report> {
+        if plan.made_at.elapsed() <= self.timing.fresh {
+            return Ok(plan);
+        }
+        let token = plan.issued.token;
+        let plan = self.plan(COMMAND).await?;
+        if plan.issued.token == token { Ok(plan) } else { Err(self.someone_else_reset()) }
+    }
+
+    /// Reads the token once more, on the connection that the reset will use.
+    async fn still_the_same(&self, plan: &Plan) -> Result<(), Report> {
+        let report = match self.patiently(|| self.parties.issuer.current()).await {
+            Ok(issued) if issued.token == plan.issued.token => {
+                if self.parties.interrupt.count() == 0 {
+                    return Ok(());
+                }
+                self.unchanged(COMMAND, "interrupted".to_owned())
+            }
+            Ok(issued) => {
+                self.learn(&issued.token);
+                self.someone_else_reset()
+            }
+            Err(error) => self.unchanged(COMMAND, error.to_string()),
+        };
+        self.finish(report.outcome).await;
+        Err(report)
+    }
+
+    fn someone_else_reset(&self) -> Report {
+        let why = "someone else reset the token meanwhile; it was not reset again";
+        let mut report = self.unchanged(COMMAND, why.to_owned());
+        report.next.push("`tokensink sync` pushes the token that is live now".to_owned());
+        report
+    }
+
+    /// Sends the reset, and turns everything but a new token into the report that ends the run.
+    async fn reset_once(&self, plan: &Plan) -> Result<(Issued, bool), Report> {
+        let issuer = Arc::clone(&self.parties.issuer);
+        let abandoned = self.parties.interrupt.after(self.patience());
+        let outcome = tokio::select! {
+            outcome = reset(issuer, plan.token(), self.timing) => outcome,
+            () = abandoned => Reset::Unknown { why: "abandoned by a second interrupt".to_owned() },
+        };
+        let report = match outcome {
+            Reset::Done { issued, by_reading } => return Ok((issued, by_reading)),
+            Reset::NotDone { why } => {
+                if let Err(problem) = self.record(Entry::NotReset).await {
+                    tracing::warn!(problem);
+                }
+                let mut report = self.review(COMMAND, plan).ending(Outcome::Unchanged);
+                report.errors.push(why);
+                report
+            }
+            Reset::Unknown { why } => self.reset_unknown(plan, &why),
+        };
+        self.finish(report.outcome).await;
+        Err(self.publish(report))
+    }
+
+    fn reset_unknown(&self, plan: &Plan, why: &str) -> Report {
+        let mut report = self.review(COMMAND, plan).ending(Outcome::Unknown);
+        report.token.after = None;
+        report.errors.push(format!(
+            "it is not known whether the token was reset: {why}; for {:?} Upstash has shown the old one",
+            self.timing.settle
+        ));
+        report.next.push(
+            "do not reset again: `tokensink sync` finds out which token is live and pushes it"
+                .to_owned(),
+        );
+        for sink in &mut report.sinks {
+            sink.state = crate::State::Unknown;
+            sink.evidence = "it is not known which token is live".to_owned();
+        }
+        report
+    }
+
+    async fn finish(&self, outcome: Outcome) {
+        if let Err(problem) = self.record(Entry::Finished { outcome }).await {
+            tracing::warn!(problem);
+        }
+    }
+}
+
+impl Order {
+    fn of(prepared: &Prepared) -> Self {
+        let writer = prepared.writer.as_ref().map(Arc::clone).map_err(Failure::clone);
+        Self { sink: Arc::clone(&prepared.sink), lane: prepared.lane.clone(), writer }
+    }
+}
+
+/// What else of the account the reset changed, such as the read-only token.
+fn others_changed(
+    before: &BTreeMap<String, Fingerprint>,
+    after: &BTreeMap<String, Fingerprint>,
+) -> Vec<String> {
+    let changed = before.iter().filter(|(field, old)| after.get(*field).is_some_and(|new| new != *old));
+    changed
+        .map(|(field, _)| format!("`{field}` changed with the reset: applications that use it need the new one"))
+        .collect()
+}

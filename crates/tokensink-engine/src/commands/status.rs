@@ -1,0 +1,26 @@
+//! `status`: each sink against the live token.
+
+use crate::coordinator::{Coordinator, Plan};
+use crate::{Command, Outcome, Report, SinkReport, State};
+
+impl Coordinator {
+    /// The report on what every sink holds. A sink that could not be prepared is still reported by
+    /// what it holds.
+    pub fn status(&self, plan: &Plan) -> Report {
+        let mut report = self.review(Command::Status, plan);
+        report.errors.clear();
+        for run in &plan.earlier_runs {
+            if run.outcome().is_none() && run.issuer() == Some(&self.parties.issuer_id) {
+                report.warnings.push(format!("run {} was never finished", run.id));
+            }
+        }
+        let drifted = |sink: &SinkReport| sink.required && sink.state == State::Stale;
+        let outcome = if report.sinks.iter().any(drifted) {
+            report.next.push("`tokensink sync` writes the live token to every sink".to_owned());
+            Outcome::Drift
+        } else {
+            Outcome::Complete
+        };
+        self.publish(report.ending(outcome))
+    }
+}

@@ -1,0 +1,260 @@
+//! The coordinator: who takes part in a run, and the plan that every command starts from.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::future::join;
+use tokensink_core::{Issued, IssuerError, Redactor, Token, TokenIssuer};
+use tokio::time::{Instant, sleep};
+
+use crate::inspection::inspect;
+use crate::journal::{Entry, Journal, Run, RunId, last_write};
+use crate::limiter::Limiter;
+use crate::prepare::{Prepared, prepare};
+use crate::side_by_side::{Ended, side_by_side};
+use crate::{Command, Event, Failure, Interrupt, Outcome, Progress, Report, Sink, SinkReport};
+use crate::{State, Timing};
+
+/// Who takes part in a run.
+#[derive(Clone, Debug)]
+pub struct Parties {
+    /// Issues and resets the token.
+    pub issuer: Arc<dyn TokenIssuer>,
+    /// The issuer's id of the QStash: the journal's key.
+    pub issuer_id: String,
+    /// Where the token must arrive.
+    pub sinks: Vec<Arc<Sink>>,
+    /// Remembers what happened.
+    pub journal: Arc<dyn Journal>,
+    /// Watches.
+    pub progress: Arc<dyn Progress>,
+    /// Brings Ctrl-C.
+    pub interrupt: Interrupt,
+}
+
+/// Runs the protocol.
+pub struct Coordinator {
+    pub(crate) parties: Parties,
+    pub(crate) timing: Timing,
+    pub(crate) run: RunId,
+    pub(crate) limiter: Limiter,
+    redactor: Mutex<Redactor>,
+}
+
+/// What a run starts from: the live token, and every sink asked. Nothing has been changed.
+#[derive(Debug)]
+pub struct Plan {
+    /// Every sink, the most important first.
+    pub prepared: Vec<Prepared>,
+    pub(crate) issued: Issued,
+    pub(crate) made_at: Instant,
+    pub(crate) earlier_runs: Vec<Run>,
+}
+
+impl Plan {
+    /// The token that is live now.
+    pub fn token(&self) -> &Token {
+        &self.issued.token
+    }
+
+    /// Required sinks that cannot be written: the reset is not sent while there is one.
+    pub fn obstacles(&self) -> impl Iterator<Item = (&Sink, &Failure)> {
+        let required = self.prepared.iter().filter(|prepared| prepared.sink.required);
+        required.filter_map(|prepared| Some((prepared.sink.as_ref(), prepared.obstacle()?)))
+    }
+}
+
+impl std::fmt::Debug for Coordinator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Coordinator")
+            .field("run", &self.run)
+            .field("issuer", &self.parties.issuer)
+            .field("sinks", &self.parties.sinks.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Coordinator {
+    /// A coordinator for one run.
+    pub fn new(mut parties: Parties, timing: Timing) -> Self {
+        parties.sinks.sort_by_key(|sink| std::cmp::Reverse(sink.priority));
+        Self {
+            parties,
+            timing,
+            run: RunId::now(),
+            limiter: Limiter::default(),
+            redactor: Mutex::default(),
+        }
+    }
+
+    /// Asks the issuer and every sink, all at once. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// The report of `command`, when the live token could not be established.
+    pub async fn plan(&self, command: Command) -> Result<Plan, Report> {
+        let earlier_runs = self.earlier_runs(command)?;
+        self.parties.progress.on(&Event::Preparing { total: self.parties.sinks.len() });
+        let interrupted = self.parties.interrupt.after(0);
+        let asked = join(self.live_token(), self.prepare_all());
+        let (live, writers) = tokio::select! {
+            asked = asked => asked,
+            () = interrupted => return Err(self.unchanged(command, "interrupted".to_owned())),
+        };
+        let issued = live.map_err(|why| self.not_live(command, why))?;
+        let prepared = self.inspect_all(writers, &issued.token, &earlier_runs).await;
+        Ok(Plan { prepared, issued, made_at: Instant::now(), earlier_runs })
+    }
+
+    fn earlier_runs(&self, command: Command) -> Result<Vec<Run>, Report> {
+        self.parties.journal.runs().map_err(|error| {
+            self.unchanged(command, format!("could not read the journal: {error}"))
+        })
+    }
+
+    /// The current token, proven to be let in: a token sent to the wrong region gets the same
+    /// answer as a dead one, so only this makes a later refusal mean anything.
+    async fn live_token(&self) -> Result<Issued, NotLive> {
+        let issued = self.patiently(|| self.parties.issuer.current()).await?;
+        self.learn(&issued.token);
+        match self.patiently(|| self.parties.issuer.accepts(&issued.token)).await {
+            Ok(true) => Ok(issued),
+            Ok(false) => Err(NotLive::Refused),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Asks the issuer again while it may help, for as long as an answer to the reset may take.
+    pub(crate) async fn patiently<T, F>(&self, ask: impl Fn() -> F) -> Result<T, IssuerError>
+    where
+        F: Future<Output = Result<T, IssuerError>>,
+    {
+        let until = Instant::now() + self.timing.reset_answer;
+        loop {
+            match ask().await {
+                Err(IssuerError::Transient { wait, .. })
+                    if Instant::now() + wait.unwrap_or(self.timing.poll) < until =>
+                {
+                    sleep(wait.unwrap_or(self.timing.poll)).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn prepare_all(&self) -> Vec<Prepared> {
+        let sinks = &self.parties.sinks;
+        let ended = side_by_side(
+            sinks.iter().map(|sink| (Arc::clone(sink), self.limiter.lane(sink.target.quota()))),
+            |(sink, lane)| prepare(sink, lane),
+            |index, writer| {
+                let (sink, ready) = (sinks[index].as_ref(), writer.is_ok());
+                self.parties.progress.on(&Event::Prepared { sink, ready });
+            },
+            std::future::pending(),
+        )
+        .await;
+        let prepared = sinks.iter().zip(ended).map(|(sink, ended)| Prepared {
+            sink: Arc::clone(sink),
+            lane: self.limiter.lane(sink.target.quota()),
+            writer: ended.or(|| Err(Failure::panicked()), || Err(Failure::panicked())),
+            last_write: None,
+            holds: Err(Failure::not_asked()),
+        });
+        prepared.collect()
+    }
+
+    async fn inspect_all(
+        &self,
+        mut prepared: Vec<Prepared>,
+        token: &Token,
+        earlier_runs: &[Run],
+    ) -> Vec<Prepared> {
+        let token = Arc::new(token.clone());
+        for one in &mut prepared {
+            one.last_write = last_write(earlier_runs, &one.sink.id());
+        }
+        let questions = prepared.iter().map(|one| {
+            (Arc::clone(&one.sink), one.lane.clone(), Arc::clone(&token), one.last_write.clone())
+        });
+        let ended = side_by_side(
+            questions,
+            |(sink, lane, token, last)| inspect(sink, lane, token, last),
+            |_, _| {},
+            std::future::pending(),
+        )
+        .await;
+        for (one, ended) in prepared.iter_mut().zip(ended) {
+            if let Ended::With(holds) = ended {
+                one.holds = holds;
+            } else {
+                one.holds = Err(Failure::panicked());
+            }
+        }
+        prepared
+    }
+
+    /// From now on `token` is removed from every text.
+    pub(crate) fn learn(&self, token: &Token) {
+        self.redactor.lock().unwrap_or_else(PoisonError::into_inner).learn(token);
+    }
+
+    /// `report` as it may leave the process.
+    pub(crate) fn publish(&self, report: Report) -> Report {
+        let redactor = self.redactor.lock().unwrap_or_else(PoisonError::into_inner);
+        let report = report.cleaned(|text| redactor.redact(text));
+        Report { run_id: Some(self.run.to_string()), ..report }
+    }
+
+    /// A report that says that nothing was changed, and why.
+    pub(crate) fn unchanged(&self, command: Command, why: String) -> Report {
+        let report = Report::refused(command, Outcome::Unchanged, vec![why]);
+        self.publish(self.with_unasked_sinks(report))
+    }
+
+    fn not_live(&self, command: Command, why: NotLive) -> Report {
+        match why {
+            NotLive::Unreachable(error) => self.unchanged(command, error.to_string()),
+            NotLive::Refused => {
+                let why = format!(
+                    "QStash does not accept the current token of {}; nothing was changed",
+                    self.parties.issuer
+                );
+                let mut report = Report::refused(command, Outcome::Unknown, vec![why]);
+                report.next.push(
+                    "see whether `region` and `qstash_url` are right, and try again in a minute"
+                        .to_owned(),
+                );
+                self.publish(self.with_unasked_sinks(report))
+            }
+        }
+    }
+
+    fn with_unasked_sinks(&self, mut report: Report) -> Report {
+        let unasked = |sink: &Arc<Sink>| SinkReport::of(sink, State::Unknown, "not asked");
+        report.sinks = self.parties.sinks.iter().map(unasked).collect();
+        report
+    }
+
+    /// Makes `entry` durable before it returns.
+    pub(crate) async fn record(&self, entry: Entry) -> Result<(), String> {
+        let (journal, run) = (Arc::clone(&self.parties.journal), self.run.clone());
+        let appended = tokio::task::spawn_blocking(move || journal.append(&run, &entry)).await;
+        match appended {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(format!("the journal is not complete: {error}")),
+            Err(_) => Err("the journal is not complete: writing it panicked".to_owned()),
+        }
+    }
+}
+
+/// Why no live token could be established.
+enum NotLive {
+    Unreachable(IssuerError),
+    Refused,
+}
+
+impl From<IssuerError> for NotLive {
+    fn from(error: IssuerError) -> Self {
+        Self::Unreachable(error)
+    }
+}

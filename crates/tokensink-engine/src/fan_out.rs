@@ -1,0 +1,110 @@
+//! Writing one token to one sink, as often as it takes. All sinks do this at once.
+
+use std::sync::Arc;
+
+use tokensink_core::{PreparedSink, Receipt, SinkErrorKind, Token};
+use tokio::time::Instant;
+
+use crate::inspection::Write;
+use crate::limiter::Lane;
+use crate::retry::Retry;
+use crate::{Failure, Sink};
+
+/// What one sink needs for its write.
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    pub(crate) sink: Arc<Sink>,
+    pub(crate) lane: Option<Arc<Lane>>,
+    /// Where it could not be prepared: why. It is prepared again before the write.
+    pub(crate) writer: Result<Arc<dyn PreparedSink>, Failure>,
+}
+
+/// How the writing of one sink ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Written {
+    pub(crate) attempts: u32,
+    pub(crate) outcome: Result<Acknowledgement, Unacknowledged>,
+}
+
+/// The provider said that it holds the token now.
+#[derive(Clone, Debug)]
+pub(crate) struct Acknowledgement {
+    pub(crate) receipt: Receipt,
+    pub(crate) at: Instant,
+}
+
+/// The provider did not say so.
+#[derive(Clone, Debug)]
+pub(crate) struct Unacknowledged {
+    pub(crate) failure: Failure,
+    /// A request was dropped without an answer: the write may be on its way still.
+    pub(crate) may_still_land: bool,
+}
+
+impl Written {
+    pub(crate) fn panicked() -> Self {
+        Self::unanswered(Failure::panicked())
+    }
+
+    pub(crate) fn abandoned() -> Self {
+        Self::unanswered(Failure {
+            kind: SinkErrorKind::Other,
+            message: "abandoned by a second interrupt".to_owned(),
+            advice: None,
+        })
+    }
+
+    fn unanswered(failure: Failure) -> Self {
+        Self { attempts: 1, outcome: Err(Unacknowledged { failure, may_still_land: true }) }
+    }
+
+    pub(crate) fn as_write(&self) -> Write {
+        match &self.outcome {
+            Ok(_) => Write::Acknowledged,
+            Err(failed) if failed.may_still_land => Write::Pending,
+            Err(_) => Write::Failed,
+        }
+    }
+}
+
+/// Writes `token` until it is acknowledged, or another attempt would be useless or too late.
+pub(crate) async fn write(order: Order, token: Arc<Token>) -> Written {
+    let Order { sink, lane, writer } = order;
+    let mut retry = Retry::new(sink.deadline, lane);
+    let mut writer = writer.ok();
+    let mut unanswered = false;
+    let mut writes = 0;
+    loop {
+        let attempt = match &writer {
+            Some(ready) => {
+                writes += 1;
+                let attempt = retry.write(ready.write(&token)).await;
+                unanswered |= retry.last_timed_out();
+                attempt
+            }
+            None => match retry.read(sink.target.prepare()).await {
+                Ok(prepared) => {
+                    writer = Some(Arc::from(prepared));
+                    continue;
+                }
+                Err(failure) => Err(failure),
+            },
+        };
+        let failure = match attempt {
+            Ok(receipt) => {
+                let acknowledgement = Acknowledgement { receipt, at: Instant::now() };
+                return Written { attempts: writes, outcome: Ok(acknowledgement) };
+            }
+            Err(failure) => failure,
+        };
+        if failure.kind == SinkErrorKind::Conflict {
+            writer = None;
+        }
+        // A broken connection may hide an answer, like a timeout.
+        unanswered |= writes > 0 && failure.kind == SinkErrorKind::Transient;
+        if !retry.goes_on_after(&failure).await {
+            let outcome = Err(Unacknowledged { failure, may_still_land: unanswered });
+            return Written { attempts: writes, outcome };
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The entries of a run's record, and what can be read from them.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokensink_core::{Fingerprint, Receipt, TargetId};
+
+use crate::{Command, Outcome};
+
+/// Names a run. Sorts by time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(String);
+
+impl RunId {
+    /// A name for a run that starts now: no two runs of one user on one machine share it.
+    pub fn now() -> Self {
+        let time = Timestamp::now().strftime("%Y%m%dT%H%M%S.%6fZ");
+        Self(format!("{time}-{}", std::process::id()))
+    }
+
+    pub(crate) fn parse(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One line of a run's record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// When it was written, by this machine's clock. For people only: nothing is decided by it.
+    pub at: Timestamp,
+    /// What happened.
+    pub entry: Entry,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Entry {
+    /// A run that may write has begun.
+    Started {
+        /// Which command.
+        command: Command,
+        /// Which QStash.
+        issuer: String,
+    },
+    /// The reset is about to leave.
+    ResetIntended {
+        /// The token that is live now.
+        before: Fingerprint,
+    },
+    /// The reset is known to have happened.
+    ResetConfirmed {
+        /// The token that is live since.
+        after: Fingerprint,
+    },
+    /// The reset is known not to have happened.
+    NotReset,
+    /// A sink acknowledged a write.
+    Written {
+        /// Which one.
+        target: TargetId,
+        /// Which token.
+        token: Fingerprint,
+        /// The provider's proof.
+        receipt: Receipt,
+    },
+    /// A sink could not be written, or it is not known whether it was.
+    NotWritten {
+        /// Which one.
+        target: TargetId,
+        /// Which token.
+        token: Fingerprint,
+    },
+    /// Issuer and sinks agree, as far as they can be asked.
+    Settled {
+        /// The live token.
+        token: Fingerprint,
+    },
+    /// The run has ended by itself.
+    Finished {
+        /// How.
+        outcome: Outcome,
+    },
+}
+
+/// The record of one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Its name.
+    pub id: RunId,
+    /// What it recorded, in order. A line that a crash tore off is not in it.
+    pub records: Vec<Record>,
+}
+
+/// The newest write of a run to one target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastWrite {
+    /// Which token was written.
+    pub token: Fingerprint,
+    /// The provider's proof.
+    pub receipt: Receipt,
+    /// When, by this machine's clock.
+    pub at: Timestamp,
+}
+
+impl Run {
+    fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.records.iter().map(|record| &record.entry)
+    }
+
+    /// Which command it was, if the record got that far.
+    pub fn command(&self) -> Option<Command> {
+        self.entries().find_map(|entry| match entry {
+            Entry::Started { command, .. } => Some(*command),
+            _ => None,
+        })
+    }
+
+    /// Which QStash it was about.
+    pub fn issuer(&self) -> Option<&str> {
+        self.entries().find_map(|entry| match entry {
+            Entry::Started { issuer, .. } => Some(issuer.as_str()),
+            _ => None,
+        })
+    }
+
+    /// How it ended; `None` for a run that was cut off.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.entries().rev().find_map(|entry| match entry {
+            Entry::Finished { outcome } => Some(*outcome),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.outcome() == Some(Outcome::Complete)
+    }
+
+    pub(crate) fn asked_for_a_reset(&self) -> bool {
+        self.entries().any(|entry| matches!(entry, Entry::ResetIntended { .. }))
+    }
+
+    /// A reset was on its way, and the record does not say what became of it.
+    pub fn is_unconfirmed(&self) -> bool {
+        let answered = |entry: &Entry| {
+            matches!(entry, Entry::ResetConfirmed { .. } | Entry::NotReset)
+        };
+        self.asked_for_a_reset() && !self.entries().any(answered)
+    }
+
+    /// The newest acknowledged write to `target`.
+    pub fn last_write(&self, target: &TargetId) -> Option<LastWrite> {
+        self.records.iter().rev().find_map(|record| match &record.entry {
+            Entry::Written { target: written, token, receipt } if written == target => {
+                Some(LastWrite { token: token.clone(), receipt: receipt.clone(), at: record.at })
+            }
+            _ => None,
+        })
+    }
+}

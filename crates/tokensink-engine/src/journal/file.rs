@@ -1,0 +1,318 @@
+//! The journal in a user's state folder: one file of JSON lines for each run, and the lock.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Entry, Journal, JournalError, Record, Run, RunId};
+
+/// The version of the lines. A reader refuses what is newer.
+const VERSION: u32 = 1;
+
+/// The longest record that is read: a run over ten thousand sinks takes about 4 MB.
+const MAX_RECORD_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Keeps each run in `runs/ID.jsonl`, and the locks in `locks/`, below one folder of mode 0700.
+#[derive(Debug)]
+pub struct FileJournal {
+    folder: PathBuf,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Line {
+    v: u32,
+    at: Timestamp,
+    entry: Entry,
+}
+
+/// Enough of a line to tell that a newer version wrote it.
+#[derive(Deserialize)]
+struct Versioned {
+    v: u32,
+}
+
+impl FileJournal {
+    /// Opens the journal in `folder`, and makes the folder where there is none.
+    ///
+    /// # Errors
+    ///
+    /// When it is no folder, a symbolic link, somebody else's, or cannot be written.
+    pub fn open(folder: impl Into<PathBuf>) -> Result<Self, JournalError> {
+        let folder = folder.into();
+        make_private_folder(&folder)?;
+        for part in ["runs", "locks"] {
+            make_private_folder(&folder.join(part))?;
+        }
+        Ok(Self { folder })
+    }
+
+    /// Takes the lock of one QStash, so that this user has one run at a time on this machine. The
+    /// lock goes with the process, however it ends.
+    ///
+    /// # Errors
+    ///
+    /// When another process has it, by name; or when it could not be tried.
+    pub fn lock(&self, issuer: &str, purpose: &str) -> Result<Lock, LockError> {
+        let path = self.folder.join("locks").join(format!("{}.lock", file_name_of(issuer)));
+        let failed = |source| LockError::Journal(io_error("lock", &path, source));
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // Who it is helps, but is not what the error is about.
+                let _ = (&file).take(200).read_to_string(&mut holder);
+                return Err(LockError::Held { holder: holder.trim().to_owned() });
+            }
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        let holder = format!("`{purpose}`, process {}, since {}", std::process::id(), now());
+        file.set_len(0).and_then(|()| file.rewind()).map_err(failed)?;
+        file.write_all(holder.as_bytes()).map_err(failed)?;
+        Ok(Lock { _file: file })
+    }
+
+    fn record_of(&self, run: &RunId) -> PathBuf {
+        self.folder.join("runs").join(format!("{run}.jsonl"))
+    }
+}
+
+/// The right to run against one QStash, until it is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// Why the lock could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another process has it.
+    #[error("another run is under way for this QStash: {holder}; wait for it to end")]
+    Held {
+        /// Command, process and start of the other one.
+        holder: String,
+    },
+    /// It could not be tried.
+    #[error(transparent)]
+    Journal(JournalError),
+}
+
+impl Journal for FileJournal {
+    fn append(&self, run: &RunId, entry: &Entry) -> Result<(), JournalError> {
+        let path = self.record_of(run);
+        let is_new = !path.exists();
+        let failed = |source| io_error("write", &path, source);
+        let line = Line { v: VERSION, at: Timestamp::now(), entry: entry.clone() };
+        let mut text = serde_json::to_string(&line).map_err(|error| failed(error.into()))?;
+        text.push('\n');
+        let mut options = OpenOptions::new();
+        let mut file =
+            options.append(true).create(true).mode(0o600).open(&path).map_err(failed)?;
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_data()).map_err(failed)?;
+        if is_new {
+            let folder = self.folder.join("runs");
+            File::open(&folder)
+                .and_then(|folder| folder.sync_all())
+                .map_err(|source| io_error("write", &folder, source))?;
+        }
+        Ok(())
+    }
+
+    fn runs(&self) -> Result<Vec<Run>, JournalError> {
+        let folder = self.folder.join("runs");
+        let failed = |source| io_error("read", &folder, source);
+        let mut runs = Vec::new();
+        for entry in fs::read_dir(&folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if let Some(id) = run_named_by(&path) {
+                runs.push(Run { id, records: read_records(&path)? });
+            }
+        }
+        runs.sort_by(|one, other| one.id.cmp(&other.id));
+        Ok(runs)
+    }
+}
+
+fn run_named_by(path: &Path) -> Option<RunId> {
+    let is_record = path.extension().is_some_and(|extension| extension == "jsonl");
+    let stem = path.file_stem()?.to_str()?;
+    is_record.then(|| RunId::parse(stem))
+}
+
+fn read_records(path: &Path) -> Result<Vec<Record>, JournalError> {
+    let failed = |source| io_error("read", path, source);
+    let mut text = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_RECORD_BYTES).read_to_end(&mut text))
+        .map_err(failed)?;
+    let mut records = Vec::new();
+    for (index, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        match parse_line(line) {
+            Ok(record) => records.push(record),
+            // A crash in the middle of an append.
+            Err(_) if !line.ends_with(b"\n") => {}
+            Err(problem) => {
+                let problem = format!("is damaged in line {}: {problem}", index + 1);
+                return Err(JournalError::Unusable { path: path.display().to_string(), problem });
+            }
+        }
+    }
+    Ok(records)
+}
+
+fn parse_line(line: &[u8]) -> Result<Record, String> {
+    let version: Versioned =
+        serde_json::from_slice(line).map_err(|_| "it is no journal line; move the file away")?;
+    if version.v > VERSION {
+        return Err(format!(
+            "it was written by a newer tokensink (format {}, known is {VERSION}); use that one",
+            version.v
+        ));
+    }
+    let line: Line = serde_json::from_slice(line)
+        .map_err(|error| format!("{error}; move the file away"))?;
+    Ok(Record { at: line.at, entry: line.entry })
+}
+
+fn make_private_folder(folder: &Path) -> Result<(), JournalError> {
+    let unusable = |problem: &str| JournalError::Unusable {
+        path: folder.display().to_string(),
+        problem: problem.to_owned(),
+    };
+    match fs::symlink_metadata(folder) {
+        Ok(found) if found.is_symlink() => {
+            Err(unusable("is a symbolic link; name the folder itself with --state-dir"))
+        }
+        Ok(found) if !found.is_dir() => {
+            Err(unusable("is not a folder; name another one with --state-dir"))
+        }
+        Ok(found) if found.uid() != rustix::process::geteuid().as_raw() => {
+            Err(unusable("belongs to another user; name one of your own with --state-dir"))
+        }
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(|source| io_error("make", folder, source)),
+        Err(source) => Err(io_error("look at", folder, source)),
+    }
+}
+
+/// A QStash id is a UUID; whatever else it may be, it must not name another folder.
+fn file_name_of(issuer: &str) -> String {
+    issuer
+        .chars()
+        .map(|letter| if letter.is_ascii_alphanumeric() || letter == '-' { letter } else { '_' })
+        .collect()
+}
+
+fn now() -> String {
+    Timestamp::now().strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+fn io_error(doing: &'static str, path: &Path, source: io::Error) -> JournalError {
+    JournalError::Io { doing, path: path.display().to_string(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use tokensink_core::{Receipt, TargetId, Token};
+
+    use super::*;
+    use crate::{Command, Outcome};
+
+    fn journal() -> (tempfile::TempDir, FileJournal) {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = FileJournal::open(folder.path().join("state")).unwrap();
+        (folder, journal)
+    }
+
+    fn started() -> Entry {
+        Entry::Started { command: Command::Reset, issuer: "q".to_owned() }
+    }
+
+    #[test]
+    fn what_was_appended_is_read_again() {
+        let (_folder, journal) = journal();
+        let (run, token) = (RunId::now(), Token::new("token").fingerprint());
+        let target = TargetId::new("file", "/x");
+        let receipt = Receipt::default().with("version", "7");
+        journal.append(&run, &started()).unwrap();
+        journal.append(&run, &Entry::ResetIntended { before: token.clone() }).unwrap();
+        assert!(journal.runs().unwrap()[0].is_unconfirmed());
+        journal.append(&run, &Entry::ResetConfirmed { after: token.clone() }).unwrap();
+        let written = Entry::Written { target: target.clone(), token: token.clone(), receipt };
+        journal.append(&run, &written).unwrap();
+        journal.append(&run, &Entry::Finished { outcome: Outcome::Complete }).unwrap();
+
+        let runs = journal.runs().unwrap();
+        assert_eq!(runs.len(), 1);
+        assert!(!runs[0].is_unconfirmed());
+        assert_eq!(runs[0].outcome(), Some(Outcome::Complete));
+        let last = super::super::last_write(&runs, &target).unwrap();
+        assert_eq!((last.token, last.receipt.get("version")), (token, Some("7")));
+    }
+
+    #[test]
+    fn a_torn_last_line_is_survived_and_a_damaged_one_named() {
+        let (_folder, journal) = journal();
+        let run = RunId::now();
+        journal.append(&run, &started()).unwrap();
+        let path = journal.record_of(&run);
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, [whole.as_slice(), br#"{"v":1,"at":"20"#].concat()).unwrap();
+        assert_eq!(journal.runs().unwrap()[0].records.len(), 1);
+        fs::write(&path, [b"garbage\n", whole.as_slice()].concat()).unwrap();
+        let error = journal.runs().unwrap_err().to_string();
+        assert!(error.contains("line 1"), "{error}");
+        fs::write(&path, "{\"v\":2,\"entry\":\"new\"}\n").unwrap();
+        let error = journal.runs().unwrap_err().to_string();
+        assert!(error.contains("newer tokensink"), "{error}");
+    }
+
+    #[test]
+    fn only_the_owner_may_look() {
+        let (_folder, journal) = journal();
+        let run = RunId::now();
+        journal.append(&run, &started()).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&journal.folder), 0o700);
+        assert_eq!(mode(&journal.record_of(&run)), 0o600);
+    }
+
+    #[test]
+    fn the_second_run_is_told_who_has_the_lock() {
+        let (_folder, journal) = journal();
+        let lock = journal.lock("a/../b", "tokensink reset").unwrap();
+        let error = journal.lock("a/../b", "tokensink sync").unwrap_err().to_string();
+        assert!(error.contains("`tokensink reset`, process "), "{error}");
+        journal.lock("another", "tokensink reset").unwrap();
+        drop(lock);
+        journal.lock("a/../b", "tokensink sync").unwrap();
+    }
+
+    #[test]
+    fn what_is_no_folder_of_ours_is_refused() {
+        let (folder, _) = journal();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert!(FileJournal::open(&file).unwrap_err().to_string().contains("not a folder"));
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(folder.path().join("state"), &link).unwrap();
+        assert!(FileJournal::open(&link).unwrap_err().to_string().contains("symbolic link"));
+    }
+}

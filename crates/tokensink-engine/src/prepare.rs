@@ -1,0 +1,73 @@
+//! Getting every sink ready for its write, all at once. Nothing is changed anywhere.
+
+use std::sync::Arc;
+
+use tokensink_core::{PreparedSink, Readiness};
+
+use crate::inspection::{Inspected, conclude, Write};
+use crate::journal::LastWrite;
+use crate::limiter::Lane;
+use crate::retry::Retry;
+use crate::{Failure, Sink, State};
+
+/// A sink that was asked whether it could be written, and what it holds.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Which one.
+    pub sink: Arc<Sink>,
+    pub(crate) lane: Option<Arc<Lane>>,
+    pub(crate) writer: Result<Arc<dyn PreparedSink>, Failure>,
+    pub(crate) last_write: Option<LastWrite>,
+    pub(crate) holds: Inspected,
+}
+
+impl Prepared {
+    /// Why it cannot be written, if it cannot.
+    pub fn obstacle(&self) -> Option<&Failure> {
+        self.writer.as_ref().err()
+    }
+
+    /// What could not be proven without a write, if anything.
+    pub fn doubt(&self) -> Option<String> {
+        match self.writer.as_ref().ok()?.readiness() {
+            Readiness::Ready => None,
+            Readiness::Unknown { why } => Some(why),
+        }
+    }
+
+    /// Whether it holds the live token, and how that is known.
+    pub fn state(&self) -> (State, String) {
+        conclude(Write::None, &self.holds)
+    }
+
+    /// What the plugin wants a person to know, and a value that is not ours to overwrite blindly.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let named = |text: String| format!("{} ({}): {text}", self.sink.name, self.sink.target);
+        let mut warnings: Vec<String> =
+            self.writer.iter().flat_map(|writer| writer.warnings()).map(named).collect();
+        if let Err(failure) = &self.holds
+            && self.writer.is_ok()
+        {
+            warnings.push(named(format!("could not be inspected: {failure}")));
+        }
+        warnings
+    }
+}
+
+/// Asks one sink until it answers or its time is over.
+pub(crate) async fn prepare(
+    sink: Arc<Sink>,
+    lane: Option<Arc<Lane>>,
+) -> Result<Arc<dyn PreparedSink>, Failure> {
+    let mut retry = Retry::new(sink.deadline, lane);
+    loop {
+        match retry.read(sink.target.prepare()).await {
+            Ok(prepared) => return Ok(Arc::from(prepared)),
+            Err(failure) => {
+                if !retry.goes_on_after(&failure).await {
+                    return Err(failure);
+                }
+            }
+        }
+    }
+}

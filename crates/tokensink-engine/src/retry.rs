@@ -1,0 +1,208 @@
+//! When a failed attempt at a sink is worth another, and when.
+//!
+//! Plugins and their clients never retry by themselves: this is the only place.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use tokensink_core::{SinkError, SinkErrorKind};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::limiter::Lane;
+use crate::{Failure, Sink};
+
+/// The most that a provider's pauses may add to one sink's time. GitHub's hourly window is the
+/// longest one in use.
+const LONGEST_PAUSES: Duration = Duration::from_secs(3600);
+
+/// How often a sink that someone else keeps writing to is prepared again.
+const MOST_CONFLICTS: u32 = 10;
+
+/// The attempts of one sink in one phase.
+#[derive(Debug)]
+pub(crate) struct Retry {
+    lane: Option<Arc<Lane>>,
+    attempt_timeout: Duration,
+    ends: Instant,
+    paused: Duration,
+    backoff: ExponentialBackoff,
+    conflicts: u32,
+    last_timed_out: bool,
+}
+
+impl Retry {
+    pub(crate) fn new(deadline: Duration, lane: Option<Arc<Lane>>) -> Self {
+        let backoff = ExponentialBuilder::new()
+            .with_min_delay(deadline / 300)
+            .with_max_delay(deadline / 16)
+            .with_factor(2.0)
+            .without_max_times()
+            .with_jitter();
+        Self {
+            lane,
+            attempt_timeout: Sink::attempt_timeout(deadline),
+            ends: Instant::now() + deadline,
+            paused: Duration::ZERO,
+            backoff: backoff.build(),
+            conflicts: 0,
+            last_timed_out: false,
+        }
+    }
+
+    /// Whether the last attempt was dropped without an answer, so that it may still take effect.
+    pub(crate) fn last_timed_out(&self) -> bool {
+        self.last_timed_out
+    }
+
+    /// One read, when the provider's lane lets it in.
+    pub(crate) async fn read<T>(
+        &mut self,
+        read: impl Future<Output = Result<T, SinkError>>,
+    ) -> Result<T, Failure> {
+        let lane = self.lane.clone();
+        let admitted = async {
+            match &lane {
+                Some(lane) => Some(lane.admit_read().await),
+                None => None,
+            }
+        };
+        let permit = self.uncounted(admitted).await;
+        let outcome = self.attempt(read).await;
+        drop(permit);
+        outcome
+    }
+
+    /// One write, when the provider's lane lets it in.
+    pub(crate) async fn write<T>(
+        &mut self,
+        write: impl Future<Output = Result<T, SinkError>>,
+    ) -> Result<T, Failure> {
+        let lane = self.lane.clone();
+        let admitted = async {
+            match &lane {
+                Some(lane) => Some(lane.admit_write().await),
+                None => None,
+            }
+        };
+        let permit = self.uncounted(admitted).await;
+        let outcome = self.attempt(write).await;
+        drop(permit);
+        outcome
+    }
+
+    async fn attempt<T>(
+        &mut self,
+        attempt: impl Future<Output = Result<T, SinkError>>,
+    ) -> Result<T, Failure> {
+        self.last_timed_out = false;
+        match timeout(self.attempt_timeout, attempt).await {
+            Ok(outcome) => outcome.map_err(Failure::from),
+            Err(_) => {
+                self.last_timed_out = true;
+                Err(Failure {
+                    kind: SinkErrorKind::Transient,
+                    message: format!("no answer within {:?}", self.attempt_timeout),
+                    advice: None,
+                })
+            }
+        }
+    }
+
+    /// Waits as long as `failure` demands. False when another attempt would be useless or late.
+    pub(crate) async fn goes_on_after(&mut self, failure: &Failure) -> bool {
+        match failure.kind {
+            SinkErrorKind::Limited { wait } => {
+                if self.paused + wait > LONGEST_PAUSES {
+                    return false;
+                }
+                if let Some(lane) = &self.lane {
+                    lane.close_for(wait);
+                }
+                // A pause of nothing, again and again, must not become a busy loop.
+                self.uncounted(sleep(wait.max(Duration::from_millis(100)))).await;
+                true
+            }
+            SinkErrorKind::Conflict => {
+                self.conflicts += 1;
+                self.conflicts <= MOST_CONFLICTS && self.backs_off().await
+            }
+            SinkErrorKind::Transient => self.backs_off().await,
+            _ => false,
+        }
+    }
+
+    async fn backs_off(&mut self) -> bool {
+        let Some(delay) = self.backoff.next() else { return false };
+        if Instant::now() + delay >= self.ends {
+            return false;
+        }
+        sleep(delay).await;
+        true
+    }
+
+    /// Awaits something that a provider's limit demands: it moves the deadline.
+    async fn uncounted<T>(&mut self, wait: impl Future<Output = T>) -> T {
+        let started = Instant::now();
+        let outcome = wait.await;
+        let waited = started.elapsed();
+        self.paused += waited;
+        self.ends += waited;
+        outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn attempts_until_given_up(make: fn() -> SinkError, takes: Duration) -> u32 {
+        let mut retry = Retry::new(Duration::from_secs(60), None);
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let outcome: Result<(), _> = retry
+                .read(async {
+                    sleep(takes).await;
+                    Err(make())
+                })
+                .await;
+            if !retry.goes_on_after(&outcome.unwrap_err()).await {
+                return attempts;
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn six_attempts_fit_even_when_each_of_them_stalls() {
+        for _ in 0..50 {
+            let attempts =
+                attempts_until_given_up(|| SinkError::transient("x"), Duration::from_secs(1000));
+            assert!(attempts.await >= 6);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_pass_is_tried_once() {
+        for make in [
+            || SinkError::denied("x"),
+            || SinkError::not_found("x"),
+            || SinkError::refused("x"),
+            || SinkError::other("x"),
+        ] {
+            assert_eq!(attempts_until_given_up(make, Duration::ZERO).await, 1);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_providers_pause_does_not_use_up_the_deadline() {
+        let started = Instant::now();
+        let attempts = attempts_until_given_up(
+            || SinkError::limited(Duration::from_secs(600), "x"),
+            Duration::ZERO,
+        );
+        assert_eq!(attempts.await, 7);
+        assert_eq!(started.elapsed().as_secs(), 3600);
+    }
+}
