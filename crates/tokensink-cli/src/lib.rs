@@ -1,1 +1,83 @@
-//! The tokensink command.
+//! The `tokensink` command, as a library: a program with sinks of its own is this and one line for
+//! each plugin.
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//! // use my_plugin as _;
+//!
+//! fn main() -> ExitCode {
+//!     tokensink_cli::main()
+//! }
+//! ```
+//!
+//! Data flows one way: arguments, config, sinks, plan, report. What the protocol does is decided in
+//! `tokensink-engine`; here it is fed and shown.
+
+mod args;
+mod commands;
+mod config;
+mod environment;
+mod hardening;
+mod issuer;
+mod logging;
+mod output;
+mod plugins;
+mod run;
+mod signals;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+use tokensink_engine::{Outcome, Report};
+
+use crate::args::{Arguments, Output};
+
+/// Runs the command line of this process. Every linked plugin takes part.
+pub fn main() -> ExitCode {
+    hardening::harden();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
+    let environment = environment::snapshot();
+    logging::start(&environment);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let why = format!("could not start: {error}");
+            let report =
+                Report::refused(arguments.command.asked(), Outcome::Unchanged, vec![why]);
+            output::print_report(&report, arguments.global.output);
+            return ExitCode::from(report.exit_code);
+        }
+    };
+    let exit_code = runtime.block_on(commands::run(arguments, environment));
+    // A thread that still waits for standard input must not hold the exit up.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    ExitCode::from(exit_code)
+}
+
+/// Help and version are no errors; everything else is, also for a script.
+fn usage(error: &clap::Error) -> ExitCode {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        output::say(error.render().ansi().to_string().trim_end());
+        return ExitCode::SUCCESS;
+    }
+    if asks_for_json(std::env::args()) {
+        let why = error.render().to_string();
+        let report = Report::refused(None, Outcome::Invalid, vec![why.trim().to_owned()]);
+        output::print_report(&report, Output::Json);
+    } else {
+        output::tell(error.render().ansi().to_string().trim_end());
+    }
+    ExitCode::from(Outcome::Invalid.exit_code())
+}
+
+/// Whether arguments that could not be parsed ask for JSON.
+fn asks_for_json(arguments: impl Iterator<Item = String>) -> bool {
+    let arguments: Vec<String> = arguments.collect();
+    let apart = arguments.windows(2).any(|pair| pair == ["--output", "json"]);
+    apart || arguments.iter().any(|argument| argument == "--output=json")
+}

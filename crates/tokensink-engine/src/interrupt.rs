@@ -27,6 +27,11 @@ impl Interrupter {
 }
 
 impl Interrupt {
+    /// Waits for the first signal; returns at once if there has been one.
+    pub async fn interrupted(&self) {
+        self.after(0).await;
+    }
+
     /// How many signals there have been.
     pub(crate) fn count(&self) -> u32 {
         *self.0.borrow()

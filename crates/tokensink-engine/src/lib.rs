@@ -34,5 +34,5 @@ pub use interrupt::{Interrupt, Interrupter};
 pub use prepare::Prepared;
 pub use progress::{Event, Progress, Silent};
 pub use report::{Command, Outcome, Report, SinkReport, State, TokenChange};
-pub use sink::{Failure, Sink};
+pub use sink::{Failure, Sink, in_words};
 pub use timing::Timing;

@@ -73,17 +73,23 @@ impl Failure {
 
 impl From<SinkError> for Failure {
     fn from(error: SinkError) -> Self {
-        let mut message = error.to_string();
-        let mut cause = error.source();
-        while let Some(inner) = cause {
-            let text = inner.to_string();
-            if !message.contains(&text) {
-                message = format!("{message}: {text}");
-            }
-            cause = inner.source();
-        }
-        Self { kind: error.kind(), message, advice: error.advice().map(str::to_owned) }
+        let advice = error.advice().map(str::to_owned);
+        Self { kind: error.kind(), message: in_words(&error), advice }
     }
+}
+
+/// An error and its causes, outermost first; a cause that its parent quotes is not repeated.
+pub fn in_words(error: &dyn Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let text = inner.to_string();
+        if !message.contains(&text) {
+            message = format!("{message}: {text}");
+        }
+        cause = inner.source();
+    }
+    message
 }
 
 impl fmt::Display for Failure {

@@ -1,0 +1,152 @@
+//! The command line: names and help, no behaviour.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tokensink_engine::Command as Asked;
+
+/// Reset the QStash token once, and put the new one everywhere at once.
+///
+/// Resetting kills the old token immediately. tokensink first makes sure that it can write to every
+/// place your applications read the token from, then resets, writes the new token to all of them
+/// concurrently, and proves what each of them holds.
+#[derive(Debug, Parser)]
+#[command(name = "tokensink", version, max_term_width = 100, subcommand_required = true)]
+#[command(after_help = "Exit codes: 0 complete, 1 nothing was changed, 2 usage or config, 3 partial: run \
+`tokensink sync`, 4 unknown, 5 drift.")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Global {
+    /// The config file
+    #[arg(long, global = true, value_name = "FILE", default_value = "tokensink.toml")]
+    pub(crate) config: PathBuf,
+    /// What to print on standard output
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+    /// Where the journal is kept [default: tokensink in the user's state folder]
+    #[arg(long, global = true, value_name = "FOLDER", env = "TOKENSINK_STATE_DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
+}
+
+/// Instead of `UPSTASH_EMAIL` and `UPSTASH_API_KEY`, or what `upstash login` saved.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Upstash credentials")]
+pub(crate) struct Credentials {
+    /// The account's email address
+    #[arg(long, global = true, value_name = "EMAIL")]
+    pub(crate) upstash_email: Option<String>,
+    /// A file that holds the Developer API key
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "upstash_api_key_env")]
+    pub(crate) upstash_api_key_file: Option<PathBuf>,
+    /// An environment variable that holds the Developer API key
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) upstash_api_key_env: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// A table for people
+    Text,
+    /// One document for scripts
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write a commented tokensink.toml to start from
+    Init,
+    /// See whether a reset could finish; changes nothing
+    Check(Selection),
+    /// Reset the token and write the new one everywhere
+    Reset(Reset),
+    /// Write the current token everywhere, without a reset
+    Sync(Sync),
+    /// See which sinks hold the current token
+    Status(Selection),
+    /// List the sink kinds, or the options of one
+    Sinks {
+        /// A sink kind
+        kind: Option<String>,
+    },
+    /// Run stand-ins for Upstash, GitHub and AWS until Ctrl-C
+    Sandbox,
+    /// Do the whole job once against the stand-ins
+    Demo,
+}
+
+/// Which sinks take part.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Selection {
+    /// Only the sinks of these names
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// Not the sinks of these names
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) skip: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Reset {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// First write the current token to every sink, to prove that writes are let in
+    #[arg(long)]
+    pub(crate) rehearse: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Sync {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// Take the token from standard input: for accounts without a Developer API
+    #[arg(long)]
+    pub(crate) token_stdin: bool,
+}
+
+impl Command {
+    /// What the report calls it.
+    pub(crate) fn asked(&self) -> Asked {
+        match self {
+            Self::Init => Asked::Init,
+            Self::Check(_) => Asked::Check,
+            Self::Reset(_) => Asked::Reset,
+            Self::Sync(_) => Asked::Sync,
+            Self::Status(_) => Asked::Status,
+            Self::Sinks { .. } => Asked::Sinks,
+            Self::Sandbox => Asked::Sandbox,
+            Self::Demo => Asked::Demo,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_go_after_the_subcommand_too() {
+        for line in ["tokensink --config a check --output json", "tokensink check --config a --output json"] {
+            let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
+            assert_eq!(arguments.global.config, PathBuf::from("a"));
+            assert_eq!(arguments.global.output, Output::Json);
+        }
+    }
+}

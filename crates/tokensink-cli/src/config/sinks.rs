@@ -1,0 +1,212 @@
+//! From `[sinks.NAME]` tables to sinks.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize as _;
+use serde_json::{Map, Value};
+use tokensink_core::{BuildContext, Registry, SinkError, TakesEffect, TargetId, nearest};
+use tokensink_engine::Sink;
+
+use super::duration::duration_of;
+use super::{Layers, Mistake, Settings};
+use crate::args::Selection;
+
+/// How long the coordinator keeps trying at one sink, unless a table says otherwise.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The sinks that take part.
+pub(crate) type Selected = Vec<Sink>;
+
+/// Builds all sinks, and keeps those that `selection` names.
+pub(crate) fn select(
+    settings: &Settings,
+    selection: &Selection,
+    registry: &Registry,
+    context: &BuildContext,
+) -> Result<Selected, Vec<String>> {
+    let sinks = build_all(&settings.sinks, &settings.layers, registry, context)
+        .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    let names: Vec<&str> = settings.sinks.keys().map(String::as_str).collect();
+    let unknown = unknown_names(selection, &names);
+    if !unknown.is_empty() {
+        return Err(unknown);
+    }
+    let takes_part = |sink: &Sink| {
+        (selection.only.is_empty() || selection.only.contains(&sink.name))
+            && !selection.skip.contains(&sink.name)
+    };
+    let selected: Selected = sinks.into_iter().filter(takes_part).collect();
+    if selected.is_empty() {
+        return Err(vec!["--only and --skip leave no sink".to_owned()]);
+    }
+    Ok(selected)
+}
+
+fn unknown_names(selection: &Selection, names: &[&str]) -> Vec<String> {
+    let asked = selection.only.iter().map(|name| ("--only", name));
+    let asked = asked.chain(selection.skip.iter().map(|name| ("--skip", name)));
+    let unknown = asked.filter(|(_, name)| !names.contains(&name.as_str()));
+    let sentences = unknown.map(|(flag, name)| match nearest(name, names.iter().copied()) {
+        Some(meant) => format!("{flag} {name}: there is no such sink (did you mean `{meant}`?)"),
+        None => format!("{flag} {name}: there is no such sink (there are: {})", names.join(", ")),
+    });
+    sentences.collect()
+}
+
+/// Builds all sinks of all tables, or finds all mistakes in them.
+pub(super) fn build_all(
+    tables: &Map<String, Value>,
+    layers: &Layers,
+    registry: &Registry,
+    context: &BuildContext,
+) -> Result<Vec<Sink>, Vec<Mistake>> {
+    let (mut sinks, mut mistakes) = (Vec::new(), Vec::new());
+    for (name, table) in tables {
+        match build_table(name, table, layers, registry, context) {
+            Ok(built) => sinks.extend(built),
+            Err(more) => mistakes.extend(more),
+        }
+    }
+    mistakes.extend(shared_targets(&sinks, layers));
+    if mistakes.is_empty() { Ok(sinks) } else { Err(mistakes) }
+}
+
+fn build_table(
+    name: &str,
+    table: &Value,
+    layers: &Layers,
+    registry: &Registry,
+    context: &BuildContext,
+) -> Result<Vec<Sink>, Vec<Mistake>> {
+    let place = format!("sinks.{name}");
+    let Value::Object(table) = table else {
+        return Err(vec![layers.mistake(&place, "expected a table")]);
+    };
+    let mut mistakes = Vec::new();
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    if name.is_empty() || !name.chars().all(is_plain) {
+        let mistake = layers.mistake(&place, "a sink's name has only a-z, 0-9, - and _");
+        mistakes.push(mistake.advise("so that TOKENSINK_SINKS__NAME__OPTION can name it"));
+    }
+    let mut table = table.clone();
+    let mut common = Common { table: &mut table, place: &place, layers, mistakes: &mut mistakes };
+    let factory = common.kind(registry);
+    let required = common.take("required", "true or false", |value| value.as_bool());
+    let priority = common.take("priority", "a whole number", |value| {
+        value.as_i64().and_then(|number| i32::try_from(number).ok())
+    });
+    let takes_effect = common.take(
+        "takes_effect",
+        "one of: immediately, on-next-run, on-restart, on-deploy",
+        |value| TakesEffect::deserialize(value).ok(),
+    );
+    let deadline = common.deadline();
+    let Some(factory) = factory else { return Err(mistakes) };
+
+    let context = context.with_attempt_timeout(Sink::attempt_timeout(deadline));
+    let built = factory.build(table, &context);
+    let built = match (built, mistakes.is_empty()) {
+        (Ok(built), true) => built,
+        (Ok(_), false) => return Err(mistakes),
+        (Err(errors), _) => {
+            mistakes.extend(errors.iter().map(|error| from_plugin(error, &place, factory.kind(), layers)));
+            return Err(mistakes);
+        }
+    };
+    let sinks = built.into_iter().map(|target| Sink {
+        name: name.to_owned(),
+        kind: factory.kind().to_owned(),
+        required: required.unwrap_or(true),
+        priority: priority.unwrap_or(0),
+        deadline,
+        takes_effect,
+        target,
+    });
+    Ok(sinks.collect())
+}
+
+/// The options that every table has.
+struct Common<'a> {
+    table: &'a mut Map<String, Value>,
+    place: &'a str,
+    layers: &'a Layers,
+    mistakes: &'a mut Vec<Mistake>,
+}
+
+impl Common<'_> {
+    fn kind(&mut self, registry: &Registry) -> Option<&'static tokensink_core::SinkFactory> {
+        let kinds: Vec<&str> = registry.kinds().collect();
+        let place = format!("{}.kind", self.place);
+        let mistake = match self.table.remove("kind") {
+            Some(Value::String(kind)) => {
+                if let Some(factory) = registry.get(&kind) {
+                    return Some(factory);
+                }
+                let unknown = self.layers.mistake(&place, format!("unknown kind `{kind}`"));
+                match nearest(&kind, kinds.iter().copied()) {
+                    Some(meant) => unknown.advise(format!("did you mean `{meant}`?")),
+                    None => unknown.advise(format!("linked are: {}", kinds.join(", "))),
+                }
+            }
+            Some(_) => self.layers.mistake(&place, "expected a text"),
+            None => {
+                let missing = self.layers.mistake(self.place, "missing option `kind`");
+                missing.advise(format!("linked are: {}", kinds.join(", ")))
+            }
+        };
+        self.mistakes.push(mistake);
+        None
+    }
+
+    fn take<T>(
+        &mut self,
+        option: &str,
+        expected: &str,
+        read: impl FnOnce(&Value) -> Option<T>,
+    ) -> Option<T> {
+        let value = self.table.remove(option)?;
+        let read = read(&value);
+        if read.is_none() {
+            let place = format!("{}.{option}", self.place);
+            self.mistakes.push(self.layers.mistake(&place, format!("expected {expected}")));
+        }
+        read
+    }
+
+    fn deadline(&mut self) -> Duration {
+        let Some(value) = self.table.remove("timeout") else { return DEADLINE };
+        duration_of(&value).unwrap_or_else(|problem| {
+            let place = format!("{}.timeout", self.place);
+            self.mistakes.push(self.layers.mistake(&place, problem));
+            DEADLINE
+        })
+    }
+}
+
+fn from_plugin(error: &SinkError, place: &str, kind: &str, layers: &Layers) -> Mistake {
+    let problem = tokensink_engine::in_words(error);
+    // A plugin quotes its option; the line is that option's.
+    let option = problem.split('`').nth(1).unwrap_or_default();
+    let line = layers.mistake(&format!("{place}.{option}"), "");
+    let mistake = layers.mistake(place, format!("{kind}: {problem}")).at_line_of(&line);
+    mistake.advise(error.advice().unwrap_or_default())
+}
+
+/// Two tables that mean one place would write over each other.
+fn shared_targets(sinks: &[Sink], layers: &Layers) -> Vec<Mistake> {
+    let mut owners: BTreeMap<TargetId, &str> = BTreeMap::new();
+    let mut mistakes = Vec::new();
+    for sink in sinks {
+        if let Some(owner) = owners.insert(sink.id(), &sink.name) {
+            let problem = if owner == sink.name {
+                format!("names {} twice", sink.target)
+            } else {
+                format!("means the same place as [sinks.{owner}]: {}", sink.target)
+            };
+            let mistake = layers.mistake(&format!("sinks.{}", sink.name), problem);
+            mistakes.push(mistake.advise("let one table name all keys of a place"));
+        }
+    }
+    mistakes
+}

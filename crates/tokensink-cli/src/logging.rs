@@ -1,0 +1,25 @@
+//! Logs for people who look for a fault: ours alone, whatever `RUST_LOG` asks for. A library's log
+//! may quote a header.
+
+use std::str::FromStr as _;
+
+use tokensink_core::Environment;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{Targets, filter_fn};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+pub(crate) fn start(environment: &Environment) {
+    let Some(asked) = environment.setting("RUST_LOG") else { return };
+    let targets = match Targets::from_str(asked) {
+        Ok(targets) => targets,
+        Err(error) => {
+            crate::output::warn(&format!("RUST_LOG is not understood: {error}"));
+            return;
+        }
+    };
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let ours = filter_fn(|metadata| metadata.target().starts_with("tokensink"));
+    // The only error is a subscriber that is there already, and then logs are on.
+    let _ = tracing_subscriber::registry().with(lines.with_filter(targets).with_filter(ours)).try_init();
+}

@@ -1,0 +1,89 @@
+//! What leaves the process: tables for people, one document for scripts, progress, questions.
+//!
+//! A closed standard output or error never stops a run: nobody listening is no failure of ours.
+
+mod json;
+mod progress;
+mod prompt;
+mod table;
+
+use std::io::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use tokensink_engine::Report;
+
+use crate::args::Output;
+
+pub(crate) use json::print_json;
+pub(crate) use progress::Watcher;
+pub(crate) use prompt::{Answer, ask};
+pub(crate) use table::{print_rows, print_sinks};
+
+const RED: Style = AnsiColor::Red.on_default().bold();
+const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
+const GREEN: Style = AnsiColor::Green.on_default().bold();
+const BOLD: Style = Style::new().bold();
+
+/// One line on standard output.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(anstream::stdout(), "{line}");
+}
+
+/// One line on standard error.
+pub(crate) fn tell(line: &str) {
+    let _ = writeln!(anstream::stderr(), "{line}");
+}
+
+/// A warning, on standard error.
+pub(crate) fn warn(text: &str) {
+    tell(&format!("{YELLOW}warning{YELLOW:#}: {text}"));
+}
+
+/// A report, in the form that was asked for.
+pub(crate) fn print_report(report: &Report, output: Output) {
+    match output {
+        Output::Json => print_json(report),
+        Output::Text => print_text(report),
+    }
+}
+
+fn print_text(report: &Report) {
+    if !report.sinks.is_empty() {
+        print_sinks(&report.sinks);
+    }
+    for warning in &report.warnings {
+        warn(warning);
+    }
+    for error in &report.errors {
+        tell(&format!("{RED}error{RED:#}: {error}"));
+    }
+    say(&format!("{}", verdict(report)));
+    for step in &report.next {
+        say(&format!("  next: {step}"));
+    }
+}
+
+fn verdict(report: &Report) -> String {
+    use tokensink_engine::Outcome;
+    let (style, text) = match report.outcome {
+        Outcome::Complete => (GREEN, "complete: every required sink holds the live token"),
+        Outcome::Ready => (GREEN, "ready: a reset could finish"),
+        Outcome::Drift => (YELLOW, "drift: a sink does not hold the live token"),
+        Outcome::Partial => (RED, "partial: not every required sink is proven current"),
+        Outcome::Unknown => (RED, "unknown: it is not certain which token is live"),
+        Outcome::Unchanged => (BOLD, "unchanged: the token was not reset"),
+        Outcome::Invalid => (BOLD, "invalid: nothing was started"),
+    };
+    let mut line = format!("{style}{text}{style:#}");
+    if let (Some(before), Some(after)) = (&report.token.before, &report.token.after) {
+        line += &if before == after {
+            format!(" (token {after})")
+        } else {
+            format!(" (token {before} -> {after})")
+        };
+    }
+    if let Some(outage) = report.outage_ms {
+        line += &format!("; outage at most {outage} ms");
+    }
+    line
+}

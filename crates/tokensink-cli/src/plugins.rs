@@ -1,0 +1,8 @@
+//! The sinks that come with tokensink. Naming a plugin's crate once is what links it.
+
+#[cfg(feature = "aws-secrets-manager")]
+use tokensink_aws_secrets_manager as _;
+#[cfg(feature = "dotenv")]
+use tokensink_dotenv as _;
+#[cfg(feature = "github-actions")]
+use tokensink_github_actions as _;
