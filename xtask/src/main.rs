@@ -1,2 +1,3 @@
-//! Development tasks: test, demo, tidy, ci.
+//! Development tasks.
+
 fn main() {}

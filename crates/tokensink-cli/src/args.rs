@@ -12,8 +12,10 @@ use tokensink_engine::Command as Asked;
 /// concurrently, and proves what each of them holds.
 #[derive(Debug, Parser)]
 #[command(name = "tokensink", version, max_term_width = 100, subcommand_required = true)]
-#[command(after_help = "Exit codes: 0 complete, 1 nothing was changed, 2 usage or config, 3 partial: run \
-`tokensink sync`, 4 unknown, 5 drift.")]
+#[command(
+    after_help = "Exit codes: 0 complete, 1 nothing was changed, 2 usage or config, 3 partial: run \
+`tokensink sync`, 4 unknown, 5 drift."
+)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -76,10 +78,6 @@ pub(crate) enum Command {
         /// A sink kind
         kind: Option<String>,
     },
-    /// Run stand-ins for Upstash, GitHub and AWS until Ctrl-C
-    Sandbox,
-    /// Do the whole job once against the stand-ins
-    Demo,
 }
 
 /// Which sinks take part.
@@ -124,8 +122,6 @@ impl Command {
             Self::Sync(_) => Asked::Sync,
             Self::Status(_) => Asked::Status,
             Self::Sinks { .. } => Asked::Sinks,
-            Self::Sandbox => Asked::Sandbox,
-            Self::Demo => Asked::Demo,
         }
     }
 }
@@ -143,7 +139,9 @@ mod tests {
 
     #[test]
     fn global_flags_go_after_the_subcommand_too() {
-        for line in ["tokensink --config a check --output json", "tokensink check --config a --output json"] {
+        for line in
+            ["tokensink --config a check --output json", "tokensink check --config a --output json"]
+        {
             let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
             assert_eq!(arguments.global.config, PathBuf::from("a"));
             assert_eq!(arguments.global.output, Output::Json);

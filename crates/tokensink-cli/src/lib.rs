@@ -47,8 +47,7 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => {
             let why = format!("could not start: {error}");
-            let report =
-                Report::refused(arguments.command.asked(), Outcome::Unchanged, vec![why]);
+            let report = Report::refused(arguments.command.asked(), Outcome::Unchanged, vec![why]);
             output::print_report(&report, arguments.global.output);
             return ExitCode::from(report.exit_code);
         }

@@ -21,5 +21,7 @@ pub(crate) fn start(environment: &Environment) {
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     let ours = filter_fn(|metadata| metadata.target().starts_with("tokensink"));
     // The only error is a subscriber that is there already, and then logs are on.
-    let _ = tracing_subscriber::registry().with(lines.with_filter(targets).with_filter(ours)).try_init();
+    let _ = tracing_subscriber::registry()
+        .with(lines.with_filter(targets).with_filter(ours))
+        .try_init();
 }

@@ -1,3 +1,5 @@
+//! The command `tokensink` with the built-in sinks; all of it is in the library.
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

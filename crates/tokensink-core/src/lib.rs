@@ -40,7 +40,9 @@ pub use serde;
 pub use context::{BuildContext, Environment};
 pub use error::{IssuerError, ResetError, SinkError, SinkErrorKind};
 pub use issuer::{Issued, TokenIssuer};
-pub use registry::{COMMON_OPTIONS, OptionDescription, Registry, RegistryError, SinkFactory, nearest};
+pub use registry::{
+    COMMON_OPTIONS, OptionDescription, Registry, RegistryError, SinkFactory, nearest,
+};
 pub use secret::{Fingerprint, Redactor, Secret, Token};
 pub use sink::{
     Holds, PreparedSink, Quota, Readiness, Receipt, SinkConfig, TakesEffect, TargetId, TokenSink,

@@ -86,6 +86,11 @@ impl Coordinator {
         }
     }
 
+    /// Who issues the token, for people.
+    pub fn issuer(&self) -> &dyn TokenIssuer {
+        self.parties.issuer.as_ref()
+    }
+
     /// Asks the issuer and every sink, all at once. Changes nothing.
     ///
     /// # Errors

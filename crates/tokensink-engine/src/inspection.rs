@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokensink_core::{Fingerprint, Holds, SinkErrorKind, Token};
 
 use crate::journal::LastWrite;
-use crate::retry::Retry;
 use crate::limiter::Lane;
+use crate::retry::Retry;
 use crate::{Failure, Sink, State};
 
 /// What an inspection found, or why it could not look.

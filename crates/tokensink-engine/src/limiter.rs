@@ -30,7 +30,9 @@ impl Limiter {
 
 /// A request that may be under way, until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Permit(#[expect(dead_code, reason = "held for its drop")] Option<OwnedSemaphorePermit>);
+pub(crate) struct Permit(
+    #[expect(dead_code, reason = "held for its drop")] Option<OwnedSemaphorePermit>,
+);
 
 /// The requests of one credential to one provider.
 #[derive(Debug)]
@@ -143,9 +145,8 @@ mod tests {
     #[test]
     fn sinks_of_one_key_share_a_lane() {
         let limiter = Limiter::default();
-        let quota = |key: &str| {
-            Some(Quota { key: key.to_owned(), concurrent: 1, writes_per_minute: None })
-        };
+        let quota =
+            |key: &str| Some(Quota { key: key.to_owned(), concurrent: 1, writes_per_minute: None });
         let (one, two) = (limiter.lane(quota("a")).unwrap(), limiter.lane(quota("a")).unwrap());
         assert!(Arc::ptr_eq(&one, &two));
         assert!(!Arc::ptr_eq(&one, &limiter.lane(quota("b")).unwrap()));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokensink_core::{PreparedSink, Readiness};
 
-use crate::inspection::{Inspected, conclude, Write};
+use crate::inspection::{Inspected, Write, conclude};
 use crate::journal::LastWrite;
 use crate::limiter::Lane;
 use crate::retry::Retry;

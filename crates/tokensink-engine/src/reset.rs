@@ -29,11 +29,7 @@ pub(crate) enum Reset {
 }
 
 /// Sends the reset and finds out what became of it. `before` is the token it replaces.
-pub(crate) async fn reset(
-    issuer: Arc<dyn TokenIssuer>,
-    before: &Token,
-    timing: Timing,
-) -> Reset {
+pub(crate) async fn reset(issuer: Arc<dyn TokenIssuer>, before: &Token, timing: Timing) -> Reset {
     let backoff = ExponentialBuilder::new().with_min_delay(Duration::from_millis(50)).with_jitter();
     let mut pauses = backoff.with_max_times(MOST_UNSENT).build();
     loop {
@@ -56,7 +52,14 @@ pub(crate) async fn reset(
             Sent::Answered(Err(error)) => error.to_string(),
             Sent::NotAnswered => format!("no answer within {:?}", timing.reset_answer),
         };
-        return match watch_for_a_move(issuer.as_ref(), before, Instant::now() + timing.settle, timing).await {
+        return match watch_for_a_move(
+            issuer.as_ref(),
+            before,
+            Instant::now() + timing.settle,
+            timing,
+        )
+        .await
+        {
             Some(issued) => Reset::Done { issued, by_reading: true },
             None => Reset::Unknown { why },
         };

@@ -122,9 +122,11 @@ impl Coordinator {
                 |order| write(order, Arc::clone(&chase.token)),
                 |index, written| {
                     let sink = orders[index].sink.as_ref();
-                    let state = if written.outcome.is_ok() { State::Current } else { State::Unknown };
+                    let state =
+                        if written.outcome.is_ok() { State::Current } else { State::Unknown };
                     self.parties.progress.on(&Event::Written { sink, state });
-                    let record = self.record_in_background(entry_of(&orders[index], written, chase));
+                    let record =
+                        self.record_in_background(entry_of(&orders[index], written, chase));
                     records.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(record);
                 },
                 self.parties.interrupt.after(self.patience()),
@@ -178,9 +180,11 @@ impl Coordinator {
         self.parties.progress.on(&Event::Settling);
         let mut rounds = 0;
         loop {
-            let (verdict, ()) =
-                futures::future::join(self.verdict(chase), self.inspect_standings(standings, chase))
-                    .await;
+            let (verdict, ()) = futures::future::join(
+                self.verdict(chase),
+                self.inspect_standings(standings, chase),
+            )
+            .await;
             let certainty = match verdict {
                 Verdict::Certainty(certainty) => certainty,
                 Verdict::Newer(issued) if rounds < MOST_ROUNDS => {

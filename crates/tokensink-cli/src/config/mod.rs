@@ -55,7 +55,8 @@ impl Layers {
     /// Whether `place` was set by the project's file and by nothing that is the user's own.
     pub(super) fn set_by_project_alone(&self, place: &str) -> bool {
         let Some((table, key)) = place.split_once('.') else { return true };
-        let in_user: Option<toml::Table> = self.user.as_ref().and_then(|user| user.text.parse().ok());
+        let in_user: Option<toml::Table> =
+            self.user.as_ref().and_then(|user| user.text.parse().ok());
         let by_user = in_user.is_some_and(|user| {
             user.get(table).and_then(|table| table.get(key)).is_some()
                 && self.project.line_of(place).is_none_or(|line| {
@@ -85,7 +86,10 @@ pub(crate) fn load(
 ) -> Result<Settings, Vec<Mistake>> {
     let project = Source::read(project).map_err(|mistake| vec![mistake])?.ok_or_else(|| {
         let missing = Mistake::new(project, "", "there is no such file");
-        vec![missing.advise("`tokensink init` writes one to start from, or name yours with --config")]
+        vec![
+            missing
+                .advise("`tokensink init` writes one to start from, or name yours with --config"),
+        ]
     })?;
     let user = match user.map(Source::read) {
         Some(read) => read.map_err(|mistake| vec![mistake])?,

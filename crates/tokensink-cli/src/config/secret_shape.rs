@@ -3,9 +3,8 @@
 use serde_json::Value;
 
 /// Prefixes that vendors give their credentials, so that scanners can find them.
-const PREFIXES: [&str; 10] = [
-    "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "AKIA", "ASIA", "sig_", "eyJ",
-];
+const PREFIXES: [&str; 10] =
+    ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "AKIA", "ASIA", "sig_", "eyJ"];
 
 /// The dotted paths of all strings in `value` that look like a secret.
 pub(super) fn suspicious(value: &Value, path: &str) -> Vec<String> {

@@ -110,7 +110,9 @@ fn build_table(
         (Ok(built), true) => built,
         (Ok(_), false) => return Err(mistakes),
         (Err(errors), _) => {
-            mistakes.extend(errors.iter().map(|error| from_plugin(error, &place, factory.kind(), layers)));
+            mistakes.extend(
+                errors.iter().map(|error| from_plugin(error, &place, factory.kind(), layers)),
+            );
             return Err(mistakes);
         }
     };

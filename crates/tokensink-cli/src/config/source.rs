@@ -33,8 +33,7 @@ impl Source {
             .read_to_end(&mut bytes)
             .map_err(|error| mistake(format!("could not be read: {error}")))?;
         if bytes.len() as u64 > MAX_BYTES {
-            return Err(mistake("is larger than 1 MB".to_owned())
-                .advise("is this the right file?"));
+            return Err(mistake("is larger than 1 MB".to_owned()).advise("is this the right file?"));
         }
         let text = String::from_utf8(bytes)
             .map_err(|_| mistake("is not UTF-8".to_owned()).advise("save it as UTF-8"))?;

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use tokensink_core::nearest;
 use tokensink_http::{is_loopback, parse_base_url, reqwest::Url};
 
-use super::duration::duration_of;
 use super::Layers;
+use super::duration::duration_of;
 use super::mistake::Mistake;
 
 /// Where Upstash's Developer API is, unless a table says otherwise.
@@ -29,7 +29,10 @@ pub(crate) struct UpstashTable {
 }
 
 /// Reads the merged table; `layers` knows who set what.
-pub(super) fn read(table: &Map<String, Value>, layers: &Layers) -> Result<UpstashTable, Vec<Mistake>> {
+pub(super) fn read(
+    table: &Map<String, Value>,
+    layers: &Layers,
+) -> Result<UpstashTable, Vec<Mistake>> {
     let mut mistakes = unknown_keys(table, layers);
     let mut reader = Reader { table, layers, mistakes: &mut mistakes };
     let api_url = reader.url("api_url");
@@ -131,8 +134,8 @@ impl Reader<'_> {
 /// Whether a credential of Upstash belongs there; loopback is a stand-in of the user's own.
 fn is_of_upstash(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
-    is_loopback(url) || ["upstash.com", "upstash.io"].iter().any(|vendor| {
-        host == *vendor || host.strip_suffix(vendor).is_some_and(|rest| rest.ends_with('.'))
-    })
+    is_loopback(url)
+        || ["upstash.com", "upstash.io"].iter().any(|vendor| {
+            host == *vendor || host.strip_suffix(vendor).is_some_and(|rest| rest.ends_with('.'))
+        })
 }
-

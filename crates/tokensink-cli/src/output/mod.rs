@@ -57,7 +57,7 @@ fn print_text(report: &Report) {
     for error in &report.errors {
         tell(&format!("{RED}error{RED:#}: {error}"));
     }
-    say(&format!("{}", verdict(report)));
+    say(&verdict(report));
     for step in &report.next {
         say(&format!("  next: {step}"));
     }

@@ -38,7 +38,7 @@ pub(crate) fn print_rows<const N: usize>(header: [&str; N], rows: &[[String; N]]
 
 fn table() -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     // anstream decides whether colour reaches the reader.
     table.enforce_styling();
     let width = table.width().map_or(UNWRAPPED, |width| width.max(NARROWEST));

@@ -23,13 +23,13 @@ pub(super) struct Conclusion {
 impl Coordinator {
     /// Judges the run, records its end, and reports.
     pub(super) async fn conclude(&self, conclusion: Conclusion) -> Report {
-        let Conclusion { command, before, chase, standings, certainty, warnings, since } = conclusion;
+        let Conclusion { command, before, chase, standings, certainty, warnings, since } =
+            conclusion;
         let mut report = Report::new(command, Outcome::Complete);
         report.warnings = warnings;
         report.sinks = standings.iter().map(|standing| standing.report(since)).collect();
         report.outage_ms = report.sinks.iter().filter_map(|sink| sink.outage_ms).max();
-        report.token =
-            TokenChange { before: Some(before), after: Some(chase.token.fingerprint()) };
+        report.token = TokenChange { before: Some(before), after: Some(chase.token.fingerprint()) };
         let outcome = self.judge(certainty, &mut report);
         let mut entries = Vec::new();
         if outcome == Outcome::Complete {

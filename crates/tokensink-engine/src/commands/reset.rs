@@ -27,7 +27,8 @@ impl Coordinator {
     ///
     /// The report, when a required sink did not take it. Nothing was changed.
     pub async fn rehearse(&self, plan: Plan) -> Result<Plan, Report> {
-        let chosen: Vec<&Prepared> = plan.prepared.iter().filter(|one| one.may_rehearse()).collect();
+        let chosen: Vec<&Prepared> =
+            plan.prepared.iter().filter(|one| one.may_rehearse()).collect();
         self.parties.progress.on(&Event::Rehearsing { total: chosen.len() });
         let token = Arc::new(plan.token().clone());
         let orders = chosen.iter().map(|one| Order::of(one));
@@ -40,7 +41,8 @@ impl Coordinator {
         .await;
         let mut errors = Vec::new();
         for (one, ended) in chosen.iter().zip(ended) {
-            let written = ended.or(crate::fan_out::Written::panicked, crate::fan_out::Written::abandoned);
+            let written =
+                ended.or(crate::fan_out::Written::panicked, crate::fan_out::Written::abandoned);
             if let (true, Err(failed)) = (one.sink.required, written.outcome) {
                 errors.push(format!(
                     "the rehearsal failed: {} ({}): {}",
@@ -195,8 +197,11 @@ fn others_changed(
     before: &BTreeMap<String, Fingerprint>,
     after: &BTreeMap<String, Fingerprint>,
 ) -> Vec<String> {
-    let changed = before.iter().filter(|(field, old)| after.get(*field).is_some_and(|new| new != *old));
+    let changed =
+        before.iter().filter(|(field, old)| after.get(*field).is_some_and(|new| new != *old));
     changed
-        .map(|(field, _)| format!("`{field}` changed with the reset: applications that use it need the new one"))
+        .map(|(field, _)| {
+            format!("`{field}` changed with the reset: applications that use it need the new one")
+        })
         .collect()
 }

@@ -18,8 +18,7 @@ impl Coordinator {
         }
         let before = plan.token().fingerprint();
         let in_doubt = unconfirmed_reset(&plan.earlier_runs, &self.parties.issuer_id).is_some();
-        let mut warnings: Vec<String> =
-            plan.prepared.iter().flat_map(Prepared::warnings).collect();
+        let mut warnings: Vec<String> = plan.prepared.iter().flat_map(Prepared::warnings).collect();
         let token = Arc::new(plan.issued.token);
         let mut chase = Chase { token, superseded: Vec::new(), in_doubt };
         let mut standings: Vec<Standing> = plan.prepared.into_iter().map(Standing::from).collect();

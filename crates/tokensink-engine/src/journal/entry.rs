@@ -150,9 +150,8 @@ impl Run {
 
     /// A reset was on its way, and the record does not say what became of it.
     pub fn is_unconfirmed(&self) -> bool {
-        let answered = |entry: &Entry| {
-            matches!(entry, Entry::ResetConfirmed { .. } | Entry::NotReset)
-        };
+        let answered =
+            |entry: &Entry| matches!(entry, Entry::ResetConfirmed { .. } | Entry::NotReset);
         self.asked_for_a_reset() && !self.entries().any(answered)
     }
 

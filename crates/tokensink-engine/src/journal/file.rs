@@ -117,8 +117,7 @@ impl Journal for FileJournal {
         let mut text = serde_json::to_string(&line).map_err(|error| failed(error.into()))?;
         text.push('\n');
         let mut options = OpenOptions::new();
-        let mut file =
-            options.append(true).create(true).mode(0o600).open(&path).map_err(failed)?;
+        let mut file = options.append(true).create(true).mode(0o600).open(&path).map_err(failed)?;
         file.write_all(text.as_bytes()).and_then(|()| file.sync_data()).map_err(failed)?;
         if is_new {
             let folder = self.folder.join("runs");
@@ -180,8 +179,8 @@ fn parse_line(line: &[u8]) -> Result<Record, String> {
             version.v
         ));
     }
-    let line: Line = serde_json::from_slice(line)
-        .map_err(|error| format!("{error}; move the file away"))?;
+    let line: Line =
+        serde_json::from_slice(line).map_err(|error| format!("{error}; move the file away"))?;
     Ok(Record { at: line.at, entry: line.entry })
 }
 

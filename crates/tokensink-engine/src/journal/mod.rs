@@ -63,6 +63,7 @@ pub(crate) fn last_write(runs: &[Run], target: &TargetId) -> Option<LastWrite> {
 /// The newest run for `issuer` that asked for a reset, if it never learned whether it happened.
 pub(crate) fn unconfirmed_reset<'a>(runs: &'a [Run], issuer: &str) -> Option<&'a Run> {
     let mut of_issuer = runs.iter().rev().filter(|run| run.issuer() == Some(issuer));
-    of_issuer.find(|run| run.asked_for_a_reset() || run.is_complete())
+    of_issuer
+        .find(|run| run.asked_for_a_reset() || run.is_complete())
         .filter(|run| run.is_unconfirmed())
 }

@@ -1,0 +1,67 @@
+//! One file for each command: from its arguments to its exit code.
+
+mod init;
+mod pushing;
+mod reset;
+mod sinks;
+
+use tokensink_core::Environment;
+use tokensink_engine::{Command as Asked, Interrupt, Outcome, Report};
+
+use crate::args::{Arguments, Command, Global, Selection};
+use crate::output;
+use crate::run::{Request, Run, TokenSource};
+use crate::signals;
+
+/// Carries out one command. Returns the exit code.
+pub(crate) async fn run(arguments: Arguments, environment: Environment) -> u8 {
+    let Arguments { global, command } = arguments;
+    let asked = command.asked();
+    let interrupt = match signals::listen() {
+        Ok(interrupt) => interrupt,
+        Err(error) => {
+            let why = format!("could not listen for Ctrl-C: {error}");
+            return finish(&global, &Report::refused(asked, Outcome::Unchanged, vec![why]));
+        }
+    };
+    let world = World { global: &global, environment: &environment, interrupt };
+    match command {
+        Command::Init => init::run(&world),
+        Command::Sinks { kind } => sinks::run(&world, kind.as_deref()),
+        Command::Check(selection) => finish(&global, &pushing::check(&world, &selection).await),
+        Command::Status(selection) => finish(&global, &pushing::status(&world, &selection).await),
+        Command::Sync(sync) => finish(&global, &pushing::sync(&world, &sync).await),
+        Command::Reset(reset) => finish(&global, &reset::run(&world, &reset).await),
+    }
+}
+
+/// What every command sees.
+#[derive(Debug)]
+struct World<'a> {
+    global: &'a Global,
+    environment: &'a Environment,
+    interrupt: Interrupt,
+}
+
+impl World<'_> {
+    async fn start(
+        &self,
+        command: Asked,
+        selection: &Selection,
+        token_source: TokenSource,
+    ) -> Result<Run, Report> {
+        let request = Request {
+            command,
+            global: self.global,
+            selection,
+            environment: self.environment,
+            token_source,
+        };
+        Run::start(&request, self.interrupt.clone()).await
+    }
+}
+
+fn finish(global: &Global, report: &Report) -> u8 {
+    output::print_report(report, global.output);
+    report.exit_code
+}

@@ -1,0 +1,64 @@
+//! `reset`: plan, question, reset, report.
+
+use tokensink_engine::{Command, Coordinator, Outcome, Plan, Report};
+
+use super::World;
+use super::pushing::with;
+use crate::args::{Output, Reset};
+use crate::output::{self, Answer};
+use crate::run::{Run, TokenSource};
+
+pub(super) async fn run(world: &World<'_>, reset: &Reset) -> Report {
+    let result = async {
+        let run = world.start(Command::Reset, &reset.selection, TokenSource::DeveloperApi).await?;
+        carry_out(world, reset, run).await
+    };
+    result.await.unwrap_or_else(|report| report)
+}
+
+async fn carry_out(world: &World<'_>, reset: &Reset, mut run: Run) -> Result<Report, Report> {
+    let coordinator = &run.coordinator;
+    let plan = coordinator.plan(Command::Reset).await?;
+    if plan.obstacles().next().is_some() {
+        return Err(coordinator.refuse(Command::Reset, &plan));
+    }
+    if !reset.yes {
+        run.watcher.clear();
+        confirm(world, coordinator, &plan, &run).await?;
+    }
+    let plan = if reset.rehearse { coordinator.rehearse(plan).await? } else { plan };
+    let report = coordinator.reset(plan).await;
+    run.unlock();
+    Ok(with(run.warnings, report))
+}
+
+async fn confirm(
+    world: &World<'_>,
+    coordinator: &Coordinator,
+    plan: &Plan,
+    run: &Run,
+) -> Result<(), Report> {
+    let review = coordinator.check(plan);
+    if world.global.output == Output::Text {
+        output::print_sinks(&review.sinks);
+        for warning in &review.warnings {
+            output::warn(warning);
+        }
+    }
+    let question = format!(
+        "Reset the token of {} now? The old one is dead at once; {} target(s) get the new one.",
+        coordinator.issuer(),
+        plan.prepared.len()
+    );
+    let why = match output::ask(&question, &run.interrupt).await {
+        Answer::Yes => return Ok(()),
+        Answer::No => "declined: the token was not reset",
+        Answer::NoTerminal => {
+            "there is no terminal to ask on: say --yes to reset without a question"
+        }
+    };
+    let mut report = Report::refused(Command::Reset, Outcome::Unchanged, vec![why.to_owned()]);
+    report.sinks = review.sinks;
+    report.token = review.token;
+    Err(report)
+}

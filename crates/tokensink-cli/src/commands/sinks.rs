@@ -1,0 +1,112 @@
+//! `sinks`: the linked kinds, or one of them in full.
+
+use serde::Serialize;
+use tokensink_core::{COMMON_OPTIONS, Registry, SinkFactory, nearest};
+use tokensink_engine::{Command, Outcome, Report};
+
+use super::{World, finish};
+use crate::args::Output;
+use crate::output::{print_json, print_rows, say};
+
+#[derive(Serialize)]
+struct Document {
+    schema: &'static str,
+    sinks: Vec<Kind>,
+}
+
+#[derive(Serialize)]
+struct Kind {
+    kind: &'static str,
+    summary: &'static str,
+    options: Vec<Choice>,
+    permissions: &'static str,
+    takes_effect: &'static str,
+}
+
+#[derive(Serialize)]
+struct Choice {
+    name: String,
+    required: bool,
+    help: String,
+}
+
+pub(super) fn run(world: &World<'_>, kind: Option<&str>) -> u8 {
+    match chosen(kind) {
+        Ok(factories) => {
+            match (world.global.output, kind) {
+                (Output::Json, _) => print_document(&factories),
+                (Output::Text, None) => list(&factories),
+                (Output::Text, Some(_)) => factories.iter().for_each(|factory| explain(factory)),
+            }
+            0
+        }
+        Err(why) => {
+            finish(world.global, &Report::refused(Command::Sinks, Outcome::Invalid, vec![why]))
+        }
+    }
+}
+
+fn chosen(kind: Option<&str>) -> Result<Vec<&'static SinkFactory>, String> {
+    let registry = Registry::linked().map_err(|error| error.to_string())?;
+    let Some(kind) = kind else { return Ok(registry.iter().collect()) };
+    let unknown = || match nearest(kind, registry.kinds()) {
+        Some(meant) => format!("there is no sink kind `{kind}` (did you mean `{meant}`?)"),
+        None => {
+            let kinds: Vec<&str> = registry.kinds().collect();
+            format!("there is no sink kind `{kind}` (linked are: {})", kinds.join(", "))
+        }
+    };
+    Ok(vec![registry.get(kind).ok_or_else(unknown)?])
+}
+
+fn list(factories: &[&SinkFactory]) {
+    let rows: Vec<[String; 2]> = factories
+        .iter()
+        .map(|factory| [factory.kind().to_owned(), factory.summary().to_owned()])
+        .collect();
+    print_rows(["KIND", "WHAT IT WRITES"], &rows);
+    say("\n`tokensink sinks KIND` shows the options of one.");
+}
+
+fn explain(factory: &SinkFactory) {
+    say(&format!("{}: {}\n", factory.kind(), factory.summary()));
+    let rows: Vec<[String; 3]> = factory
+        .options()
+        .into_iter()
+        .map(|option| {
+            let required = if option.required { "required" } else { "" };
+            [option.name, required.to_owned(), option.help.replace('\n', " ")]
+        })
+        .collect();
+    print_rows(["OPTION", "", "MEANING"], &rows);
+    say(&format!("\nEvery table also has: {}", COMMON_OPTIONS.join(", ")));
+    say(&format!("\nTakes effect: {}", factory.takes_effect()));
+    say("\nPermissions:");
+    for line in factory.permissions().lines() {
+        say(&format!("  {}", line.trim()));
+    }
+    say(&format!(
+        "\nExample:\n\n[sinks.example]\nkind = \"{}\"\n{}",
+        factory.kind(),
+        factory.example()
+    ));
+}
+
+fn print_document(factories: &[&SinkFactory]) {
+    let kinds = factories.iter().map(|factory| Kind {
+        kind: factory.kind(),
+        summary: factory.summary(),
+        options: factory
+            .options()
+            .into_iter()
+            .map(|option| Choice {
+                name: option.name,
+                required: option.required,
+                help: option.help,
+            })
+            .collect(),
+        permissions: factory.permissions(),
+        takes_effect: factory.takes_effect(),
+    });
+    print_json(&Document { schema: "tokensink.sinks/1", sinks: kinds.collect() });
+}

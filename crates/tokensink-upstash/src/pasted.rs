@@ -1,0 +1,135 @@
+//! A token that a person pasted: for accounts of a marketplace, which have no Developer API.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::{Client, Url};
+use tokensink_core::{Issued, IssuerError, ResetError, Secret, Token, TokenIssuer, async_trait};
+use tokensink_http::{ClientError, build_client};
+
+use crate::probe;
+
+/// The regions that QStash has (upstash.com/docs/qstash/howto/multi-region).
+const REGIONS: [&str; 2] = ["eu-central-1", "us-east-1"];
+
+/// Knows one token, and can only probe it.
+#[derive(Debug)]
+pub struct Pasted {
+    token: Token,
+    client: Client,
+    hosts: Vec<Url>,
+}
+
+/// Why a pasted text is no token.
+#[derive(Debug, thiserror::Error)]
+pub enum PastedError {
+    /// What is wrong with it, without quoting it.
+    #[error("standard input holds no token: {0}")]
+    NotAToken(&'static str),
+    /// No region by that name.
+    #[error(transparent)]
+    Region(#[from] IssuerError),
+    /// TLS could not start.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+impl Pasted {
+    /// `text` as it was read; `qstash_url` or `region` says where to probe it, else each region is.
+    ///
+    /// # Errors
+    ///
+    /// When the text is empty, has several lines, quotes, or more than the token.
+    pub fn new(
+        text: &Secret,
+        qstash_url: Option<Url>,
+        region: Option<&str>,
+        timeout: Duration,
+    ) -> Result<Self, PastedError> {
+        let text = text.expose().trim();
+        let problem = if text.is_empty() {
+            Some("it is empty")
+        } else if text.contains(['\n', '\r']) {
+            Some("it has several lines")
+        } else if text.starts_with(['"', '\'']) || text.ends_with(['"', '\'']) {
+            Some("it is quoted; paste the token alone")
+        } else if text.contains(char::is_whitespace) {
+            Some("it has a blank in it; paste the token alone, without `Bearer`")
+        } else if text.contains("QSTASH_TOKEN=") {
+            Some("it is an assignment; paste what stands behind the `=`")
+        } else {
+            None
+        };
+        if let Some(problem) = problem {
+            return Err(PastedError::NotAToken(problem));
+        }
+        let hosts = match (qstash_url, region) {
+            (Some(url), _) => vec![url],
+            (None, Some(region)) => vec![probe::host_of(region)?],
+            (None, None) => REGIONS.map(probe::host_of).into_iter().collect::<Result<_, _>>()?,
+        };
+        Ok(Self { token: Token::new(text), client: build_client(timeout)?, hosts })
+    }
+
+    /// Stands for the QStash's id, which is not known: the journal's key.
+    pub fn id(&self) -> String {
+        let host = self.hosts.first().filter(|_| self.hosts.len() == 1);
+        format!("pasted-{}", host.and_then(Url::host_str).unwrap_or("any"))
+    }
+}
+
+impl fmt::Display for Pasted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the pasted token's QStash")
+    }
+}
+
+#[async_trait]
+impl TokenIssuer for Pasted {
+    async fn current(&self) -> Result<Issued, IssuerError> {
+        Ok(Issued { token: self.token.clone(), others: BTreeMap::new() })
+    }
+
+    async fn reset(&self) -> Result<Issued, ResetError> {
+        let message = "a pasted token can only be synced".to_owned();
+        Err(ResetError::Refused { message })
+    }
+
+    async fn accepts(&self, token: &Token) -> Result<bool, IssuerError> {
+        let mut failure = None;
+        for host in &self.hosts {
+            match probe::accepts(&self.client, host, token).await {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(error) => failure = Some(error),
+            }
+        }
+        failure.map_or(Ok(false), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_bare_token_is_taken() {
+        let paste = |text: &str| {
+            Pasted::new(&Secret::new(text), None, None, Duration::from_secs(1))
+                .map(|pasted| pasted.token)
+        };
+        assert_eq!(paste(" eyJ9PQ==\n").unwrap(), Token::new("eyJ9PQ=="));
+        for (text, problem) in [
+            ("", "empty"),
+            ("\n", "empty"),
+            ("one\ntwo", "several lines"),
+            ("\"eyJ9\"", "quoted"),
+            ("Bearer eyJ9", "without `Bearer`"),
+            ("QSTASH_TOKEN=eyJ9", "assignment"),
+        ] {
+            let error = paste(text).unwrap_err().to_string();
+            assert!(error.contains(problem) && !error.contains("eyJ9"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! What the Developer API says of a QStash.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer};
+use tokensink_core::{Fingerprint, Issued, Secret, Token};
+
+/// A `QStashUser` of the Developer API, as far as it matters here. No field of it is documented as
+/// required (upstash.com/docs/devops/developer-api).
+#[derive(Deserialize)]
+pub(crate) struct User {
+    #[serde(default)]
+    pub(crate) id: String,
+    #[serde(default)]
+    pub(crate) region: String,
+    #[serde(default, deserialize_with = "secret")]
+    token: Option<Secret>,
+    #[serde(default, deserialize_with = "secret")]
+    read_only_token: Option<Secret>,
+    #[serde(default, deserialize_with = "secret")]
+    password: Option<Secret>,
+}
+
+impl User {
+    /// The token and what else there is; `None` where there is no token in it.
+    pub(crate) fn issued(self) -> Option<Issued> {
+        let token = Token::from(self.token.filter(|token| !token.is_empty())?);
+        let others = [("read_only_token", self.read_only_token), ("password", self.password)];
+        let others: BTreeMap<String, Fingerprint> = others
+            .into_iter()
+            .filter_map(|(field, secret)| {
+                Some((field.to_owned(), Fingerprint::of(secret?.expose())))
+            })
+            .collect();
+        Some(Issued { token, others })
+    }
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.map(Secret::new))
+}
