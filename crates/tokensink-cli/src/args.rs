@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct Global {
     /// The config file
     #[arg(long, global = true, value_name = "FILE", default_value = "tokensink.toml")]
@@ -39,7 +39,7 @@ pub(crate) struct Global {
 }
 
 /// Instead of `UPSTASH_EMAIL` and `UPSTASH_API_KEY`, or what `upstash login` saved.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Upstash credentials")]
 pub(crate) struct Credentials {
     /// The account's email address
@@ -73,6 +73,10 @@ pub(crate) enum Command {
     Sync(Sync),
     /// See which sinks hold the current token
     Status(Selection),
+    /// Run stand-ins for Upstash, GitHub and AWS until Ctrl-C
+    Sandbox,
+    /// Do the whole job once against the stand-ins
+    Demo,
     /// List the sink kinds, or the options of one
     Sinks {
         /// A sink kind
@@ -122,6 +126,8 @@ impl Command {
             Self::Sync(_) => Asked::Sync,
             Self::Status(_) => Asked::Status,
             Self::Sinks { .. } => Asked::Sinks,
+            Self::Sandbox => Asked::Sandbox,
+            Self::Demo => Asked::Demo,
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use etcetera::BaseStrategy as _;
 use tokensink_core::Environment;
 
 /// The environment as it is now. A variable that is not UTF-8 cannot hold anything of ours.
@@ -12,13 +11,20 @@ pub(crate) fn snapshot() -> Environment {
         .collect()
 }
 
-/// Where this user's config file is, if there is one.
-pub(crate) fn user_config_file() -> Option<PathBuf> {
-    Some(etcetera::choose_base_strategy().ok()?.config_dir().join("tokensink/config.toml"))
+/// Where this user's config file would be (freedesktop.org's base directories).
+pub(crate) fn user_config_file(environment: &Environment) -> Option<PathBuf> {
+    Some(base_folder(environment, "XDG_CONFIG_HOME", ".config")?.join("tokensink/config.toml"))
 }
 
 /// Where this user's journal is kept unless told otherwise.
-pub(crate) fn user_state_folder() -> Option<PathBuf> {
-    let strategy = etcetera::choose_base_strategy().ok()?;
-    Some(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join("tokensink"))
+pub(crate) fn user_state_folder(environment: &Environment) -> Option<PathBuf> {
+    Some(base_folder(environment, "XDG_STATE_HOME", ".local/state")?.join("tokensink"))
+}
+
+fn base_folder(environment: &Environment, variable: &str, below_home: &str) -> Option<PathBuf> {
+    let named = environment.setting(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    named.or_else(|| {
+        let home = environment.setting("HOME").or_else(|| environment.setting("USERPROFILE"))?;
+        Some(PathBuf::from(home).join(below_home))
+    })
 }

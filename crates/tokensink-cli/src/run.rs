@@ -49,7 +49,7 @@ impl Run {
         let unchanged = |why: String| Report::refused(command, Outcome::Unchanged, vec![why]);
         let settings = load(request).map_err(invalid)?;
         let sinks = select(request, &settings).map_err(invalid)?;
-        let state = state_folder(request.global).map_err(|why| invalid(vec![why]))?;
+        let state = state_folder(request).map_err(|why| invalid(vec![why]))?;
         let journal = FileJournal::open(state).map_err(|error| unchanged(error.to_string()))?;
 
         let interrupted = || unchanged("interrupted".to_owned());
@@ -92,7 +92,7 @@ impl Run {
 }
 
 fn load(request: &Request<'_>) -> Result<Settings, Vec<String>> {
-    let user = user_config_file();
+    let user = user_config_file(request.environment);
     config::load(&request.global.config, user.as_deref(), request.environment)
         .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
 }
@@ -104,8 +104,9 @@ fn select(request: &Request<'_>, settings: &Settings) -> Result<Selected, Vec<St
     config::select(settings, request.selection, &registry, &context)
 }
 
-fn state_folder(global: &Global) -> Result<PathBuf, String> {
-    let named = global.state_dir.clone().or_else(user_state_folder);
+fn state_folder(request: &Request<'_>) -> Result<PathBuf, String> {
+    let named = request.global.state_dir.clone();
+    let named = named.or_else(|| user_state_folder(request.environment));
     named.ok_or_else(|| {
         "there is no home folder for the journal; name one with --state-dir".to_owned()
     })

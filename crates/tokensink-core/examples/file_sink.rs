@@ -1,3 +1,5 @@
+//! A whole plugin: a sink that is a file.
+
 use std::{fmt, fs, path::PathBuf, time::Duration};
 use tokensink_core::{schemars::JsonSchema, serde::Deserialize, *};
 

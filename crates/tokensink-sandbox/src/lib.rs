@@ -14,7 +14,7 @@ use std::io;
 pub use aws::Aws;
 pub use github::GitHub;
 pub use server::Request;
-pub use upstash::Upstash;
+pub use upstash::{ResetFault, Upstash};
 
 /// All three stand-ins, each on a loopback port of its own. They stop when it is dropped.
 #[derive(Debug)]

@@ -1,34 +1,293 @@
-//! stand-in
+//! The stand-in for Upstash: the Developer API, and QStash itself on a port of its own.
+//!
+//! Paths, statuses and shapes follow upstash.com/docs/devops/developer-api and
+//! upstash.com/docs/qstash.
 
+use std::collections::BTreeMap;
 use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use crypto_box::aead::OsRng;
+use crypto_box::aead::rand_core::RngCore as _;
+use serde_json::{Value, json};
 
-use crate::server::{Request, Server};
+use crate::server::{Request, Server, locked};
 
-/// The stand-in.
+const EMAIL: &str = "owner@example.com";
+
+/// What the next reset does instead of answering well.
+#[derive(Clone, Debug)]
+pub enum ResetFault {
+    /// Nothing happens, and this is the answer.
+    Refused(u16, &'static str),
+    /// It happens, and the answer is a gateway's 504.
+    LostAnswer,
+    /// The answer is a gateway's 504 at once; it happens this much later.
+    LandsAfter(Duration),
+    /// It happens, and the answer is a 200 that says nothing.
+    NoTokenInAnswer,
+    /// Nothing happens, and the answer is a gateway's 504.
+    Nothing,
+}
+
+/// The Upstash Developer API and QStash.
 #[derive(Debug)]
 pub struct Upstash {
-    server: Server,
+    developer_api: Server,
+    qstash: Server,
+    accounts: Accounts,
+}
+
+type Accounts = Arc<Mutex<Account>>;
+
+#[derive(Debug)]
+struct Account {
+    api_key: String,
+    users: BTreeMap<String, User>,
+    faults: Vec<ResetFault>,
+}
+
+#[derive(Debug)]
+struct User {
+    region: &'static str,
+    token: String,
+    read_only_token: String,
+    resets: usize,
 }
 
 impl Upstash {
-    /// Starts it, empty.
+    /// Starts it with an account that has no QStash yet.
     ///
     /// # Errors
     ///
     /// When no loopback port can be had.
     pub async fn start() -> io::Result<Self> {
-        Ok(Self { server: Server::start(Router::new()).await? })
+        let account =
+            Account { api_key: random_hex(16), users: BTreeMap::new(), faults: Vec::new() };
+        let accounts: Accounts = Arc::new(Mutex::new(account));
+        let developer_api = Router::new()
+            .route("/v2/qstash/users", get(list))
+            .route("/v2/qstash/user/{id}", get(show))
+            .route("/v2/qstash/rotate-token/{id}", post(rotate))
+            .with_state(Arc::clone(&accounts));
+        let qstash = Router::new()
+            .route("/v2/globalParallelism", get(parallelism))
+            .with_state(Arc::clone(&accounts));
+        Ok(Self {
+            developer_api: Server::start(developer_api).await?,
+            qstash: Server::start(qstash).await?,
+            accounts,
+        })
     }
 
-    /// Its base URL.
+    /// The Developer API's base URL.
     pub fn url(&self) -> String {
-        self.server.url()
+        format!("{}/v2", self.developer_api.url())
     }
 
-    /// Every request so far.
-    pub fn requests(&self) -> Vec<Request> {
-        self.server.requests()
+    /// QStash's base URL.
+    pub fn qstash_url(&self) -> String {
+        self.qstash.url()
     }
+
+    /// The account's email address.
+    pub fn email(&self) -> &str {
+        EMAIL
+    }
+
+    /// The account's Developer API key.
+    pub fn api_key(&self) -> String {
+        locked(&self.accounts).api_key.clone()
+    }
+
+    /// Adds a QStash in `region`. Returns its id.
+    pub fn add_user(&self, region: &'static str) -> String {
+        let digits = random_hex(16);
+        let id = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]]
+            .join("-");
+        let (token, read_only_token) = (new_token(&id), new_token(&id));
+        let user = User { region, token, read_only_token, resets: 0 };
+        locked(&self.accounts).users.insert(id.clone(), user);
+        id
+    }
+
+    /// The live token of a QStash.
+    pub fn token(&self, id: &str) -> Option<String> {
+        locked(&self.accounts).users.get(id).map(|user| user.token.clone())
+    }
+
+    /// How many resets of a QStash took effect.
+    pub fn resets(&self, id: &str) -> usize {
+        locked(&self.accounts).users.get(id).map_or(0, |user| user.resets)
+    }
+
+    /// Somebody presses the button in the console.
+    pub fn reset_as_stranger(&self, id: &str) {
+        reset(&self.accounts, id);
+    }
+
+    /// Queues a fault for the next reset that has none.
+    pub fn fail_next_reset(&self, fault: ResetFault) {
+        locked(&self.accounts).faults.push(fault);
+    }
+
+    /// Every request to the Developer API so far.
+    pub fn requests(&self) -> Vec<Request> {
+        self.developer_api.requests()
+    }
+
+    /// Every request to QStash so far.
+    pub fn qstash_requests(&self) -> Vec<Request> {
+        self.qstash.requests()
+    }
+}
+
+fn reset(accounts: &Accounts, id: &str) {
+    if let Some(user) = locked(accounts).users.get_mut(id) {
+        (user.token, user.read_only_token) = (new_token(id), new_token(id));
+        user.resets += 1;
+    }
+}
+
+/// Real tokens decode as JSON with a user and a password.
+fn new_token(id: &str) -> String {
+    STANDARD.encode(json!({"UserID": id, "Password": random_hex(16)}).to_string())
+}
+
+fn random_hex(bytes: usize) -> String {
+    let mut random = vec![0; bytes];
+    OsRng.fill_bytes(&mut random);
+    random.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn error(status: StatusCode, text: &str) -> Response {
+    (status, Json(json!({"error": text}))).into_response()
+}
+
+fn is_authorized(accounts: &Accounts, headers: &HeaderMap) -> bool {
+    let expected = STANDARD.encode(format!("{EMAIL}:{}", locked(accounts).api_key));
+    headers.get("authorization").is_some_and(|sent| sent == &format!("Basic {expected}"))
+}
+
+async fn list(State(accounts): State<Accounts>, headers: HeaderMap) -> Response {
+    if !is_authorized(&accounts, &headers) {
+        return error(StatusCode::UNAUTHORIZED, "invalid email or api key");
+    }
+    let users: Vec<Value> =
+        locked(&accounts).users.iter().map(|(id, user)| describe(id, user)).collect();
+    Json(users).into_response()
+}
+
+async fn show(
+    State(accounts): State<Accounts>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    if !is_authorized(&accounts, &headers) {
+        return error(StatusCode::UNAUTHORIZED, "invalid email or api key");
+    }
+    match locked(&accounts).users.get(&id) {
+        Some(user) => Json(describe(&id, user)).into_response(),
+        None => error(StatusCode::NOT_FOUND, "qstash user not found"),
+    }
+}
+
+async fn rotate(
+    State(accounts): State<Accounts>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    if !is_authorized(&accounts, &headers) {
+        return error(StatusCode::UNAUTHORIZED, "invalid email or api key");
+    }
+    if !locked(&accounts).users.contains_key(&id) {
+        return error(StatusCode::NOT_FOUND, "qstash user not found");
+    }
+    let fault = {
+        let mut account = locked(&accounts);
+        (!account.faults.is_empty()).then(|| account.faults.remove(0))
+    };
+    let gateway = || (StatusCode::GATEWAY_TIMEOUT, "<html>504 Gateway Time-out</html>");
+    match fault {
+        None => {
+            reset(&accounts, &id);
+            let account = locked(&accounts);
+            let user = account.users.get(&id).map(|user| describe(&id, user));
+            Json(user).into_response()
+        }
+        Some(ResetFault::Refused(status, body)) => {
+            (StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST), body).into_response()
+        }
+        Some(ResetFault::LostAnswer) => {
+            reset(&accounts, &id);
+            gateway().into_response()
+        }
+        Some(ResetFault::LandsAfter(pause)) => {
+            tokio::spawn(async move {
+                tokio::time::sleep(pause).await;
+                reset(&accounts, &id);
+            });
+            gateway().into_response()
+        }
+        Some(ResetFault::NoTokenInAnswer) => {
+            reset(&accounts, &id);
+            Json("OK").into_response()
+        }
+        Some(ResetFault::Nothing) => gateway().into_response(),
+    }
+}
+
+async fn parallelism(State(accounts): State<Accounts>, headers: HeaderMap) -> Response {
+    let sent = headers.get("authorization").and_then(|value| value.to_str().ok());
+    let token = sent.and_then(|value| value.strip_prefix("Bearer "));
+    let known = |user: &User| Some(user.token.as_str()) == token;
+    if locked(&accounts).users.values().any(known) {
+        Json(json!({"parallelismMax": 100, "parallelismCount": 0})).into_response()
+    } else {
+        error(StatusCode::UNAUTHORIZED, "unable to authenticate: invalid token")
+    }
+}
+
+/// A `QStashUser` with every documented field.
+fn describe(id: &str, user: &User) -> Value {
+    json!({
+        "customer_id": EMAIL,
+        "id": id,
+        "token": user.token,
+        "read_only_token": user.read_only_token,
+        "active": true,
+        "state": "active",
+        "last_plan_upgrade_time": 0,
+        "max_requests_per_day": 1000,
+        "max_requests_per_second": 100,
+        "max_topics": 1,
+        "max_endpoints_per_topic": 100,
+        "max_body_size": 1_048_576,
+        "max_retries": 3,
+        "max_schedules": 10,
+        "max_queues": 10,
+        "max_queue_parallelism": 2,
+        "max_parallelism": 10,
+        "max_message_delay": 604_800,
+        "max_dlq_size": 100,
+        "prod_pack_enabled": false,
+        "prometheus_enabled": "false",
+        "timeout": 900,
+        "type": "free",
+        "region": user.region,
+        "reserved_type": "",
+        "reserved_price": 0,
+        "created_by": EMAIL,
+        "creation_time": 1_700_000_000,
+        "deletion_time": 0,
+        "budget": 0,
+    })
 }

@@ -1,1 +1,17 @@
-//! The dotenv sink: keeps a token in .env files.
+//! The `dotenv` sink: keeps the token in `.env` files, and every other byte as it was.
+//!
+//! `scan` finds where a key stands, `edit` makes the new bytes, `file` puts them in place. What a
+//! `.env` file means differs from reader to reader; what is written here reads the same in all.
+
+mod config;
+mod edit;
+mod file;
+mod scan;
+mod sink;
+
+use tokensink_core::{SinkFactory, inventory};
+
+pub use config::DotenvConfig;
+pub use sink::DotenvSink;
+
+inventory::submit! { SinkFactory::of::<DotenvConfig>() }

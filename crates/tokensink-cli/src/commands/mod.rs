@@ -1,9 +1,12 @@
 //! One file for each command: from its arguments to its exit code.
 
+mod demo;
 mod init;
 mod pushing;
 mod reset;
+mod sandbox;
 mod sinks;
+mod stage;
 
 use tokensink_core::Environment;
 use tokensink_engine::{Command as Asked, Interrupt, Outcome, Report};
@@ -27,6 +30,8 @@ pub(crate) async fn run(arguments: Arguments, environment: Environment) -> u8 {
     let world = World { global: &global, environment: &environment, interrupt };
     match command {
         Command::Init => init::run(&world),
+        Command::Sandbox => sandbox::run(&world).await,
+        Command::Demo => demo::run(&world).await,
         Command::Sinks { kind } => sinks::run(&world, kind.as_deref()),
         Command::Check(selection) => finish(&global, &pushing::check(&world, &selection).await),
         Command::Status(selection) => finish(&global, &pushing::status(&world, &selection).await),

@@ -1,0 +1,71 @@
+//! A small world to reset a token in: the stand-ins, seeded, and the config that names them.
+
+use std::io;
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+use tokensink_core::Environment;
+use tokensink_sandbox::Sandbox;
+
+/// Stops and removes everything when it is dropped.
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) sandbox: Sandbox,
+    pub(super) qstash: String,
+    folder: TempDir,
+    variables: Vec<(String, String)>,
+}
+
+impl Stage {
+    pub(super) async fn set() -> io::Result<Self> {
+        let sandbox = Sandbox::start().await?;
+        let qstash = sandbox.upstash.add_user("eu-central-1");
+        let token = sandbox.upstash.token(&qstash).unwrap_or_default();
+        let folder = tempfile::Builder::new().prefix("tokensink-").tempdir()?;
+        std::fs::write(
+            folder.path().join(".env"),
+            format!("# the application's settings\nPORT=3000\nQSTASH_TOKEN=\"{token}\"  # live\n"),
+        )?;
+        let variables = [
+            ("UPSTASH_EMAIL", sandbox.upstash.email().to_owned()),
+            ("UPSTASH_API_KEY", sandbox.upstash.api_key()),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let stage = Self { sandbox, qstash, folder, variables };
+        std::fs::write(stage.config_file(), stage.config())?;
+        Ok(stage)
+    }
+
+    /// The variables that the config needs. The stand-ins' credentials are nobody's secrets.
+    pub(super) fn variables(&self) -> &[(String, String)] {
+        &self.variables
+    }
+
+    pub(super) fn environment(&self) -> Environment {
+        self.variables.iter().cloned().collect()
+    }
+
+    pub(super) fn config_file(&self) -> PathBuf {
+        self.folder.path().join("tokensink.toml")
+    }
+
+    pub(super) fn state_folder(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    pub(super) fn config(&self) -> String {
+        format!(
+            "[upstash]\napi_url = \"{}\"\nqstash_url = \"{}\"\n\n[sinks.local]\nkind = \"dotenv\"\npath = \".env\"\n",
+            self.sandbox.upstash.url(),
+            self.sandbox.upstash.qstash_url(),
+        )
+    }
+
+    /// Every place that applications read, with the token it holds now.
+    pub(super) fn places(&self) -> Vec<(String, String)> {
+        let env = std::fs::read_to_string(self.folder.path().join(".env")).unwrap_or_default();
+        let held = env.lines().find_map(|line| line.strip_prefix("QSTASH_TOKEN=\""));
+        let held = held.and_then(|rest| rest.split('"').next()).unwrap_or_default();
+        vec![(".env".to_owned(), held.to_owned())]
+    }
+}

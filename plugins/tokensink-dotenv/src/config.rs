@@ -1,0 +1,81 @@
+//! What a table of kind `dotenv` may hold.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tokensink_core::{BuildContext, SinkConfig, SinkError};
+
+use crate::DotenvSink;
+
+const DEFAULT_KEY: &str = "QSTASH_TOKEN";
+
+/// `[sinks.NAME]` with `kind = "dotenv"`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct DotenvConfig {
+    /// the file, seen from the config file's folder
+    path: Option<PathBuf>,
+    /// several files, each a sink of its own
+    paths: Option<Vec<PathBuf>>,
+    /// the variable's name; QSTASH_TOKEN unless given
+    key: Option<String>,
+    /// several variables that hold the same token
+    keys: Option<Vec<String>>,
+    /// append a variable, or make a file, that is not there yet
+    create: bool,
+}
+
+impl SinkConfig for DotenvConfig {
+    const KIND: &'static str = "dotenv";
+    const SUMMARY: &'static str = "a variable in .env files";
+    const PERMISSIONS: &'static str = "write permission on the file and on its folder";
+    const TAKES_EFFECT: &'static str = "when the application is started again";
+    const EXAMPLE: &'static str = "path = \".env\"";
+    type Sink = DotenvSink;
+
+    fn build(self, context: &BuildContext) -> Result<Vec<DotenvSink>, Vec<SinkError>> {
+        let mut mistakes = Vec::new();
+        let paths = one_or_many("path", self.path, self.paths, &mut mistakes);
+        if paths.is_empty() && mistakes.is_empty() {
+            mistakes.push(SinkError::config("missing option `path`").advise("name the .env file"));
+        }
+        let mut keys = one_or_many("key", self.key, self.keys, &mut mistakes);
+        if keys.is_empty() {
+            keys.push(DEFAULT_KEY.to_owned());
+        }
+        for key in keys.iter().filter(|key| !is_variable_name(key)) {
+            let problem = format!("option `key`: `{key}` is no variable's name");
+            mistakes.push(SinkError::config(problem).advise("use letters, digits and _"));
+        }
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        let sink = |path: &PathBuf| DotenvSink::new(path, &keys, self.create, context);
+        Ok(paths.iter().map(sink).collect())
+    }
+}
+
+fn one_or_many<T>(
+    name: &str,
+    one: Option<T>,
+    many: Option<Vec<T>>,
+    mistakes: &mut Vec<SinkError>,
+) -> Vec<T> {
+    match (one, many) {
+        (Some(_), Some(_)) => {
+            mistakes.push(SinkError::config(format!("`{name}` and `{name}s` exclude each other")));
+            Vec::new()
+        }
+        (None, Some(many)) if many.is_empty() => {
+            mistakes.push(SinkError::config(format!("option `{name}s` is empty")));
+            Vec::new()
+        }
+        (one, many) => one.into_iter().chain(many.into_iter().flatten()).collect(),
+    }
+}
+
+fn is_variable_name(key: &str) -> bool {
+    key.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && key.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+}

@@ -1,0 +1,230 @@
+//! The new bytes of a `.env` file: nothing but the values is touched.
+
+use tokensink_core::SinkError;
+
+use crate::scan::{Assignment, assignments};
+
+/// The largest file that is edited.
+pub(crate) const MAX_BYTES: u64 = 10 * 1024 * 1024;
+
+/// Finds the assignments of `keys`, and everything that forbids an edit.
+pub(crate) fn check(
+    bytes: &[u8],
+    keys: &[String],
+    create: bool,
+) -> Result<Vec<Assignment>, SinkError> {
+    refuse_unreadable(bytes)?;
+    let found = assignments(bytes, keys);
+    for one in &found {
+        if bytes[one.value.clone()].starts_with(b"encrypted:") {
+            let problem = format!("{} is encrypted by dotenvx in line {}", one.key, one.line);
+            return Err(SinkError::refused(problem)
+                .advise("decrypt it, or write it with dotenvx after the reset"));
+        }
+    }
+    let missing = keys.iter().find(|key| !found.iter().any(|one| one.key == **key));
+    match missing {
+        Some(key) if !create => Err(SinkError::not_found(format!("there is no {key} in it"))
+            .advise("add the line, or set `create = true`")),
+        _ => Ok(found),
+    }
+}
+
+/// `bytes` with `value` in every active assignment of `keys`; missing ones are appended.
+pub(crate) fn edited(
+    bytes: &[u8],
+    keys: &[String],
+    value: &str,
+    create: bool,
+) -> Result<Vec<u8>, SinkError> {
+    if !is_portable(value) {
+        return Err(SinkError::refused(
+            "the token has a character that dotenv readers do not agree on",
+        )
+        .advise("write it by hand, quoted as your reader wants it"));
+    }
+    let found = check(bytes, keys, create)?;
+    let mut edited = Vec::with_capacity(bytes.len() + (found.len() + keys.len()) * 256);
+    let mut copied = 0;
+    for one in &found {
+        edited.extend_from_slice(&bytes[copied..one.span.start]);
+        edited.extend_from_slice(value.as_bytes());
+        copied = one.span.end;
+    }
+    edited.extend_from_slice(&bytes[copied..]);
+    for key in keys.iter().filter(|key| !found.iter().any(|one| one.key == **key)) {
+        append(&mut edited, bytes, key, value);
+    }
+    if holds(&edited, keys, value) {
+        Ok(edited)
+    } else {
+        Err(SinkError::refused("the edited file would not read back")
+            .advise("see the lines of the variable for unbalanced quotes"))
+    }
+}
+
+/// Whether every key is there, and every assignment of each is `value`.
+pub(crate) fn holds(bytes: &[u8], keys: &[String], value: &str) -> bool {
+    let found = assignments(bytes, keys);
+    let is_there = |key: &String| found.iter().any(|one| one.key == *key);
+    keys.iter().all(is_there)
+        && found.iter().all(|one| bytes[one.value.clone()] == *value.as_bytes())
+}
+
+fn append(edited: &mut Vec<u8>, original: &[u8], key: &str, value: &str) {
+    let end_of_line: &[u8] =
+        if original.windows(2).any(|pair| pair == b"\r\n") { b"\r\n" } else { b"\n" };
+    if !edited.is_empty() && !edited.ends_with(b"\n") {
+        edited.extend_from_slice(end_of_line);
+    }
+    edited.extend_from_slice(key.as_bytes());
+    edited.push(b'=');
+    edited.extend_from_slice(value.as_bytes());
+    edited.extend_from_slice(end_of_line);
+}
+
+/// The characters that need no quotes in any reader, and mean themselves in all.
+fn is_portable(value: &str) -> bool {
+    let portable = |c: char| c.is_ascii_alphanumeric() || "+/=_.-".contains(c);
+    !value.is_empty() && value.chars().all(portable)
+}
+
+fn refuse_unreadable(bytes: &[u8]) -> Result<(), SinkError> {
+    let lone_cr = || {
+        let followed = |at: usize| bytes.get(at + 1) == Some(&b'\n');
+        bytes.iter().enumerate().any(|(at, byte)| *byte == b'\r' && !followed(at))
+    };
+    let (problem, advice) = if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
+        ("it is UTF-16", "save it as UTF-8")
+    } else if bytes.contains(&0) {
+        ("it has a NUL byte", "is it a text file?")
+    } else if lone_cr() {
+        ("it has line ends that are a lone carriage return", "save it with \\n line ends")
+    } else {
+        return Ok(());
+    };
+    Err(SinkError::refused(problem).advise(advice))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NEW: &str = "bmV3+/_-.==";
+
+    fn keys() -> Vec<String> {
+        vec!["K".to_owned()]
+    }
+
+    fn edit(text: &str) -> String {
+        String::from_utf8(edited(text.as_bytes(), &keys(), NEW, false).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn only_the_value_changes() {
+        for (before, after) in [
+            ("K=old", "K=@"),
+            ("K=old\n", "K=@\n"),
+            ("K=\"old\"\n", "K=\"@\"\n"),
+            ("K='old'\n", "K='@'\n"),
+            ("K=`old`\n", "K=@\n"),
+            ("export K=old\n", "export K=@\n"),
+            ("  K=old\n", "  K=@\n"),
+            ("K = old\n", "K = @\n"),
+            ("K=old # prod\n", "K=@ # prod\n"),
+            ("K=\"old\" # prod\n", "K=\"@\" # prod\n"),
+            ("K=\"old\"# prod\n", "K=\"@\"# prod\n"),
+            ("K=old#prod\n", "K=@\n"),
+            ("A=1\r\nK=old\r\nB=2\r\n", "A=1\r\nK=@\r\nB=2\r\n"),
+            ("K=\"old\"\r\n", "K=\"@\"\r\n"),
+            ("\u{feff}K=old\n", "\u{feff}K=@\n"),
+            ("K=first\nK=second\n", "K=@\nK=@\n"),
+            ("C=\"x\nK=fake\ny\"\nK=real\n", "C=\"x\nK=fake\ny\"\nK=@\n"),
+            ("C='x\nK=fake\ny'\nK=real\n", "C='x\nK=fake\ny'\nK=@\n"),
+            ("C='it\\'s'\nK=real\n", "C='it\\'s'\nK=@\n"),
+            ("C=it's\nK=real\n", "C=it's\nK=@\n"),
+            ("C=don't stop\nK=real\nD=can't\n", "C=don't stop\nK=@\nD=can't\n"),
+            ("C='open\nK=real\nD='x'\n", "C='open\nK=@\nD='x'\n"),
+            ("K_OLD=a\nMY_K=b\nK=c\n#K=d\n# K=e\n", "K_OLD=a\nMY_K=b\nK=@\n#K=d\n# K=e\n"),
+            ("K=\n", "K=@\n"),
+            ("K= # note\n", "K=@ # note\n"),
+            ("K=\"two\nlines\"\nB=1\n", "K=\"@\"\nB=1\n"),
+            ("K=\"a\\\"b\"\n", "K=\"@\"\n"),
+            ("K='unclosed\nB=1\n", "K=@\nB=1\n"),
+            ("exportK=1\nK=old", "exportK=1\nK=@"),
+        ] {
+            assert_eq!(edit(before), after.replace('@', NEW), "{before:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_edited_is_refused_with_a_reason() {
+        for (bytes, words) in [
+            (&b"A=1\n"[..], "there is no K"),
+            (b"# K=1\nK\n", "there is no K"),
+            (b"K=a\0", "NUL"),
+            (b"\xFF\xFEK\0=\0", "UTF-16"),
+            (b"A=1\rK=2\r", "carriage return"),
+            (b"K=\"encrypted:abc\"\n", "encrypted by dotenvx in line 1"),
+        ] {
+            let error = edited(bytes, &keys(), NEW, false).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+        for token in ["", "a b", "a$b", "a\nb", "a'b", "a#b", "ü"] {
+            assert!(edited(b"K=1", &keys(), token, false).is_err(), "{token}");
+        }
+    }
+
+    #[test]
+    fn missing_keys_are_appended_when_asked() {
+        let both = vec!["K".to_owned(), "L".to_owned()];
+        let append = |text: &str| {
+            String::from_utf8(edited(text.as_bytes(), &both, NEW, true).unwrap()).unwrap()
+        };
+        assert_eq!(append(""), format!("K={NEW}\nL={NEW}\n"));
+        assert_eq!(append("A=1"), format!("A=1\nK={NEW}\nL={NEW}\n"));
+        assert_eq!(append("L=1\r\n"), format!("L={NEW}\r\nK={NEW}\r\n"));
+    }
+
+    fn line() -> impl Strategy<Value = String> {
+        let key = prop_oneof!["K", "K_OLD", "MY_K", "k", "[A-Z]{1,4}"];
+        let value = prop_oneof![
+            "[a-zA-Z0-9+/=_.-]{0,12}",
+            "\"[a-z #'=\\n]{0,12}\"",
+            "'[a-z #\"=\\n]{0,12}'",
+            "[ -~äß]{0,12}",
+        ];
+        let assignment = ("(export )?", key, " ?= ?", value, "( # [a-z]*)?").prop_map(
+            |(export, key, equals, value, note)| format!("{export}{key}{equals}{value}{note}"),
+        );
+        prop_oneof![assignment, "#[ -~]{0,20}", "[ \t]{0,3}", "[ -~]{0,20}"]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+        #[test]
+        fn bytes_outside_the_values_never_change(
+            lines in proptest::collection::vec(line(), 0..8),
+            end_of_line in prop_oneof![Just("\n"), Just("\r\n")],
+        ) {
+            let text = lines.join("\n").replace('\n', end_of_line);
+            let before = assignments(text.as_bytes(), &keys());
+            let Ok(after) = edited(text.as_bytes(), &keys(), NEW, false) else { return Ok(()) };
+            let outside = |bytes: &[u8], found: &[Assignment]| {
+                let mut rest = bytes.to_vec();
+                for one in found.iter().rev() {
+                    rest.drain(one.span.clone());
+                }
+                rest
+            };
+            let found = assignments(&after, &keys());
+            prop_assert_eq!(found.len(), before.len());
+            prop_assert_eq!(outside(&after, &found), outside(text.as_bytes(), &before));
+            let again = edited(&after, &keys(), NEW, false).unwrap();
+            prop_assert_eq!(again, after);
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! A `.env` file on disk: what may be edited, and how new bytes take its place.
+//!
+//! The new bytes go into a temporary file beside it, which is then renamed over it: a reader sees
+//! the old file or the new one, never half of one. A symbolic link stays; its target is replaced.
+
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::fs::OFlags;
+use tokensink_core::SinkError;
+
+use crate::edit::MAX_BYTES;
+
+/// Marks our temporary files, so that the next run can tell one that a kill left behind.
+const TEMPORARY: &str = ".tokensink-";
+
+/// A file as it was read, and enough to notice that it was changed since.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) mode: u32,
+    identity: Option<Identity>,
+    owner: (u32, u32),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+}
+
+/// The file behind `path` and every symbolic link, and its folder.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) file: PathBuf,
+    folder: PathBuf,
+}
+
+impl Place {
+    /// Follows links; where `may_be_missing`, the file itself need not be there.
+    pub(crate) fn find(path: &Path, may_be_missing: bool) -> Result<Self, SinkError> {
+        let file = match fs::canonicalize(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound && path.is_symlink() => {
+                return Err(SinkError::not_found("is a symbolic link to a file that is not there")
+                    .advise("make the file it points to, or name the right one"));
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound && may_be_missing => path.to_owned(),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(SinkError::not_found("there is no such file")
+                    .advise("make it, or set `create = true`"));
+            }
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+                return Err(
+                    SinkError::refused("is a symbolic link in a loop").advise("point it at a file")
+                );
+            }
+            Err(error) => return Err(failed("find it", error)),
+        };
+        let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
+        Ok(Self { file, folder })
+    }
+
+    /// The file's contents; `None` where it is not there.
+    pub(crate) fn read(&self) -> Result<Option<Contents>, SinkError> {
+        // Opening a FIFO without this would wait for a writer.
+        let options = OpenOptions::new()
+            .read(true)
+            .custom_flags(OFlags::NONBLOCK.bits() as i32)
+            .open(&self.file);
+        let opened = match options {
+            Ok(opened) => opened,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed("open it", error)),
+        };
+        let found = opened.metadata().map_err(|error| failed("look at it", error))?;
+        if !found.is_file() {
+            let what = if found.is_dir() { "a folder" } else { "a device, pipe or socket" };
+            return Err(
+                SinkError::refused(format!("is {what}, not a file")).advise("name the file")
+            );
+        }
+        if found.len() > MAX_BYTES {
+            return Err(SinkError::refused("is larger than 10 MB").advise("is it the right file?"));
+        }
+        let mut bytes = Vec::with_capacity(found.len() as usize);
+        let mut limited = opened.take(MAX_BYTES + 1);
+        limited.read_to_end(&mut bytes).map_err(|error| failed("read it", error))?;
+        Ok(Some(Contents {
+            bytes,
+            mode: found.mode() & 0o7777,
+            identity: Some(Identity::of(&found)),
+            owner: (found.uid(), found.gid()),
+        }))
+    }
+
+    /// Refuses what a rename would break, or what its owner has closed.
+    pub(crate) fn refuse_unwritable(&self, contents: &Contents) -> Result<(), SinkError> {
+        if contents.mode & 0o222 == 0 {
+            return Err(SinkError::denied("is read-only by its mode").advise("chmod u+w"));
+        }
+        let found = fs::metadata(&self.file).map_err(|error| failed("look at it", error))?;
+        if found.nlink() > 1 {
+            let problem =
+                format!("has {} hard links, and replacing it would part them", found.nlink());
+            return Err(SinkError::refused(problem).advise("use a symbolic link instead"));
+        }
+        let us = rustix::process::geteuid();
+        if contents.owner.0 != us.as_raw() && !us.is_root() {
+            return Err(SinkError::denied(
+                "belongs to another user, which replacing it would change",
+            )
+            .advise("run as that user"));
+        }
+        Ok(())
+    }
+
+    /// Proves that the folder takes a new file, and leaves nothing there.
+    pub(crate) fn try_folder(&self) -> Result<(), SinkError> {
+        tempfile::tempfile_in(&self.folder)
+            .map(drop)
+            .map_err(|error| failed("make a file in its folder", error))
+    }
+
+    /// Keeps other runs from editing in this folder, until it is dropped. No file is left behind.
+    pub(crate) fn lock(&self, patience: Duration) -> Result<File, SinkError> {
+        let folder = File::open(&self.folder).map_err(|error| failed("open its folder", error))?;
+        let until = Instant::now() + patience;
+        loop {
+            match folder.try_lock() {
+                Ok(()) => return Ok(folder),
+                Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err(SinkError::transient("another process keeps its folder locked"));
+                }
+                Err(TryLockError::Error(error)) => return Err(failed("lock its folder", error)),
+            }
+        }
+    }
+
+    /// Removes what a killed run left behind. Call it under the lock: then nobody else's is there.
+    pub(crate) fn sweep(&self) -> Result<(), SinkError> {
+        let prefix = self.temporary_prefix();
+        let failed = |error| failed("sweep its folder", error);
+        for entry in fs::read_dir(&self.folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            if entry.file_name().to_string_lossy().starts_with(&prefix) {
+                fs::remove_file(entry.path()).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts `bytes` in the place of `original`, with its mode and owner, unless it was changed
+    /// since it was read or `is_abandoned` says that nobody waits for it any more.
+    pub(crate) fn replace(
+        &self,
+        original: &Contents,
+        bytes: &[u8],
+        is_abandoned: &AtomicBool,
+    ) -> Result<(), SinkError> {
+        let failed = |error| failed("write it", error);
+        let mut temporary = tempfile::Builder::new()
+            .prefix(&self.temporary_prefix())
+            .tempfile_in(&self.folder)
+            .map_err(failed)?;
+        temporary.write_all(bytes).map_err(failed)?;
+        let file = temporary.as_file();
+        if original.identity.is_some() {
+            let (user, group) = original.owner;
+            let ours = file.metadata().map_err(failed)?;
+            if (ours.uid(), ours.gid()) != (user, group) {
+                fchown(file, Some(user), Some(group)).map_err(failed)?;
+            }
+            file.set_permissions(Permissions::from_mode(original.mode)).map_err(failed)?;
+        }
+        file.sync_all().map_err(failed)?;
+        let now = fs::metadata(&self.file).ok().map(|found| Identity::of(&found));
+        if now != original.identity {
+            return Err(SinkError::conflict("was changed by someone else at the same time"));
+        }
+        if is_abandoned.load(Ordering::SeqCst) {
+            return Err(SinkError::other("was given up"));
+        }
+        temporary.persist(&self.file).map_err(|error| failed(error.error))?;
+        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed)
+    }
+
+    fn temporary_prefix(&self) -> String {
+        let name = self.file.file_name().unwrap_or_default().to_string_lossy();
+        format!(".{name}{TEMPORARY}")
+    }
+}
+
+impl Contents {
+    /// A file that is not there yet: made with mode 0600.
+    pub(crate) fn missing() -> Self {
+        Self { bytes: Vec::new(), mode: 0o600, identity: None, owner: (0, 0) }
+    }
+
+    /// Whether it is there.
+    pub(crate) fn exists(&self) -> bool {
+        self.identity.is_some()
+    }
+}
+
+impl Identity {
+    fn of(found: &fs::Metadata) -> Self {
+        Self {
+            device: found.dev(),
+            inode: found.ino(),
+            size: found.size(),
+            modified: (found.mtime(), found.mtime_nsec()),
+        }
+    }
+}
+
+fn failed(doing: &str, error: std::io::Error) -> SinkError {
+    let problem = format!("could not {doing}");
+    match error.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => SinkError::denied(problem)
+            .advise("see the permissions of the file and its folder")
+            .because(error),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            SinkError::transient(problem).advise("make room on the disk").because(error)
+        }
+        ErrorKind::Interrupted | ErrorKind::WouldBlock => {
+            SinkError::transient(problem).because(error)
+        }
+        _ => SinkError::other(problem).because(error),
+    }
+}

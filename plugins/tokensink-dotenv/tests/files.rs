@@ -1,0 +1,165 @@
+//! The sink on real files.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+
+use tokensink_core::{BuildContext, Environment, Holds, Registry, Token, TokenSink};
+use tokensink_dotenv as _;
+
+const TOKEN: &str = "bmV3LXRva2Vu==";
+
+fn sink(folder: &Path, table: serde_json::Value) -> Box<dyn TokenSink> {
+    let context = BuildContext::new(folder, Environment::default());
+    let serde_json::Value::Object(table) = table else { panic!("a table") };
+    let mut sinks =
+        Registry::linked().unwrap().get("dotenv").unwrap().build(table, &context).unwrap();
+    sinks.remove(0)
+}
+
+fn env_sink(folder: &Path) -> Box<dyn TokenSink> {
+    sink(folder, serde_json::json!({"path": ".env"}))
+}
+
+async fn write(sink: &dyn TokenSink, token: &str) {
+    sink.prepare().await.unwrap().write(&Token::new(token)).await.unwrap();
+}
+
+async fn refusal(sink: &dyn TokenSink) -> String {
+    let error = sink.prepare().await.unwrap_err();
+    format!("{error}")
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn a_write_changes_the_value_and_keeps_the_mode() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(".env");
+    fs::write(&file, "A=1\nQSTASH_TOKEN='old' # note\n").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    let sink = env_sink(folder.path());
+    let prepared = sink.prepare().await.unwrap();
+    assert_eq!(fs::read_to_string(&file).unwrap(), "A=1\nQSTASH_TOKEN='old' # note\n");
+    assert_eq!(names(folder.path()), [".env"]);
+    prepared.write(&Token::new(TOKEN)).await.unwrap();
+    assert_eq!(fs::read_to_string(&file).unwrap(), format!("A=1\nQSTASH_TOKEN='{TOKEN}' # note\n"));
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+    assert_eq!(names(folder.path()), [".env"]);
+    assert_eq!(sink.inspect(&Token::new(TOKEN), None).await.unwrap(), Holds::Token);
+    assert_eq!(sink.inspect(&Token::new("other"), None).await.unwrap(), Holds::AnotherValue);
+}
+
+#[tokio::test]
+async fn a_symbolic_link_stays_and_its_target_is_edited() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("real")).unwrap();
+    let target = folder.path().join("real/env");
+    fs::write(&target, "QSTASH_TOKEN=old").unwrap();
+    symlink("real/env", folder.path().join(".env")).unwrap();
+    write(env_sink(folder.path()).as_ref(), TOKEN).await;
+    assert!(folder.path().join(".env").is_symlink());
+    assert_eq!(fs::read_to_string(target).unwrap(), format!("QSTASH_TOKEN={TOKEN}"));
+}
+
+#[tokio::test]
+async fn what_a_kill_left_behind_is_swept() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(".env"), "QSTASH_TOKEN=old").unwrap();
+    fs::write(folder.path().join(".env.tokensink-not-ours"), "").unwrap();
+    fs::write(folder.path().join("..env.tokensink-aB3xYz"), "QSTASH_TOKEN=half").unwrap();
+    write(env_sink(folder.path()).as_ref(), TOKEN).await;
+    assert_eq!(names(folder.path()), [".env", ".env.tokensink-not-ours"]);
+}
+
+#[tokio::test]
+async fn each_unfit_file_is_refused_with_its_reason() {
+    type Arrange = fn(&Path);
+    let cases: [(Arrange, &str); 9] = [
+        (|_| {}, "there is no such file"),
+        (|file| fs::create_dir(file).unwrap(), "is a folder"),
+        (|file| symlink("nowhere", file).unwrap(), "a file that is not there"),
+        (|file| symlink(".env", file).unwrap(), "in a loop"),
+        (|file| fs::write(file, "A=1").unwrap(), "there is no QSTASH_TOKEN"),
+        (|file| fs::write(file, vec![b'#'; 11 << 20]).unwrap(), "larger than 10 MB"),
+        (
+            |file| {
+                fs::write(file, "QSTASH_TOKEN=1").unwrap();
+                fs::set_permissions(file, fs::Permissions::from_mode(0o444)).unwrap();
+            },
+            "read-only by its mode",
+        ),
+        (
+            |file| {
+                fs::write(file, "QSTASH_TOKEN=1").unwrap();
+                fs::hard_link(file, file.with_file_name("twin")).unwrap();
+            },
+            "2 hard links",
+        ),
+        (
+            |file| {
+                let made = std::process::Command::new("mkfifo").arg(file).status().unwrap();
+                assert!(made.success());
+            },
+            "pipe or socket",
+        ),
+    ];
+    for (arrange, words) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        arrange(&folder.path().join(".env"));
+        let error = refusal(env_sink(folder.path()).as_ref()).await;
+        assert!(error.contains(words), "{error} should say {words}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_file_is_made_when_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = sink(folder.path(), serde_json::json!({"path": "new.env", "create": true}));
+    assert_eq!(made.inspect(&Token::new(TOKEN), None).await.unwrap(), Holds::Nothing);
+    write(made.as_ref(), TOKEN).await;
+    let file = folder.path().join("new.env");
+    assert_eq!(fs::read_to_string(&file).unwrap(), format!("QSTASH_TOKEN={TOKEN}\n"));
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writers_of_different_keys_lose_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(".env"), "A=0\nB=0\n").unwrap();
+    let writer = |key: &'static str| {
+        let sink = sink(folder.path(), serde_json::json!({"path": ".env", "key": key}));
+        tokio::spawn(async move {
+            for round in 1..=100 {
+                write(sink.as_ref(), &format!("{key}{round}")).await;
+            }
+        })
+    };
+    let (a, b) = (writer("A"), writer("B"));
+    a.await.unwrap();
+    b.await.unwrap();
+    assert_eq!(fs::read_to_string(folder.path().join(".env")).unwrap(), "A=A100\nB=B100\n");
+}
+
+#[test]
+fn all_mistakes_of_a_table_are_told_together() {
+    let context = BuildContext::new("/", Environment::default());
+    let table = serde_json::json!({"path": "a", "paths": ["b"], "key": "1x"});
+    let serde_json::Value::Object(table) = table else { panic!("a table") };
+    let errors =
+        Registry::linked().unwrap().get("dotenv").unwrap().build(table, &context).unwrap_err();
+    let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        errors,
+        ["`path` and `paths` exclude each other", "option `key`: `1x` is no variable's name"]
+    );
+}
