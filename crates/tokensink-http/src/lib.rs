@@ -9,5 +9,5 @@ mod pause;
 
 pub use answer::{Answer, Failure, MAX_BODY_BYTES};
 pub use client::{ClientError, build_client, is_loopback, parse_base_url};
-pub use pause::requested_pause;
+pub use pause::{requested_pause, server_time};
 pub use reqwest;

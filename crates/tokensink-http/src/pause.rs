@@ -15,11 +15,13 @@ pub fn requested_pause(headers: &HeaderMap) -> Option<Duration> {
         return Some(Duration::from_secs(seconds).min(LONGEST));
     }
     let until = httpdate::parse_http_date(text).ok()?;
-    let now = headers
-        .get(DATE)
-        .and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok())
-        .unwrap_or_else(SystemTime::now);
+    let now = server_time(headers).unwrap_or_else(SystemTime::now);
     Some(until.duration_since(now).unwrap_or_default().min(LONGEST))
+}
+
+/// When the server answered, by its own clock.
+pub fn server_time(headers: &HeaderMap) -> Option<SystemTime> {
+    httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()
 }
 
 #[cfg(test)]

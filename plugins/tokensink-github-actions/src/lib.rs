@@ -1,1 +1,20 @@
-//! The github-actions sink: keeps a token in GitHub Actions, Dependabot and Codespaces secrets.
+//! The `github-actions` sink: keeps the token in secrets of repositories, environments and
+//! organizations, for Actions, Dependabot and Codespaces.
+//!
+//! A secret's value cannot be read back; what proves a write is that GitHub's record of the last
+//! change is ours. Secrets are only ever put, never deleted: there is no moment without one.
+
+mod api;
+mod config;
+mod credential;
+mod failure;
+mod organization;
+mod sink;
+mod target;
+
+use tokensink_core::{SinkFactory, inventory};
+
+pub use config::GitHubActionsConfig;
+pub use sink::GitHubSink;
+
+inventory::submit! { SinkFactory::of::<GitHubActionsConfig>() }

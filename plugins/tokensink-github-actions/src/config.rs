@@ -1,0 +1,165 @@
+//! What a table of kind `github-actions` may hold.
+
+use std::sync::atomic::Ordering;
+
+use reqwest::Url;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tokensink_core::{BuildContext, SinkConfig, SinkError};
+use tokensink_http::parse_base_url;
+
+use crate::GitHubSink;
+use crate::api::Api;
+use crate::credential::Credential;
+use crate::target::{App, Scope, Target};
+
+const API_URL: &str = "https://api.github.com";
+const DEFAULT_SECRET: &str = "QSTASH_TOKEN";
+
+/// `[sinks.NAME]` with `kind = "github-actions"`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct GitHubActionsConfig {
+    /// repositories, as owner/name, each a sink of its own
+    repositories: Option<Vec<String>>,
+    /// an organization whose secret it is, instead of repositories
+    organization: Option<String>,
+    /// an environment of the repositories whose secret it is
+    environment: Option<String>,
+    /// who uses the secret: actions (unless given), dependabot or codespaces
+    app: App,
+    /// the secret's name; QSTASH_TOKEN unless given
+    secret: Option<String>,
+    /// the REST API of a GitHub Enterprise Server
+    api_url: Option<String>,
+    /// the environment variable that holds the GitHub token
+    token_env: Option<String>,
+}
+
+impl SinkConfig for GitHubActionsConfig {
+    const KIND: &'static str = "github-actions";
+    const SUMMARY: &'static str = "secrets of GitHub Actions, Dependabot and Codespaces";
+    const PERMISSIONS: &'static str = "\
+repository secret: classic scope `repo`, or fine-grained `Secrets: write`
+environment secret: classic scope `repo`, or fine-grained `Environments: write`
+organization secret: classic scope `admin:org`, or fine-grained organization `Secrets: write`
+the GITHUB_TOKEN of a workflow run may not write secrets";
+    const TAKES_EFFECT: &'static str =
+        "on the next run; a run that is queued already keeps the dead token";
+    const EXAMPLE: &'static str = "repositories = [\"acme/api\", \"acme/web\"]";
+    type Sink = GitHubSink;
+
+    fn build(self, context: &BuildContext) -> Result<Vec<GitHubSink>, Vec<SinkError>> {
+        let mut mistakes = Vec::new();
+        let scopes = self.scopes(&mut mistakes);
+        let secret = self.secret.clone().unwrap_or_else(|| DEFAULT_SECRET.to_owned());
+        mistakes.extend(check_secret_name(&secret));
+        let base = self.base(&mut mistakes);
+        let (Some(base), true) = (base, mistakes.is_empty()) else { return Err(mistakes) };
+        let host = base.host_str().unwrap_or_default().to_owned();
+        let credential =
+            Credential::choose(&base, self.token_env.as_deref(), context.environment());
+        let credential = credential.map_err(|mistake| vec![mistake])?;
+        let key = format!("github-actions {base} {}", credential.origin());
+        let timeout = context.attempt_timeout();
+        let api = context.shared(&key, || Api::new(base, credential, timeout));
+        let sinks: Vec<GitHubSink> = scopes
+            .into_iter()
+            .map(|scope| {
+                let target = Target { scope, app: self.app, secret: secret.clone() };
+                GitHubSink::new(target, &host, std::sync::Arc::clone(&api))
+            })
+            .collect();
+        api.sinks.fetch_add(sinks.len(), Ordering::Relaxed);
+        Ok(sinks)
+    }
+}
+
+impl GitHubActionsConfig {
+    fn scopes(&self, mistakes: &mut Vec<SinkError>) -> Vec<Scope> {
+        if self.environment.is_some() && self.app != App::Actions {
+            mistakes.push(SinkError::config("`environment` goes with `app = \"actions\"` only"));
+        }
+        match (&self.repositories, &self.organization) {
+            (Some(_), Some(_)) => {
+                mistakes.push(SinkError::config(
+                    "`repositories` and `organization` exclude each other",
+                ));
+                Vec::new()
+            }
+            (None, None) => {
+                let missing = SinkError::config("missing option `repositories`");
+                mistakes.push(missing.advise("or name an `organization`"));
+                Vec::new()
+            }
+            (None, Some(organization)) => {
+                if self.environment.is_some() {
+                    mistakes.push(SinkError::config("`environment` goes with `repositories`"));
+                }
+                if !is_name(organization) {
+                    let problem = format!("option `organization`: `{organization}` is no name");
+                    mistakes.push(SinkError::config(problem));
+                }
+                vec![Scope::Organization(organization.clone())]
+            }
+            (Some(repositories), None) => self.repository_scopes(repositories, mistakes),
+        }
+    }
+
+    fn repository_scopes(
+        &self,
+        repositories: &[String],
+        mistakes: &mut Vec<SinkError>,
+    ) -> Vec<Scope> {
+        if repositories.is_empty() {
+            mistakes.push(SinkError::config("option `repositories` is empty"));
+        }
+        let mut scopes = Vec::new();
+        for repository in repositories {
+            match repository.split_once('/') {
+                Some((owner, name)) if is_name(owner) && is_name(name) => {
+                    scopes.push(Scope::Repository {
+                        repository: repository.clone(),
+                        environment: self.environment.clone(),
+                    });
+                }
+                _ => {
+                    let problem = format!("option `repositories`: `{repository}` is no owner/name");
+                    mistakes.push(SinkError::config(problem).advise("write it like acme/api"));
+                }
+            }
+        }
+        scopes
+    }
+
+    fn base(&self, mistakes: &mut Vec<SinkError>) -> Option<Url> {
+        match parse_base_url(self.api_url.as_deref().unwrap_or(API_URL)) {
+            Ok(base) => Some(base),
+            Err(error) => {
+                mistakes.push(SinkError::config(format!("option `api_url`: {error}")));
+                None
+            }
+        }
+    }
+}
+
+/// A part of a path that means itself.
+fn is_name(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    !text.is_empty() && text.chars().all(allowed) && !text.chars().all(|c| c == '.')
+}
+
+/// The rules for a secret's name (docs.github.com/actions/reference/secrets-reference).
+fn check_secret_name(secret: &str) -> Option<SinkError> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let problem = if secret.is_empty() || !secret.chars().all(allowed) {
+        "has only letters, digits and _"
+    } else if secret.starts_with(|first: char| first.is_ascii_digit()) {
+        "does not start with a digit"
+    } else if secret.to_uppercase().starts_with("GITHUB_") {
+        "does not start with GITHUB_"
+    } else {
+        return None;
+    };
+    Some(SinkError::config(format!("option `secret`: a secret's name {problem}")))
+}

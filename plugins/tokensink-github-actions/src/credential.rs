@@ -1,0 +1,117 @@
+//! Which GitHub token is sent, and where it may be sent to.
+//!
+//! A token that a person has lying about for github.com goes to github.com and to loopback, and
+//! nowhere else: a config that came with a cloned repository must not be able to collect it.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use reqwest::Url;
+use reqwest::header::HeaderValue;
+use tokensink_core::{Environment, Secret, SinkError};
+use tokensink_http::is_loopback;
+use tokio::process::Command;
+use tokio::sync::OnceCell;
+
+const GITHUB: &str = "api.github.com";
+
+/// A GitHub token, or how to get at one.
+#[derive(Debug)]
+pub(crate) struct Credential {
+    origin: String,
+    source: Source,
+    found: OnceCell<Secret>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Variable(Option<Secret>),
+    GitHubCli,
+}
+
+impl Credential {
+    /// `named`, where the table names a variable; else what belongs to the host by default.
+    pub(crate) fn choose(
+        base: &Url,
+        named: Option<&str>,
+        environment: &Environment,
+    ) -> Result<Self, SinkError> {
+        let variable = |name: &str| {
+            let source = Source::Variable(environment.secret(name).cloned());
+            Self { origin: name.to_owned(), source, found: OnceCell::new() }
+        };
+        let first_set = |names: [&str; 2]| {
+            names.into_iter().find(|name| environment.secret(name).is_some()).map(variable)
+        };
+        if let Some(name) = named {
+            return Ok(variable(name));
+        }
+        let host = base.host_str().unwrap_or_default();
+        if host == GITHUB || is_loopback(base) {
+            let cli = Self {
+                origin: "gh auth token".to_owned(),
+                source: Source::GitHubCli,
+                found: OnceCell::new(),
+            };
+            return Ok(first_set(["GH_TOKEN", "GITHUB_TOKEN"]).unwrap_or(cli));
+        }
+        let is_own_host = environment.setting("GH_HOST") == Some(host);
+        let enterprise = first_set(["GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"]);
+        enterprise.filter(|_| is_own_host).ok_or_else(|| {
+            SinkError::config(format!("no GitHub token belongs to {host}")).advise(
+                "name its variable with `token_env`, or set GH_HOST and GH_ENTERPRISE_TOKEN",
+            )
+        })
+    }
+
+    /// Where it comes from; shows no secret.
+    pub(crate) fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// The token itself.
+    pub(crate) async fn secret(&self, patience: Duration) -> Result<&Secret, SinkError> {
+        self.found
+            .get_or_try_init(|| async {
+                match &self.source {
+                    Source::Variable(Some(secret)) => Ok(secret.clone()),
+                    Source::Variable(None) => {
+                        Err(SinkError::denied(format!("the variable {} is not set", self.origin))
+                            .advise("set it to a GitHub token that may write secrets"))
+                    }
+                    Source::GitHubCli => ask_cli(patience).await,
+                }
+            })
+            .await
+    }
+
+    /// The header that carries it.
+    pub(crate) async fn header(&self, patience: Duration) -> Result<HeaderValue, SinkError> {
+        let secret = self.secret(patience).await?;
+        let mut header = HeaderValue::from_str(&format!("Bearer {}", secret.expose().trim()))
+            .map_err(|_| SinkError::denied(format!("{} holds no GitHub token", self.origin)))?;
+        header.set_sensitive(true);
+        Ok(header)
+    }
+}
+
+async fn ask_cli(patience: Duration) -> Result<Secret, SinkError> {
+    let missing = || {
+        SinkError::denied("there is no GitHub token")
+            .advise("set GH_TOKEN, or log in with `gh auth login`")
+    };
+    let asked = Command::new("gh")
+        .args(["auth", "token"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let Ok(Ok(output)) = tokio::time::timeout(patience, asked).await else { return Err(missing()) };
+    let said = String::from_utf8(output.stdout).map(Secret::new).map_err(|_| missing())?;
+    let token = said.expose().trim();
+    if output.status.success() && !token.is_empty() {
+        Ok(Secret::new(token))
+    } else {
+        Err(missing())
+    }
+}

@@ -1,0 +1,64 @@
+//! What an answer that is no success means.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use tokensink_core::{Secret, SinkError};
+use tokensink_http::{Answer, Failure, requested_pause, server_time};
+
+/// The pause after a secondary limit that names none
+/// (docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api).
+const UNNAMED_PAUSE: Duration = Duration::from_secs(60);
+
+/// There was no whole answer.
+pub(crate) fn unanswered(doing: &str, failure: Failure) -> SinkError {
+    SinkError::transient(format!("could not {doing}")).because(failure)
+}
+
+/// There was one, and it is no success.
+pub(crate) fn refused(doing: &str, answer: &Answer, secrets: &[&Secret]) -> SinkError {
+    let said = answer.complaint(secrets);
+    let problem = format!("could not {doing}: {said}");
+    match answer.status {
+        StatusCode::UNAUTHORIZED => SinkError::denied(problem)
+            .advise("the GitHub token is wrong or has expired: make a new one"),
+        StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => limited_or_denied(problem, answer),
+        StatusCode::NOT_FOUND => SinkError::not_found(problem)
+            .advise("GitHub also answers 404 for what the token may not see"),
+        StatusCode::UNPROCESSABLE_ENTITY => SinkError::refused(problem),
+        status if status.is_redirection() => {
+            SinkError::conflict(problem).advise("the repository has moved")
+        }
+        status if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
+            SinkError::transient(problem)
+        }
+        _ => SinkError::other(problem),
+    }
+}
+
+fn limited_or_denied(problem: String, answer: &Answer) -> SinkError {
+    let spoken = problem.to_lowercase();
+    if let Some(pause) = requested_pause(&answer.headers) {
+        return SinkError::limited(pause, problem);
+    }
+    if header(answer, "x-ratelimit-remaining") == Some("0") {
+        return SinkError::limited(until_reset(answer).unwrap_or(UNNAMED_PAUSE), problem);
+    }
+    if answer.status == StatusCode::TOO_MANY_REQUESTS || spoken.contains("rate limit") {
+        return SinkError::limited(UNNAMED_PAUSE, problem);
+    }
+    let needed =
+        header(answer, "x-accepted-github-permissions").unwrap_or("write access to secrets");
+    SinkError::denied(problem).advise(format!("the GitHub token needs: {needed}"))
+}
+
+/// From the answer's own clock to the end of the window, and a second more.
+fn until_reset(answer: &Answer) -> Option<Duration> {
+    let reset: u64 = header(answer, "x-ratelimit-reset")?.parse().ok()?;
+    let now = server_time(&answer.headers)?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(Duration::from_secs((reset + 1).saturating_sub(now.as_secs())))
+}
+
+pub(crate) fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
+    answer.headers.get(name)?.to_str().ok()
+}

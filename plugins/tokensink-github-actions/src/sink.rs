@@ -1,0 +1,295 @@
+//! The sink: one secret, prepared with its key at hand, written with one request.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use reqwest::{Method, StatusCode};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tokensink_core::{
+    Holds, PreparedSink, Quota, Readiness, Receipt, SinkError, TakesEffect, TargetId, Token,
+    TokenSink, WriteCost,
+};
+use tokensink_http::{Answer, server_time};
+
+use crate::api::{Api, SealingKey};
+use crate::failure::header;
+use crate::organization;
+use crate::target::{App, Scope, Target};
+
+/// Requests under way at once, and writes a minute, that GitHub lets in
+/// (docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api).
+const CONCURRENT: usize = 100;
+const WRITES_PER_MINUTE: u32 = 80;
+
+/// `updated_at` has whole seconds, and is taken a moment before the answer's `Date`.
+const CLOCK_TOLERANCE_SECONDS: i64 = 2;
+
+/// With more repositories than this the look for environments that hide the secret is left out:
+/// it would cost each of them a request of the hourly quota.
+const MOST_LOOKED_THROUGH: usize = 25;
+
+/// One secret of one repository, environment or organization.
+#[derive(Debug)]
+pub struct GitHubSink {
+    target: Target,
+    host: String,
+    api: Arc<Api>,
+    /// Where the repository is now, if it was renamed.
+    moved_to: Mutex<Option<String>>,
+}
+
+#[derive(Deserialize)]
+struct Repository {
+    id: u64,
+    full_name: String,
+    #[serde(default)]
+    archived: bool,
+    permissions: Option<Permissions>,
+}
+
+#[derive(Deserialize)]
+struct Permissions {
+    #[serde(default)]
+    admin: bool,
+    #[serde(default)]
+    maintain: bool,
+    #[serde(default)]
+    push: bool,
+}
+
+#[derive(Deserialize)]
+struct SecretRecord {
+    updated_at: Timestamp,
+}
+
+impl GitHubSink {
+    pub(crate) fn new(target: Target, host: &str, api: Arc<Api>) -> Self {
+        Self { target, host: host.to_owned(), api, moved_to: Mutex::default() }
+    }
+
+    fn secrets_path(&self) -> String {
+        let moved = self.moved_to.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.target.secrets_path(&moved.unwrap_or_else(|| self.target.owner_path()))
+    }
+
+    fn secret_path(&self) -> String {
+        format!("{}/{}", self.secrets_path(), self.target.secret)
+    }
+
+    /// Sees that the repository is there and may be written. Follows one rename, by id.
+    async fn check_repository(&self, named: &str) -> Result<Vec<String>, SinkError> {
+        let doing = "see the repository";
+        let path = self.target.owner_path();
+        let mut answer = self.api.send(Method::GET, &path, None, doing).await?;
+        let mut warnings = Vec::new();
+        if answer.status.is_redirection() {
+            let path = self.path_of_redirect(&answer)?;
+            answer = self.api.get(&path, doing).await?;
+        } else if !answer.status.is_success() {
+            return Err(self.api.refusal(doing, &answer).await);
+        }
+        let repository: Repository = answer.json().map_err(|_| {
+            SinkError::other(format!("could not {doing}: the answer is not what is documented"))
+        })?;
+        if !repository.full_name.eq_ignore_ascii_case(named) {
+            warnings.push(format!("it is called {} now", repository.full_name));
+            let by_id = format!("repositories/{}", repository.id);
+            *self.moved_to.lock().unwrap_or_else(PoisonError::into_inner) = Some(by_id);
+        }
+        if repository.archived {
+            return Err(SinkError::refused("the repository is archived, and takes no secret")
+                .advise("unarchive it, or take it out of the config"));
+        }
+        let may_write = |may: &Permissions| may.admin || may.maintain || may.push;
+        if repository.permissions.is_some_and(|may| !may_write(&may)) {
+            return Err(SinkError::denied("the GitHub token may only read the repository")
+                .advise("use one that may write its secrets"));
+        }
+        Ok(warnings)
+    }
+
+    /// The path that a redirect names, on the same host: a credential goes nowhere else.
+    fn path_of_redirect(&self, answer: &Answer) -> Result<String, SinkError> {
+        let base = &self.api.base;
+        let location = header(answer, "location").and_then(|to| base.join(to).ok());
+        let path = location
+            .filter(|to| to.origin() == base.origin())
+            .and_then(|to| to.path().strip_prefix(base.path()).map(str::to_owned));
+        path.ok_or_else(|| {
+            SinkError::other("the repository has moved to another host, which is not followed")
+                .advise("name the repository by its new name")
+        })
+    }
+
+    /// Environments whose secret of the same name wins over the repository's.
+    async fn hiding_environments(&self, named: &str) -> Result<Vec<String>, SinkError> {
+        #[derive(Deserialize)]
+        struct Environments {
+            environments: Vec<Environment>,
+        }
+        #[derive(Deserialize)]
+        struct Environment {
+            name: String,
+        }
+        let owner = self.target.owner_path();
+        let path = format!("{owner}/environments?per_page=100");
+        let answer = self.api.send(Method::GET, &path, None, "list the environments").await?;
+        let Ok(list) = answer.json::<Environments>() else { return Ok(Vec::new()) };
+        let mut hiding = Vec::new();
+        for Environment { name } in list.environments {
+            let scope =
+                Scope::Repository { repository: named.to_owned(), environment: Some(name.clone()) };
+            let target = Target { scope, ..self.target.clone() };
+            let path = format!("{}/{}", target.secrets_path(&owner), target.secret);
+            let found = self.api.send(Method::GET, &path, None, "see an environment's secret");
+            if found.await?.status.is_success() {
+                hiding.push(format!(
+                    "the environment {name} has a {} of its own, which wins",
+                    target.secret
+                ));
+            }
+        }
+        Ok(hiding)
+    }
+}
+
+impl fmt::Display for GitHubSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.target.fmt(f)
+    }
+}
+
+#[async_trait]
+impl TokenSink for GitHubSink {
+    fn target(&self) -> TargetId {
+        TargetId::new("github-actions", self.target.identity(&self.host))
+    }
+
+    fn takes_effect(&self) -> TakesEffect {
+        match self.target.app {
+            App::Actions | App::Dependabot => TakesEffect::OnNextRun,
+            App::Codespaces => TakesEffect::OnRestart,
+        }
+    }
+
+    fn quota(&self) -> Option<Quota> {
+        let is_github = self.host == "api.github.com";
+        Some(Quota {
+            key: format!("github-actions {} {}", self.api.base, self.api.credential.origin()),
+            concurrent: CONCURRENT,
+            // Enterprise Servers have no limits unless their administrators set some.
+            writes_per_minute: is_github.then_some(WRITES_PER_MINUTE),
+        })
+    }
+
+    async fn prepare(&self) -> Result<Box<dyn PreparedSink>, SinkError> {
+        let mut warnings = Vec::new();
+        let mut extra = Vec::new();
+        match &self.target.scope {
+            Scope::Repository { repository, environment } => {
+                warnings.extend(self.check_repository(repository).await?);
+                let few = self.api.sinks.load(std::sync::atomic::Ordering::Relaxed)
+                    <= MOST_LOOKED_THROUGH;
+                if environment.is_none() && self.target.app == App::Actions && few {
+                    warnings.extend(self.hiding_environments(repository).await?);
+                }
+            }
+            Scope::Organization(_) => {
+                let app = self.target.app;
+                extra = organization::visibility(&self.api, &self.secret_path(), app).await?;
+            }
+        }
+        let started = std::time::Instant::now();
+        let secrets_path = self.secrets_path();
+        let key = self.api.sealing_key(&secrets_path).await?;
+        let round_trip = started.elapsed();
+        let api = Arc::clone(&self.api);
+        let secret = self.target.secret.clone();
+        Ok(Box::new(Prepared { api, secrets_path, secret, key, extra, warnings, round_trip }))
+    }
+
+    async fn inspect(&self, _token: &Token, last: Option<&Receipt>) -> Result<Holds, SinkError> {
+        let doing = "see when the secret was written";
+        let answer = self.api.send(Method::GET, &self.secret_path(), None, doing).await?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Ok(Holds::Nothing);
+        }
+        if !answer.status.is_success() {
+            return Err(self.api.refusal(doing, &answer).await);
+        }
+        let written = last.and_then(|last| last.get("written_at")?.parse::<i64>().ok());
+        let Some(written) = written else {
+            return Ok(Holds::Unknown { why: "GitHub does not show values".to_owned() });
+        };
+        let record: SecretRecord = answer.json().map_err(|_| {
+            SinkError::other(format!("could not {doing}: the answer is not what is documented"))
+        })?;
+        let apart = (record.updated_at.as_second() - written).abs();
+        Ok(if apart <= CLOCK_TOLERANCE_SECONDS {
+            Holds::LastWriteIsOurs
+        } else {
+            Holds::AnotherValue
+        })
+    }
+}
+
+/// A secret whose key is at hand.
+#[derive(Debug)]
+struct Prepared {
+    api: Arc<Api>,
+    secrets_path: String,
+    secret: String,
+    key: SealingKey,
+    /// What the PUT must repeat beside the value.
+    extra: Vec<(&'static str, Value)>,
+    warnings: Vec<String>,
+    round_trip: Duration,
+}
+
+impl Prepared {
+    async fn put(&self, key: &SealingKey, token: &Token) -> Result<Answer, SinkError> {
+        let mut body = Map::new();
+        body.insert("encrypted_value".to_owned(), json!(key.seal(token)?));
+        body.insert("key_id".to_owned(), json!(key.id));
+        body.extend(self.extra.iter().map(|(field, value)| ((*field).to_owned(), value.clone())));
+        let path = format!("{}/{}", self.secrets_path, self.secret);
+        self.api.send(Method::PUT, &path, Some(&Value::Object(body)), "put the secret").await
+    }
+}
+
+#[async_trait]
+impl PreparedSink for Prepared {
+    fn readiness(&self) -> Readiness {
+        Readiness::Unknown { why: "only a write proves that GitHub lets it in".to_owned() }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
+    }
+
+    fn cost(&self) -> WriteCost {
+        WriteCost { round_trip: self.round_trip, requests: 1 }
+    }
+
+    async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
+        let mut answer = self.put(&self.key, token).await?;
+        if answer.status == StatusCode::UNPROCESSABLE_ENTITY {
+            // The key was rotated since it was fetched.
+            let key = self.api.sealing_key(&self.secrets_path).await?;
+            answer = self.put(&key, token).await?;
+        }
+        if !answer.status.is_success() {
+            return Err(self.api.refusal("put the secret", &answer).await);
+        }
+        let at = server_time(&answer.headers).and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        let receipt = Receipt::default();
+        Ok(match at {
+            Some(at) => receipt.with("written_at", at.as_secs().to_string()),
+            None => receipt,
+        })
+    }
+}
