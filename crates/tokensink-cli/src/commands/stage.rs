@@ -7,6 +7,8 @@ use tempfile::TempDir;
 use tokensink_core::Environment;
 use tokensink_sandbox::Sandbox;
 
+const ORGANIZATION_SECRET: &str = "orgs/acme/dependabot/secrets/QSTASH_TOKEN";
+
 /// Stops and removes everything when it is dropped.
 #[derive(Debug)]
 pub(super) struct Stage {
@@ -26,7 +28,15 @@ impl Stage {
             folder.path().join(".env"),
             format!("# the application's settings\nPORT=3000\nQSTASH_TOKEN=\"{token}\"  # live\n"),
         )?;
+        for repository in ["acme/api", "acme/web"] {
+            let _id = sandbox.github.add_repository(repository);
+            sandbox.github.put_as_stranger(&repository_secret(repository), &token);
+        }
+        sandbox.github.add_organization("acme");
+        sandbox.github.add_selected_secret(ORGANIZATION_SECRET, vec![1000, 1001]);
+        sandbox.github.put_as_stranger(ORGANIZATION_SECRET, &token);
         let variables = [
+            ("GH_TOKEN", sandbox.github.token().to_owned()),
             ("UPSTASH_EMAIL", sandbox.upstash.email().to_owned()),
             ("UPSTASH_API_KEY", sandbox.upstash.api_key()),
         ];
@@ -55,9 +65,14 @@ impl Stage {
 
     pub(super) fn config(&self) -> String {
         format!(
-            "[upstash]\napi_url = \"{}\"\nqstash_url = \"{}\"\n\n[sinks.local]\nkind = \"dotenv\"\npath = \".env\"\n",
+            "[upstash]\napi_url = \"{}\"\nqstash_url = \"{}\"\n\n[sinks.local]\nkind = \"dotenv\"\npath = \".env\"\n\n\
+             [sinks.ci]\nkind = \"github-actions\"\nrepositories = [\"acme/api\", \"acme/web\"]\n\
+             api_url = \"{github}\"\n\n\
+             [sinks.bots]\nkind = \"github-actions\"\norganization = \"acme\"\napp = \"dependabot\"\n\
+             api_url = \"{github}\"\n",
             self.sandbox.upstash.url(),
             self.sandbox.upstash.qstash_url(),
+            github = self.sandbox.github.url(),
         )
     }
 
@@ -66,6 +81,16 @@ impl Stage {
         let env = std::fs::read_to_string(self.folder.path().join(".env")).unwrap_or_default();
         let held = env.lines().find_map(|line| line.strip_prefix("QSTASH_TOKEN=\""));
         let held = held.and_then(|rest| rest.split('"').next()).unwrap_or_default();
-        vec![(".env".to_owned(), held.to_owned())]
+        let mut places = vec![(".env".to_owned(), held.to_owned())];
+        for path in
+            [&repository_secret("acme/api"), &repository_secret("acme/web"), ORGANIZATION_SECRET]
+        {
+            places.push((path.to_owned(), self.sandbox.github.secret(path).unwrap_or_default()));
+        }
+        places
     }
+}
+
+fn repository_secret(repository: &str) -> String {
+    format!("repos/{repository}/actions/secrets/QSTASH_TOKEN")
 }

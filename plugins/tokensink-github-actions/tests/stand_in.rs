@@ -1,0 +1,209 @@
+//! The sink against the stand-in for GitHub.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use serde_json::{Value, json};
+use tokensink_core::{
+    BuildContext, Environment, Holds, Receipt, Registry, SinkError, SinkErrorKind, Token, TokenSink,
+};
+use tokensink_github_actions as _;
+use tokensink_sandbox::GitHub;
+
+const SECRET: &str = "repos/acme/api/actions/secrets/QSTASH_TOKEN";
+
+fn environment(variables: &[(&str, &str)]) -> Environment {
+    variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn build(
+    table: Value,
+    variables: &[(&str, &str)],
+) -> Result<Vec<Box<dyn TokenSink>>, Vec<SinkError>> {
+    let context = BuildContext::new("/", environment(variables));
+    let Value::Object(table) = table else { panic!("a table") };
+    Registry::linked().unwrap().get("github-actions").unwrap().build(table, &context)
+}
+
+fn sink(github: &GitHub, mut table: Value) -> Box<dyn TokenSink> {
+    table["api_url"] = json!(github.url());
+    build(table, &[("GH_TOKEN", github.token())]).unwrap().remove(0)
+}
+
+fn api_sink(github: &GitHub) -> Box<dyn TokenSink> {
+    sink(github, json!({"repositories": ["acme/api"]}))
+}
+
+async fn write(sink: &dyn TokenSink, token: &str) -> Receipt {
+    sink.prepare().await.unwrap().write(&Token::new(token)).await.unwrap()
+}
+
+async fn refusal(sink: &dyn TokenSink) -> (SinkErrorKind, String) {
+    let error = sink.prepare().await.unwrap_err();
+    (error.kind(), format!("{error} {}", error.advice().unwrap_or_default()))
+}
+
+async fn github() -> GitHub {
+    let github = GitHub::start().await.unwrap();
+    github.add_repository("acme/api");
+    github
+}
+
+#[tokio::test]
+async fn a_prepared_write_is_one_put() {
+    let github = github().await;
+    let sink = api_sink(&github);
+    let prepared = sink.prepare().await.unwrap();
+    let before = github.requests();
+    assert!(before.iter().all(|request| request.method == "GET"), "{before:?}");
+    assert_eq!(github.secret(SECRET), None);
+
+    let receipt = prepared.write(&Token::new("one")).await.unwrap();
+    assert_eq!(github.secret(SECRET).as_deref(), Some("one"));
+    let after = github.requests();
+    assert_eq!(after.len(), before.len() + 1);
+    assert_eq!((after.last().unwrap().method.as_str(), after.last().unwrap().status), ("PUT", 201));
+
+    let token = Token::new("one");
+    assert_eq!(sink.inspect(&token, Some(&receipt)).await.unwrap(), Holds::LastWriteIsOurs);
+    assert!(matches!(sink.inspect(&token, None).await.unwrap(), Holds::Unknown { .. }));
+    prepared.write(&token).await.unwrap();
+    assert_eq!(github.requests().last().unwrap().status, 204);
+}
+
+#[tokio::test]
+async fn a_strangers_write_is_seen() {
+    let github = github().await;
+    let sink = api_sink(&github);
+    assert_eq!(sink.inspect(&Token::new("one"), None).await.unwrap(), Holds::Nothing);
+    let receipt = write(sink.as_ref(), "one").await;
+    github.put_as_stranger(SECRET, "theirs");
+    let seen = sink.inspect(&Token::new("one"), Some(&receipt)).await.unwrap();
+    assert_eq!(seen, Holds::AnotherValue);
+}
+
+#[tokio::test]
+async fn a_key_that_was_rotated_is_fetched_again() {
+    let github = github().await;
+    let prepared = api_sink(&github).prepare().await.unwrap();
+    github.rotate_key();
+    prepared.write(&Token::new("one")).await.unwrap();
+    assert_eq!(github.secret(SECRET).as_deref(), Some("one"));
+}
+
+#[tokio::test]
+async fn an_organizations_selected_repositories_are_all_kept() {
+    let github = GitHub::start().await.unwrap();
+    github.add_organization("acme");
+    for (app, path) in [
+        ("actions", "orgs/acme/actions/secrets/QSTASH_TOKEN"),
+        ("dependabot", "orgs/acme/dependabot/secrets/QSTASH_TOKEN"),
+    ] {
+        let sink = sink(&github, json!({"organization": "acme", "app": app}));
+        let (kind, words) = refusal(sink.as_ref()).await;
+        assert_eq!(kind, SinkErrorKind::NotFound);
+        assert!(words.contains("once by hand"), "{words}");
+        let selected: Vec<u64> = (1..=250).collect();
+        github.add_selected_secret(path, selected.clone());
+        write(sink.as_ref(), "one").await;
+        assert_eq!(github.secret(path).as_deref(), Some("one"));
+        assert_eq!(github.selected(path), selected);
+    }
+}
+
+#[tokio::test]
+async fn an_environments_name_is_encoded_and_its_secret_hides_the_repositorys() {
+    let github = github().await;
+    github.add_environment("acme/api", "prod/eu");
+    let table = json!({"repositories": ["acme/api"], "environment": "prod/eu"});
+    write(sink(&github, table).as_ref(), "one").await;
+    let hidden = "repos/acme/api/environments/prod%2Feu/secrets/QSTASH_TOKEN";
+    assert_eq!(github.secret(hidden).as_deref(), Some("one"));
+
+    let warnings = api_sink(&github).prepare().await.unwrap().warnings();
+    assert_eq!(warnings, ["the environment prod/eu has a QSTASH_TOKEN of its own, which wins"]);
+    let table = json!({"repositories": ["acme/api"], "environment": "absent"});
+    assert_eq!(refusal(sink(&github, table).as_ref()).await.0, SinkErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn a_renamed_repository_is_found_by_id() {
+    let github = github().await;
+    github.rename("acme/api", "acme/service");
+    let sink = api_sink(&github);
+    let prepared = sink.prepare().await.unwrap();
+    assert_eq!(prepared.warnings(), ["it is called acme/service now"]);
+    let receipt = prepared.write(&Token::new("one")).await.unwrap();
+    let moved = "repos/acme/service/actions/secrets/QSTASH_TOKEN";
+    assert_eq!(github.secret(moved).as_deref(), Some("one"));
+    let seen = sink.inspect(&Token::new("one"), Some(&receipt)).await.unwrap();
+    assert_eq!(seen, Holds::LastWriteIsOurs);
+}
+
+#[tokio::test]
+async fn each_unfit_repository_is_refused_with_its_reason() {
+    let github = github().await;
+    let absent = sink(&github, json!({"repositories": ["acme/absent"]}));
+    let (kind, words) = refusal(absent.as_ref()).await;
+    assert!(kind == SinkErrorKind::NotFound && words.contains("may not see"), "{words}");
+    github.make_read_only("acme/api");
+    let (kind, words) = refusal(api_sink(&github).as_ref()).await;
+    assert!(kind == SinkErrorKind::Denied && words.contains("may only read"), "{words}");
+    github.archive("acme/api");
+    let (kind, words) = refusal(api_sink(&github).as_ref()).await;
+    assert!(kind == SinkErrorKind::Refused && words.contains("archived"), "{words}");
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_named_by_its_variable_and_never_shown() {
+    let github = github().await;
+    let table =
+        json!({"repositories": ["acme/api"], "api_url": github.url(), "token_env": "CI_TOKEN"});
+    let unset = build(table.clone(), &[("GH_TOKEN", github.token())]).unwrap().remove(0);
+    let (kind, words) = refusal(unset.as_ref()).await;
+    assert!(kind == SinkErrorKind::Denied && words.contains("CI_TOKEN is not set"), "{words}");
+    assert!(github.requests().is_empty());
+    let wrong = build(table, &[("CI_TOKEN", "ghp_wrong_0123456789")]).unwrap().remove(0);
+    let (kind, words) = refusal(wrong.as_ref()).await;
+    assert!(kind == SinkErrorKind::Denied && words.contains("401"), "{words}");
+    assert!(!format!("{words}{wrong:?}").contains("ghp_wrong"), "{words}");
+}
+
+#[test]
+fn a_default_credential_goes_to_no_other_host() {
+    let table = |host: &str| json!({"repositories": ["acme/api"], "api_url": format!("https://{host}/api/v3")});
+    let personal = [("GH_TOKEN", "a"), ("GITHUB_TOKEN", "b"), ("GH_ENTERPRISE_TOKEN", "c")];
+    let errors = build(table("evil.example"), &personal).unwrap_err();
+    assert!(errors[0].to_string().contains("no GitHub token belongs to evil.example"));
+    let own = [("GH_HOST", "git.acme.example"), ("GH_ENTERPRISE_TOKEN", "c")];
+    assert!(build(table("git.acme.example"), &own).is_ok());
+    assert!(build(table("evil.example"), &own).is_err());
+}
+
+#[test]
+fn all_mistakes_of_a_table_are_told_together() {
+    let table = json!({
+        "repositories": ["acme", "acme/ok", "../x"],
+        "secret": "GITHUB_X",
+        "environment": "prod",
+        "app": "dependabot",
+        "api_url": "http://git.acme.example",
+    });
+    let errors = build(table, &[]).unwrap_err();
+    let text = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    for words in
+        ["`acme` is no owner/name", "`../x`", "GITHUB_", "`environment` goes with", "in the clear"]
+    {
+        assert!(text.contains(words), "{text} should say {words}");
+    }
+    let errors = build(json!({"repositry": []}), &[]).unwrap_err();
+    assert!(errors[0].to_string().contains("`repositry`"));
+}
+
+#[test]
+fn one_secret_has_one_identity() {
+    let table =
+        |repository: &str, secret: &str| json!({"repositories": [repository], "secret": secret});
+    let id = |table| build(table, &[]).unwrap()[0].target();
+    assert_eq!(id(table("Acme/API", "qstash_token")), id(table("acme/api", "QSTASH_TOKEN")));
+    assert_ne!(id(table("acme/api", "OTHER")), id(table("acme/api", "QSTASH_TOKEN")));
+}
