@@ -9,6 +9,9 @@ use tokensink_sandbox::Sandbox;
 
 const ORGANIZATION_SECRET: &str = "orgs/acme/dependabot/secrets/QSTASH_TOKEN";
 
+const PLAIN_SECRET: &str = "prod/worker/qstash-token";
+const JSON_SECRET: &str = "prod/api";
+
 /// Stops and removes everything when it is dropped.
 #[derive(Debug)]
 pub(super) struct Stage {
@@ -35,7 +38,15 @@ impl Stage {
         sandbox.github.add_organization("acme");
         sandbox.github.add_selected_secret(ORGANIZATION_SECRET, vec![1000, 1001]);
         sandbox.github.put_as_stranger(ORGANIZATION_SECRET, &token);
+        sandbox.aws.put_as_stranger(PLAIN_SECRET, &token);
+        let others = format!(
+            "{{ \"pool_size\": 1.50e1, \"QSTASH_TOKEN\": \"{token}\", \"region\": \"eu\" }}"
+        );
+        sandbox.aws.put_as_stranger(JSON_SECRET, &others);
         let variables = [
+            ("AWS_ACCESS_KEY_ID", sandbox.aws.access_key_id().to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "any".to_owned()),
+            ("AWS_REGION", sandbox.aws.region().to_owned()),
             ("GH_TOKEN", sandbox.github.token().to_owned()),
             ("UPSTASH_EMAIL", sandbox.upstash.email().to_owned()),
             ("UPSTASH_API_KEY", sandbox.upstash.api_key()),
@@ -69,10 +80,15 @@ impl Stage {
              [sinks.ci]\nkind = \"github-actions\"\nrepositories = [\"acme/api\", \"acme/web\"]\n\
              api_url = \"{github}\"\n\n\
              [sinks.bots]\nkind = \"github-actions\"\norganization = \"acme\"\napp = \"dependabot\"\n\
-             api_url = \"{github}\"\n",
+             api_url = \"{github}\"\n\n\
+             [sinks.worker]\nkind = \"aws-secrets-manager\"\nsecret_id = \"{PLAIN_SECRET}\"\n\
+             endpoint_url = \"{aws}\"\n\n\
+             [sinks.api]\nkind = \"aws-secrets-manager\"\nsecret_id = \"{JSON_SECRET}\"\n\
+             json_key = \"QSTASH_TOKEN\"\nendpoint_url = \"{aws}\"\n",
             self.sandbox.upstash.url(),
             self.sandbox.upstash.qstash_url(),
             github = self.sandbox.github.url(),
+            aws = self.sandbox.aws.url(),
         )
     }
 
@@ -87,6 +103,12 @@ impl Stage {
         {
             places.push((path.to_owned(), self.sandbox.github.secret(path).unwrap_or_default()));
         }
+        let aws = &self.sandbox.aws;
+        places.push((PLAIN_SECRET.to_owned(), aws.value(PLAIN_SECRET).unwrap_or_default()));
+        let json: Option<serde_json::Value> =
+            aws.value(JSON_SECRET).and_then(|value| serde_json::from_str(&value).ok());
+        let held = json.and_then(|json| json["QSTASH_TOKEN"].as_str().map(str::to_owned));
+        places.push((format!("{JSON_SECRET} QSTASH_TOKEN"), held.unwrap_or_default()));
         places
     }
 }

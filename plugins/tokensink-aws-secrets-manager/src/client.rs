@@ -1,0 +1,89 @@
+//! The SDK's client for one region and one set of credentials. Shared by all sinks that use them.
+
+use std::time::Duration;
+
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region};
+use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::config::Credentials;
+use tokensink_core::{BuildContext, Environment};
+use tokio::sync::OnceCell;
+
+/// An endpoint that is not the region's own.
+#[derive(Clone, Debug)]
+pub(crate) enum Endpoint {
+    ByConfig(String),
+    ByVariable(&'static str, String),
+}
+
+/// Where to sign in, and as whom.
+pub(crate) struct Account {
+    pub(crate) region: Option<String>,
+    pub(crate) profile: Option<String>,
+    pub(crate) endpoint: Option<Endpoint>,
+    environment: Environment,
+    timeout: Duration,
+    client: OnceCell<Client>,
+}
+
+impl Account {
+    pub(crate) fn new(
+        region: Option<String>,
+        profile: Option<String>,
+        endpoint: Option<Endpoint>,
+        context: &BuildContext,
+    ) -> Self {
+        let environment = context.environment().clone();
+        let (timeout, client) = (context.attempt_timeout(), OnceCell::new());
+        Self { region, profile, endpoint, environment, timeout, client }
+    }
+
+    /// The client; the first call reads profiles and the like.
+    pub(crate) async fn client(&self) -> &Client {
+        self.client.get_or_init(|| self.connect()).await
+    }
+
+    async fn connect(&self) -> Client {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(self.timeout.min(Duration::from_secs(5)))
+            .operation_attempt_timeout(self.timeout)
+            .operation_timeout(self.timeout)
+            .build();
+        // The coordinator retries, and nobody else.
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts);
+        if let Some(region) = &self.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        if let Some(Endpoint::ByConfig(url) | Endpoint::ByVariable(_, url)) = &self.endpoint {
+            loader = loader.endpoint_url(url);
+        }
+        if let Some(profile) = &self.profile {
+            // Otherwise keys in the environment would win over the profile that the table names.
+            let provider = ProfileFileCredentialsProvider::builder().profile_name(profile).build();
+            loader = loader.profile_name(profile).credentials_provider(provider);
+        } else if let Some(credentials) = self.keys_of_environment() {
+            loader = loader.credentials_provider(credentials);
+        }
+        Client::new(&loader.load().await)
+    }
+
+    fn keys_of_environment(&self) -> Option<Credentials> {
+        let text = |name: &str| self.environment.setting(name).map(str::to_owned);
+        let (id, secret) = (text("AWS_ACCESS_KEY_ID")?, text("AWS_SECRET_ACCESS_KEY")?);
+        Some(Credentials::new(id, secret, text("AWS_SESSION_TOKEN"), None, "environment"))
+    }
+}
+
+impl std::fmt::Debug for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Account")
+            .field("region", &self.region)
+            .field("profile", &self.profile)
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
+    }
+}

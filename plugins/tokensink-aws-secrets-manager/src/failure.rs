@@ -1,0 +1,123 @@
+//! What an error of the SDK means.
+//!
+//! The code decides, not the status: servers disagree about statuses. Where there is no code (a 403
+//! whose body is no JSON, as a proxy or an emulator sends), the status has to do.
+
+use std::error::Error;
+use std::time::Duration;
+
+use aws_sdk_secretsmanager::config::http::HttpResponse;
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
+use tokensink_core::{SinkError, SinkErrorKind};
+
+/// The longest piece of a server's text that is shown.
+const MAX_SHOWN_CHARS: usize = 200;
+
+/// The rate limits are per second
+/// (docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html).
+const THROTTLED: Duration = Duration::from_secs(1);
+
+pub(crate) fn explain<E>(doing: &str, error: &SdkError<E, HttpResponse>) -> SinkError
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+{
+    let problem = format!("could not {doing}");
+    match error {
+        SdkError::TimeoutError(_) => SinkError::transient(format!("{problem}: no answer in time")),
+        SdkError::ServiceError(service) => {
+            let said = service.err().message().unwrap_or_default();
+            let status = service.raw().status().as_u16();
+            match service.err().code() {
+                Some(code) => by_code(&format!("{problem}: {code}{}", shown(said)), code, doing),
+                None => by_status(&problem, status),
+            }
+        }
+        SdkError::ResponseError(response) => by_status(&problem, response.raw().status().as_u16()),
+        SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) => {
+            undispatched(&problem, error)
+        }
+        _ => SinkError::other(problem),
+    }
+}
+
+/// Whether the credentials may not read what was asked for.
+pub(crate) fn is_denied(error: &SinkError) -> bool {
+    error.kind() == SinkErrorKind::Denied
+}
+
+fn by_code(problem: &str, code: &str, doing: &str) -> SinkError {
+    match code {
+        "ExpiredTokenException" | "ExpiredToken" => {
+            SinkError::denied(problem).advise("sign in again, for example with `aws sso login`")
+        }
+        "InvalidClientTokenId"
+        | "UnrecognizedClientException"
+        | "SignatureDoesNotMatch"
+        | "InvalidSignatureException"
+        | "IncompleteSignature"
+        | "MissingAuthenticationToken" => SinkError::denied(problem)
+            .advise("the AWS credentials are wrong: see `aws sts get-caller-identity`"),
+        "AccessDeniedException" | "AccessDenied" => SinkError::denied(problem)
+            .advise(format!("allow it to {doing}: see `tokensink sinks aws-secrets-manager`")),
+        "DecryptionFailure" | "EncryptionFailure" => SinkError::denied(problem)
+            .advise("the secret's KMS key must be enabled, and usable by these credentials"),
+        "ResourceNotFoundException" => SinkError::not_found(problem)
+            .advise("see `secret_id`, `region` and the account, or set `create = true`"),
+        "ResourceExistsException" => SinkError::conflict(problem),
+        "ThrottlingException" | "Throttling" | "TooManyRequestsException" => {
+            SinkError::limited(THROTTLED, problem)
+        }
+        "LimitExceededException" => {
+            SinkError::refused(problem).advise("the secret has too many versions: wait a day")
+        }
+        "InvalidRequestException" | "InvalidParameterException" => SinkError::refused(problem),
+        "InternalServiceError" | "InternalFailure" | "ServiceUnavailable" => {
+            SinkError::transient(problem)
+        }
+        _ => SinkError::other(problem),
+    }
+}
+
+fn by_status(problem: &str, status: u16) -> SinkError {
+    let problem = format!("{problem}: HTTP status {status}, and no readable answer");
+    match status {
+        401 | 403 => {
+            SinkError::denied(problem).advise("see the AWS credentials and their permissions")
+        }
+        404 => SinkError::not_found(problem).advise("see `endpoint_url`"),
+        429 => SinkError::limited(THROTTLED, problem),
+        408 | 500.. => SinkError::transient(problem),
+        _ => SinkError::other(problem),
+    }
+}
+
+/// Nothing was sent: no connection, or nothing to sign with.
+fn undispatched(problem: &str, error: &(dyn Error + 'static)) -> SinkError {
+    let mut words = String::new();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        words = inner.to_string();
+        if words.contains("credential") || words.contains("profile") {
+            return SinkError::denied(format!("{problem}: there are no AWS credentials{}", shown(&words)))
+                .advise("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or `profile`, or run `aws sso login`");
+        }
+        if words.to_lowercase().contains("region") {
+            return SinkError::denied(format!("{problem}: there is no AWS region"))
+                .advise("set `region`");
+        }
+        cause = inner.source();
+    }
+    SinkError::transient(format!("{problem}{}", shown(&words)))
+}
+
+fn shown(said: &str) -> String {
+    let line: String = said
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .chars()
+        .filter(|character| !character.is_control())
+        .take(MAX_SHOWN_CHARS)
+        .collect();
+    if line.is_empty() { line } else { format!(": {line}") }
+}

@@ -1,0 +1,269 @@
+//! The sink: what a secret is, what it holds, and whether it may be written.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use async_trait::async_trait;
+use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
+use tokensink_core::{
+    Holds, PreparedSink, Quota, Receipt, SinkError, SinkErrorKind, TakesEffect, TargetId, Token,
+    TokenSink,
+};
+use zeroize::Zeroizing;
+
+use crate::client::{Account, Endpoint};
+use crate::failure::{explain, is_denied};
+use crate::value::Shape;
+use crate::write::{Create, Prepared, Put};
+
+const CURRENT: &str = "AWSCURRENT";
+const PREVIOUS: &str = "AWSPREVIOUS";
+
+/// PutSecretValue and its like, per region: 50 a second
+/// (docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html).
+const WRITES_PER_MINUTE: u32 = 3000;
+
+/// What the random part of an ARN adds to a secret's name: a hyphen and six characters.
+const ARN_SUFFIX: usize = 7;
+
+/// One secret.
+#[derive(Clone, Debug)]
+pub struct AwsSink {
+    secret_id: String,
+    shape: Shape,
+    create: bool,
+    account: Arc<Account>,
+    ours: Arc<Mutex<Option<OurWrite>>>,
+}
+
+/// The version that we wrote last, and the one that it was made from.
+#[derive(Clone, Debug)]
+pub(crate) struct OurWrite {
+    pub(crate) version: String,
+    pub(crate) base: String,
+}
+
+/// One version's value.
+pub(crate) struct Held {
+    pub(crate) version: String,
+    pub(crate) value: Zeroizing<String>,
+}
+
+impl AwsSink {
+    pub(crate) fn new(
+        secret_id: String,
+        shape: Shape,
+        create: bool,
+        account: Arc<Account>,
+    ) -> Self {
+        Self { secret_id, shape, create, account, ours: Arc::default() }
+    }
+
+    async fn describe(&self) -> Result<DescribeSecretOutput, SinkError> {
+        let request = self.account.client().await.describe_secret().secret_id(&self.secret_id);
+        request.send().await.map_err(|error| explain("describe the secret", &error))
+    }
+
+    /// The value of the current version, or of the one named.
+    async fn read(&self, version: Option<&str>) -> Result<Held, SinkError> {
+        let request = self.account.client().await.get_secret_value().secret_id(&self.secret_id);
+        let request = match version {
+            Some(version) => request.version_id(version),
+            None => request.version_stage(CURRENT),
+        };
+        let answer = request.send().await.map_err(|error| explain("read the secret", &error))?;
+        let Some(value) = answer.secret_string else {
+            return Err(SinkError::refused("its value is binary, not text")
+                .advise("name a secret whose value is a text"));
+        };
+        let version = answer.version_id.unwrap_or_default();
+        Ok(Held { version, value: Zeroizing::new(value) })
+    }
+
+    fn our_write(&self) -> Option<OurWrite> {
+        self.ours.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The value that the token is merged into. Where somebody wrote between our reading and our
+    /// writing, that is what they wrote: ours was made without it.
+    async fn base(&self, described: &DescribeSecretOutput) -> Result<Held, SinkError> {
+        let current = self.read(None).await?;
+        let between = self
+            .our_write()
+            .filter(|ours| ours.version == current.version)
+            .and_then(|ours| written_between(described, &ours));
+        match (between, &self.shape) {
+            (Some(theirs), Shape::Keys(_)) => {
+                let theirs = self.read(Some(&theirs)).await?;
+                Ok(Held { version: current.version, value: theirs.value })
+            }
+            _ => Ok(current),
+        }
+    }
+
+    fn refuse_unwritable(&self, described: &DescribeSecretOutput) -> Result<(), SinkError> {
+        if described.deleted_date.is_some() {
+            return Err(SinkError::refused("the secret is scheduled for deletion")
+                .advise("restore it: aws secretsmanager restore-secret"));
+        }
+        if let Some(owner) = &described.owning_service {
+            return Err(SinkError::refused(format!("the secret is managed by {owner}"))
+                .advise("write to a secret of your own"));
+        }
+        match (&described.primary_region, &self.account.region) {
+            (Some(primary), Some(region)) if primary != region => {
+                let problem = format!("the secret here is a replica of the one in {primary}");
+                Err(SinkError::refused(problem).advise(format!("set `region = \"{primary}\"`")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn warnings(&self, described: &DescribeSecretOutput) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if described.rotation_enabled == Some(true) {
+            warnings.push("its rotation is on, and may write over the token".to_owned());
+        }
+        if let Some(Endpoint::ByVariable(name, url)) = &self.account.endpoint {
+            warnings.push(format!("{name} sends it to {url}"));
+        }
+        warnings
+    }
+
+    fn creation(&self) -> Prepared {
+        Prepared::Create(Create {
+            account: Arc::clone(&self.account),
+            secret_id: self.secret_id.clone(),
+            shape: self.shape.clone(),
+        })
+    }
+}
+
+/// The version that somebody else wrote after the base of our write and before it, if any.
+fn written_between(described: &DescribeSecretOutput, ours: &OurWrite) -> Option<String> {
+    let stages = described.version_ids_to_stages()?;
+    version_at(stages, PREVIOUS).filter(|previous| *previous != ours.base).map(str::to_owned)
+}
+
+fn version_at<'a>(stages: &'a HashMap<String, Vec<String>>, stage: &str) -> Option<&'a str> {
+    let mut versions = stages.iter();
+    versions.find(|(_, of)| of.iter().any(|one| one == stage)).map(|(version, _)| version.as_str())
+}
+
+impl fmt::Display for AwsSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.secret_id)?;
+        if let Shape::Keys(keys) = &self.shape {
+            write!(f, " {}", keys.join(", "))?;
+        }
+        match &self.account.region {
+            Some(region) if !self.secret_id.starts_with("arn:") => write!(f, " ({region})"),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl TokenSink for AwsSink {
+    fn target(&self) -> TargetId {
+        // A name and the ARN of the same secret are one place.
+        let of_arn = self.secret_id.strip_prefix("arn:").and_then(|arn| arn.splitn(6, ':').nth(5));
+        let name = of_arn.map_or(self.secret_id.as_str(), |name| {
+            let (bare, suffix) =
+                name.split_at_checked(name.len().saturating_sub(ARN_SUFFIX)).unwrap_or((name, ""));
+            if suffix.starts_with('-') { bare } else { name }
+        });
+        let region = self.account.region.as_deref().unwrap_or("default-region");
+        let profile =
+            self.account.profile.as_deref().map_or(String::new(), |name| format!("{name}@"));
+        TargetId::new("aws-secrets-manager", format!("{profile}{region}/{name}"))
+    }
+
+    fn takes_effect(&self) -> TakesEffect {
+        TakesEffect::OnRestart
+    }
+
+    fn quota(&self) -> Option<Quota> {
+        Some(Quota {
+            key: format!(
+                "aws-secrets-manager {:?} {:?}",
+                self.account.profile, self.account.region
+            ),
+            concurrent: 100,
+            writes_per_minute: Some(WRITES_PER_MINUTE),
+        })
+    }
+
+    async fn prepare(&self) -> Result<Box<dyn PreparedSink>, SinkError> {
+        let started = Instant::now();
+        let described = match self.describe().await {
+            Err(error) if error.kind() == SinkErrorKind::NotFound && self.create => {
+                return Ok(Box::new(self.creation()));
+            }
+            described => described?,
+        };
+        let round_trip = started.elapsed();
+        self.refuse_unwritable(&described)?;
+        let base = match (self.base(&described).await, &self.shape) {
+            (Ok(base), shape) => {
+                shape.check(&base.value, self.create)?;
+                Some(base)
+            }
+            // The whole value is replaced: it need not be read.
+            (Err(error), Shape::Plain) if is_denied(&error) => None,
+            // A secret that has no value yet.
+            (Err(error), _) if error.kind() == SinkErrorKind::NotFound && self.create => None,
+            (Err(error), _) => return Err(error),
+        };
+        let mut put = Put {
+            account: Arc::clone(&self.account),
+            secret_id: self.secret_id.clone(),
+            arn: described.arn.clone().unwrap_or_default(),
+            shape: self.shape.clone(),
+            create: self.create,
+            base,
+            ours: Arc::clone(&self.ours),
+            is_proven: false,
+            warnings: self.warnings(&described),
+            round_trip,
+        };
+        put.prove().await?;
+        Ok(Box::new(Prepared::Put(put)))
+    }
+
+    async fn inspect(&self, token: &Token, last: Option<&Receipt>) -> Result<Holds, SinkError> {
+        let held = match self.read(None).await {
+            Ok(held) => held,
+            Err(error) if is_denied(&error) => return self.inspect_unread(last).await,
+            Err(error) if error.kind() == SinkErrorKind::NotFound && self.create => {
+                return Ok(Holds::Nothing);
+            }
+            Err(error) => return Err(error),
+        };
+        if !self.shape.holds(&held.value, token) {
+            return Ok(Holds::AnotherValue);
+        }
+        let ours = self.our_write().filter(|ours| ours.version == held.version);
+        if let (Some(ours), Shape::Keys(_)) = (ours, &self.shape)
+            && written_between(&self.describe().await?, &ours).is_some()
+        {
+            return Err(SinkError::conflict("someone else wrote to the secret at the same time"));
+        }
+        Ok(Holds::Token)
+    }
+}
+
+impl AwsSink {
+    /// Where the value may not be read: is the newest version ours?
+    async fn inspect_unread(&self, last: Option<&Receipt>) -> Result<Holds, SinkError> {
+        let described = self.describe().await?;
+        let current = described.version_ids_to_stages().and_then(|of| version_at(of, CURRENT));
+        Ok(match (last.and_then(|last| last.get("version")), current) {
+            (Some(ours), Some(current)) if ours == current => Holds::LastWriteIsOurs,
+            (Some(_), Some(_)) => Holds::AnotherValue,
+            _ => Holds::Unknown { why: "the value may not be read".to_owned() },
+        })
+    }
+}

@@ -1,0 +1,180 @@
+//! A secret's value with the token in it: every other byte stays as it was.
+
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::{Deserializer as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use tokensink_core::{SinkError, Token};
+use zeroize::Zeroizing;
+
+/// How the secret holds the token.
+#[derive(Clone, Debug)]
+pub(crate) enum Shape {
+    /// It is the token.
+    Plain,
+    /// It is a JSON object with these keys.
+    Keys(Vec<String>),
+}
+
+impl Shape {
+    /// The new value. `current` is empty for a secret that is not there yet.
+    pub(crate) fn merged(
+        &self,
+        current: &str,
+        token: &Token,
+        create: bool,
+    ) -> Result<Zeroizing<String>, SinkError> {
+        let Self::Keys(keys) = self else { return Ok(Zeroizing::new(token.expose().to_owned())) };
+        let unwritable = |error: serde_json::Error| {
+            SinkError::other("the token could not be written as JSON").because(error)
+        };
+        let quoted: Zeroizing<String> =
+            Zeroizing::new(serde_json::to_string(token.expose()).map_err(unwritable)?);
+        let mut merged = Zeroizing::new(if current.is_empty() { "{}" } else { current }.to_owned());
+        for key in keys {
+            merged = with_key(&merged, key, &quoted, create)?;
+        }
+        Ok(merged)
+    }
+
+    /// Refuses a value that could not be merged into.
+    pub(crate) fn check(&self, current: &str, create: bool) -> Result<(), SinkError> {
+        self.merged(current, &Token::new("probe"), create).map(drop)
+    }
+
+    /// Whether the value holds the token, in every key.
+    pub(crate) fn holds(&self, current: &str, token: &Token) -> bool {
+        let Self::Keys(keys) = self else { return current == token.expose() };
+        let Ok(entries) = entries(current) else { return false };
+        keys.iter().all(|key| {
+            let entry = entries.iter().find(|(name, _)| name == key);
+            let held = entry.and_then(|(_, span)| {
+                serde_json::from_str::<String>(&current[span.clone()]).ok().map(Zeroizing::new)
+            });
+            held.is_some_and(|held| held.as_str() == token.expose())
+        })
+    }
+}
+
+fn with_key(
+    text: &str,
+    key: &str,
+    quoted: &str,
+    create: bool,
+) -> Result<Zeroizing<String>, SinkError> {
+    let entries = entries(text)?;
+    let mut merged =
+        Zeroizing::new(String::with_capacity(text.len() + key.len() + quoted.len() + 8));
+    if let Some((_, span)) = entries.iter().find(|(name, _)| name == key) {
+        merged.push_str(&text[..span.start]);
+        merged.push_str(quoted);
+        merged.push_str(&text[span.end..]);
+        return Ok(merged);
+    }
+    if !create {
+        return Err(SinkError::not_found(format!("its JSON has no key `{key}`"))
+            .advise("add the key, or set `create = true`"));
+    }
+    let end =
+        entries.last().map_or_else(|| text.find('{').map_or(0, |at| at + 1), |(_, span)| span.end);
+    merged.push_str(&text[..end]);
+    if !entries.is_empty() {
+        merged.push(',');
+    }
+    merged.push_str(&serde_json::Value::from(key).to_string());
+    merged.push(':');
+    merged.push_str(quoted);
+    merged.push_str(&text[end..]);
+    Ok(merged)
+}
+
+/// A key, and where its value stands.
+type Entry = (String, Range<usize>);
+
+/// The keys of a JSON object, and where their values stand in its text.
+fn entries(text: &str) -> Result<Vec<Entry>, SinkError> {
+    struct Entries<'a>(&'a str);
+
+    impl<'de> Visitor<'de> for Entries<'de> {
+        type Value = Vec<Entry>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a JSON object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut entries = Vec::new();
+            while let Some((key, value)) = map.next_entry::<String, &'de RawValue>()? {
+                let start = value.get().as_ptr() as usize - self.0.as_ptr() as usize;
+                entries.push((key, start..start + value.get().len()));
+            }
+            Ok(entries)
+        }
+    }
+
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let read = deserializer.deserialize_map(Entries(text)).and_then(|entries| {
+        deserializer.end()?;
+        Ok(entries)
+    });
+    // The parser's own words could quote the value.
+    let entries = read.map_err(|error| {
+        let place = format!("line {}, column {}", error.line(), error.column());
+        SinkError::refused(format!("its value is not a JSON object ({place})"))
+            .advise("leave `json_key` out if the whole value is the token")
+    })?;
+    for (index, (key, _)) in entries.iter().enumerate() {
+        if entries[..index].iter().any(|(earlier, _)| earlier == key) {
+            return Err(SinkError::refused(
+                "its JSON has a key twice, which readers take differently",
+            )
+            .advise("remove one of them"));
+        }
+    }
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merged(current: &str, create: bool) -> Result<String, SinkError> {
+        let keys = Shape::Keys(vec!["T".to_owned(), "é\"".to_owned()]);
+        keys.merged(current, &Token::new("new\"1"), create).map(|merged| merged.to_string())
+    }
+
+    #[test]
+    fn every_other_byte_stays() {
+        let before =
+            "{ \"z\": 1.50e10,\n\t\"T\" : \"old\", \"é\\\"\":null, \"n\":{\"T\":\"x\",\"T\":1} }\n";
+        let after = "{ \"z\": 1.50e10,\n\t\"T\" : \"new\\\"1\", \"é\\\"\":\"new\\\"1\", \"n\":{\"T\":\"x\",\"T\":1} }\n";
+        assert_eq!(merged(before, false).unwrap(), after);
+        let keys = Shape::Keys(vec!["T".to_owned()]);
+        assert!(keys.holds(after, &Token::new("new\"1")));
+        assert!(!keys.holds(before, &Token::new("new\"1")));
+    }
+
+    #[test]
+    fn missing_keys_are_added_when_asked() {
+        assert!(merged("{}", false).unwrap_err().to_string().contains("no key `T`"));
+        assert_eq!(merged("", true).unwrap(), r#"{"T":"new\"1","é\"":"new\"1"}"#);
+        assert_eq!(
+            merged(r#"{ "a": 1 }"#, true).unwrap(),
+            r#"{ "a": 1,"T":"new\"1","é\"":"new\"1" }"#
+        );
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused_without_being_shown() {
+        for (text, words) in [
+            ("s3cret", "not a JSON object"),
+            ("[\"s3cret\"]", "not a JSON object"),
+            ("{\"T\":\"s3cret\"} x", "not a JSON object"),
+            ("{\"T\":\"s3cret\",\"T\":1}", "twice"),
+        ] {
+            let error = merged(text, true).unwrap_err().to_string();
+            assert!(error.contains(words) && !error.contains("s3cret"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The write: one request, with a version id that makes a repeat of it a no-op.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sha2::{Digest as _, Sha256};
+use tokensink_core::{PreparedSink, Readiness, Receipt, SinkError, Token, WriteCost};
+
+use crate::client::Account;
+use crate::failure::explain;
+use crate::sink::{Held, OurWrite};
+use crate::value::Shape;
+
+/// The lengths that a ClientRequestToken may have.
+const TOKEN_LENGTHS: std::ops::RangeInclusive<usize> = 32..=64;
+
+/// The longest value (docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html).
+const MAX_VALUE_BYTES: usize = 65_536;
+
+/// A secret that one request brings up to date.
+#[derive(Debug)]
+pub(crate) enum Prepared {
+    Put(Put),
+    Create(Create),
+}
+
+/// A new version of a secret that is there.
+pub(crate) struct Put {
+    pub(crate) account: Arc<Account>,
+    pub(crate) secret_id: String,
+    pub(crate) arn: String,
+    pub(crate) shape: Shape,
+    pub(crate) create: bool,
+    /// What the token is merged into; `None` where it may not be read or is not there.
+    pub(crate) base: Option<Held>,
+    pub(crate) ours: Arc<Mutex<Option<OurWrite>>>,
+    pub(crate) is_proven: bool,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) round_trip: Duration,
+}
+
+/// A secret that is not there yet.
+#[derive(Debug)]
+pub(crate) struct Create {
+    pub(crate) account: Arc<Account>,
+    pub(crate) secret_id: String,
+    pub(crate) shape: Shape,
+}
+
+impl Put {
+    /// Puts the current value under its own version id, which AWS documents as a no-op, also when
+    /// somebody has written a newer version since: it proves that a write is let in.
+    pub(crate) async fn prove(&mut self) -> Result<(), SinkError> {
+        let Some(base) = &self.base else { return Ok(()) };
+        // A base that was merged from somebody else's version is no value of its version id.
+        if self.wrote_before() || !TOKEN_LENGTHS.contains(&base.version.len()) {
+            return Ok(());
+        }
+        let request = self.account.client().await.put_secret_value();
+        let request = request
+            .secret_id(&self.secret_id)
+            .client_request_token(&base.version)
+            .secret_string(base.value.as_str());
+        request.send().await.map_err(|error| explain("put the secret's value", &error))?;
+        self.is_proven = true;
+        Ok(())
+    }
+
+    fn wrote_before(&self) -> bool {
+        self.ours.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
+        let (base, current) = match &self.base {
+            Some(base) => (base.version.as_str(), base.value.as_str()),
+            None => ("", ""),
+        };
+        let value = self.shape.merged(current, token, self.create)?;
+        refuse_too_long(&value)?;
+        let version = request_token(&[&self.arn, base, &value]);
+        let request = self.account.client().await.put_secret_value();
+        let request = request
+            .secret_id(&self.secret_id)
+            .client_request_token(&version)
+            .secret_string(value.as_str());
+        request.send().await.map_err(|error| explain("put the secret's value", &error))?;
+        let ours = OurWrite { version: version.clone(), base: base.to_owned() };
+        if self.base.is_some() {
+            *self.ours.lock().unwrap_or_else(PoisonError::into_inner) = Some(ours);
+        }
+        Ok(Receipt::default().with("version", version).with("base", base))
+    }
+}
+
+impl Create {
+    async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
+        let value = self.shape.merged("", token, true)?;
+        refuse_too_long(&value)?;
+        let version = request_token(&[&self.secret_id, "", &value]);
+        let request = self.account.client().await.create_secret();
+        let request = request
+            .name(&self.secret_id)
+            .client_request_token(&version)
+            .secret_string(value.as_str());
+        request.send().await.map_err(|error| explain("create the secret", &error))?;
+        Ok(Receipt::default().with("version", version))
+    }
+}
+
+/// The same for the same write, another one for every other: a later `sync` must not find the
+/// version of an earlier one.
+fn request_token(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn refuse_too_long(value: &str) -> Result<(), SinkError> {
+    if value.len() <= MAX_VALUE_BYTES {
+        return Ok(());
+    }
+    Err(SinkError::refused("the value would be longer than 64 KB").advise("use another secret"))
+}
+
+impl std::fmt::Debug for Put {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Put").field("secret_id", &self.secret_id).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl PreparedSink for Prepared {
+    fn readiness(&self) -> Readiness {
+        match self {
+            Self::Put(put) if put.is_proven => Readiness::Ready,
+            _ => Readiness::Unknown { why: "only a write proves that AWS lets it in".to_owned() },
+        }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        match self {
+            Self::Put(put) => put.warnings.clone(),
+            Self::Create(_) => vec!["the secret is not there yet, and will be made".to_owned()],
+        }
+    }
+
+    fn cost(&self) -> WriteCost {
+        let round_trip = match self {
+            Self::Put(put) => put.round_trip,
+            Self::Create(_) => Duration::ZERO,
+        };
+        WriteCost { round_trip, requests: 1 }
+    }
+
+    async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
+        match self {
+            Self::Put(put) => put.write(token).await,
+            Self::Create(create) => create.write(token).await,
+        }
+    }
+}

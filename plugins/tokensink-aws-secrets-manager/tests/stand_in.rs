@@ -1,0 +1,206 @@
+//! The sink against the stand-in for AWS Secrets Manager.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+use tokensink_aws_secrets_manager as _;
+use tokensink_core::{
+    BuildContext, Environment, Holds, Readiness, Registry, SinkError, SinkErrorKind, Token,
+    TokenSink,
+};
+use tokensink_sandbox::Aws;
+
+const NAME: &str = "prod/qstash";
+
+fn build(
+    table: Value,
+    variables: &[(&str, &str)],
+) -> Result<Vec<Box<dyn TokenSink>>, Vec<SinkError>> {
+    let environment: Environment =
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let context = BuildContext::new("/", environment);
+    let Value::Object(table) = table else { panic!("a table") };
+    Registry::linked().unwrap().get("aws-secrets-manager").unwrap().build(table, &context)
+}
+
+fn sink_at(url: &str, key_id: &str, mut table: Value) -> Box<dyn TokenSink> {
+    table["secret_id"] = json!(NAME);
+    table["region"] = json!("eu-central-1");
+    table["endpoint_url"] = json!(url);
+    let keys = [("AWS_ACCESS_KEY_ID", key_id), ("AWS_SECRET_ACCESS_KEY", "any")];
+    build(table, &keys).unwrap().remove(0)
+}
+
+fn sink(aws: &Aws, table: Value) -> Box<dyn TokenSink> {
+    sink_at(&aws.url(), aws.access_key_id(), table)
+}
+
+fn json_sink(aws: &Aws) -> Box<dyn TokenSink> {
+    sink(aws, json!({"json_key": "T"}))
+}
+
+async fn refusal(sink: &dyn TokenSink) -> (SinkErrorKind, String) {
+    let error = sink.prepare().await.unwrap_err();
+    (error.kind(), format!("{error} {}", error.advice().unwrap_or_default()))
+}
+
+fn operations(aws: &Aws) -> Vec<String> {
+    let name = |operation: String| operation.rsplit('.').next().unwrap().to_owned();
+    aws.requests().into_iter().filter_map(|request| request.operation.map(name)).collect()
+}
+
+#[tokio::test]
+async fn a_prepared_write_is_one_put_and_a_repeat_is_none() {
+    let aws = Aws::start().await.unwrap();
+    aws.put_as_stranger(NAME, "{ \"a\": 1.50, \"T\": \"old\" }");
+    let sink = json_sink(&aws);
+    let prepared = sink.prepare().await.unwrap();
+    assert_eq!(prepared.readiness(), Readiness::Ready);
+    assert_eq!(
+        (aws.versions(NAME), aws.value(NAME).unwrap().as_str()),
+        (1, "{ \"a\": 1.50, \"T\": \"old\" }")
+    );
+
+    let asked = operations(&aws).len();
+    prepared.write(&Token::new("new")).await.unwrap();
+    prepared.write(&Token::new("new")).await.unwrap();
+    assert_eq!(operations(&aws)[asked..], ["PutSecretValue", "PutSecretValue"]);
+    assert_eq!(
+        (aws.versions(NAME), aws.value(NAME).unwrap().as_str()),
+        (2, "{ \"a\": 1.50, \"T\": \"new\" }")
+    );
+    assert_eq!(sink.inspect(&Token::new("new"), None).await.unwrap(), Holds::Token);
+    assert_eq!(sink.inspect(&Token::new("other"), None).await.unwrap(), Holds::AnotherValue);
+}
+
+#[tokio::test]
+async fn what_someone_else_wrote_in_between_is_kept() {
+    let aws = Aws::start().await.unwrap();
+    aws.put_as_stranger(NAME, r#"{"T":"old","theirs":1}"#);
+    let sink = json_sink(&aws);
+    let prepared = sink.prepare().await.unwrap();
+    aws.interfere_with_next_put(NAME, r#"{"T":"old","theirs":2}"#);
+    let token = Token::new("new");
+    prepared.write(&token).await.unwrap();
+    assert_eq!(aws.value(NAME).unwrap(), r#"{"T":"new","theirs":1}"#);
+
+    let error = sink.inspect(&token, None).await.unwrap_err();
+    assert_eq!(error.kind(), SinkErrorKind::Conflict);
+    sink.prepare().await.unwrap().write(&token).await.unwrap();
+    assert_eq!(aws.value(NAME).unwrap(), r#"{"T":"new","theirs":2}"#);
+    assert_eq!(sink.inspect(&token, None).await.unwrap(), Holds::Token);
+}
+
+#[tokio::test]
+async fn an_earlier_token_can_be_written_again() {
+    let aws = Aws::start().await.unwrap();
+    aws.put_as_stranger(NAME, "start");
+    let sink = sink(&aws, json!({}));
+    for token in ["one", "two", "one"] {
+        sink.prepare().await.unwrap().write(&Token::new(token)).await.unwrap();
+        assert_eq!(aws.value(NAME).as_deref(), Some(token));
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_may_not_be_read_is_known_by_its_version() {
+    let aws = Aws::start().await.unwrap();
+    aws.put_as_stranger(NAME, "old");
+    aws.forbid_reading(NAME);
+    let sink = sink(&aws, json!({}));
+    let prepared = sink.prepare().await.unwrap();
+    assert!(matches!(prepared.readiness(), Readiness::Unknown { .. }));
+    let token = Token::new("new");
+    let receipt = prepared.write(&token).await.unwrap();
+    assert_eq!(aws.value(NAME).as_deref(), Some("new"));
+    assert_eq!(sink.inspect(&token, Some(&receipt)).await.unwrap(), Holds::LastWriteIsOurs);
+    assert!(matches!(sink.inspect(&token, None).await.unwrap(), Holds::Unknown { .. }));
+    aws.put_as_stranger(NAME, "theirs");
+    assert_eq!(sink.inspect(&token, Some(&receipt)).await.unwrap(), Holds::AnotherValue);
+    let (kind, words) = refusal(json_sink(&aws).as_ref()).await;
+    assert!(kind == SinkErrorKind::Denied && words.contains("read the secret"), "{words}");
+}
+
+#[tokio::test]
+async fn a_missing_secret_is_made_when_asked() {
+    let aws = Aws::start().await.unwrap();
+    let (kind, words) = refusal(sink(&aws, json!({})).as_ref()).await;
+    assert!(kind == SinkErrorKind::NotFound && words.contains("create = true"), "{words}");
+    let sink = sink(&aws, json!({"json_keys": ["A", "B"], "create": true}));
+    let token = Token::new("new");
+    assert_eq!(sink.inspect(&token, None).await.unwrap(), Holds::Nothing);
+    sink.prepare().await.unwrap().write(&token).await.unwrap();
+    assert_eq!(aws.value(NAME).unwrap(), r#"{"A":"new","B":"new"}"#);
+}
+
+#[tokio::test]
+async fn each_unfit_secret_is_refused_with_its_reason() {
+    let aws = Aws::start().await.unwrap();
+    aws.put_as_stranger(NAME, "not json");
+    let (kind, words) = refusal(json_sink(&aws).as_ref()).await;
+    assert!(kind == SinkErrorKind::Refused && words.contains("not a JSON object"), "{words}");
+    aws.put_as_stranger(NAME, "{}");
+    let (kind, words) = refusal(json_sink(&aws).as_ref()).await;
+    assert!(kind == SinkErrorKind::NotFound && words.contains("no key `T`"), "{words}");
+    aws.delete(NAME);
+    let (kind, words) = refusal(json_sink(&aws).as_ref()).await;
+    assert!(kind == SinkErrorKind::Refused && words.contains("scheduled for deletion"), "{words}");
+    let stranger = sink_at(&aws.url(), "AKIDOTHER", json!({}));
+    let (kind, words) = refusal(stranger.as_ref()).await;
+    assert!(kind == SinkErrorKind::Denied && words.contains("credentials are wrong"), "{words}");
+}
+
+#[tokio::test]
+async fn an_answer_without_a_code_is_known_by_its_status() {
+    for (status, kind) in [
+        (StatusCode::FORBIDDEN, SinkErrorKind::Denied),
+        (StatusCode::BAD_GATEWAY, SinkErrorKind::Transient),
+    ] {
+        let router = axum::Router::new().fallback(move || async move {
+            (status, "<ErrorResponse><Code>AccessDenied</Code></ErrorResponse>")
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let (seen, words) = refusal(sink_at(&url, "AKID", json!({})).as_ref()).await;
+        assert_eq!(seen, kind, "{words}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_listening_may_pass() {
+    let aws = Aws::start().await.unwrap();
+    let url = aws.url();
+    drop(aws);
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    let (kind, words) = refusal(sink_at(&url, "AKID", json!({})).as_ref()).await;
+    assert_eq!(kind, SinkErrorKind::Transient, "{words}");
+}
+
+#[test]
+fn the_token_is_sent_to_no_stray_host() {
+    let table = |url: &str| json!({"secret_id": "a", "endpoint_url": url});
+    let errors = build(table("https://evil.example"), &[]).unwrap_err();
+    assert!(errors[0].to_string().contains("evil.example is not of AWS"));
+    assert!(
+        build(table("https://secretsmanager.eu-central-1.amazonaws.com.evil.example"), &[])
+            .is_err()
+    );
+    assert!(
+        build(table("https://vpce-1.secretsmanager.eu-central-1.vpce.amazonaws.com"), &[]).is_ok()
+    );
+    assert!(build(table("http://10.0.0.1"), &[]).is_err());
+    let trusted = [("AWS_ENDPOINT_URL", "https://localstack.acme.example")];
+    assert!(build(table("https://localstack.acme.example"), &trusted).is_ok());
+}
+
+#[test]
+fn a_name_and_its_arn_are_one_place() {
+    let id = |table| build(table, &[]).unwrap()[0].target();
+    let arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:prod/qstash-AbCdEf";
+    assert_eq!(
+        id(json!({"secret_id": arn})),
+        id(json!({"secret_id": NAME, "region": "eu-central-1"}))
+    );
+}
