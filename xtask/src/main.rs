@@ -1,3 +1,92 @@
-//! Development tasks.
+//! Development tasks, as plain Rust: `cargo xtask test | tidy | demo | ci`.
 
-fn main() {}
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+const USAGE: &str = "usage: cargo xtask test | tidy | demo | ci";
+
+fn main() -> ExitCode {
+    let task = std::env::args().nth(1);
+    let outcome = match task.as_deref() {
+        Some("test") => test(),
+        Some("tidy") => tidy(),
+        Some("demo") => cargo(&["run", "--quiet", "--", "demo"]),
+        Some("ci") => ci(),
+        _ => Err(USAGE.to_owned()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            tell(&why);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Every test of every crate.
+fn test() -> Result<(), String> {
+    cargo(&["test", "--workspace"])
+}
+
+/// What the gate does, in its order.
+fn ci() -> Result<(), String> {
+    cargo(&["fmt", "--all", "--check"])?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    for feature in ["dotenv", "github-actions", "aws-secrets-manager"] {
+        let package =
+            ["check", "--package", "tokensink-cli", "--no-default-features", "--features"];
+        cargo(&[&package[..], &[feature]].concat())?;
+    }
+    run(Command::new(cargo_path())
+        .args(["doc", "--workspace", "--no-deps"])
+        .env("RUSTDOCFLAGS", "-D warnings"))?;
+    test()?;
+    tidy()?;
+    cargo(&["run", "--quiet", "--", "demo"])
+}
+
+fn tidy() -> Result<(), String> {
+    let mut violations = tidy::violations(&project_root());
+    violations.extend(second_tls_provider()?);
+    if violations.is_empty() {
+        return Ok(());
+    }
+    Err(violations.join("\n"))
+}
+
+/// Two TLS providers in one program make it panic at its first connection, or carry both.
+fn second_tls_provider() -> Result<Option<String>, String> {
+    let mut tree = Command::new(cargo_path());
+    tree.args(["tree", "--workspace", "--target", "all", "--invert", "ring"]);
+    let found = tree.current_dir(project_root()).output().map_err(|error| error.to_string())?;
+    Ok((!found.stdout.is_empty()).then(|| "a second TLS provider, `ring`, came in".to_owned()))
+}
+
+fn cargo(arguments: &[&str]) -> Result<(), String> {
+    run(Command::new(cargo_path()).args(arguments))
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let shown = format!("{command:?}");
+    match command.current_dir(project_root()).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{shown}: {status}")),
+        Err(error) => Err(format!("{shown}: {error}")),
+    }
+}
+
+fn cargo_path() -> PathBuf {
+    option_env!("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
+}
+
+fn project_root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+#[expect(clippy::print_stderr, reason = "a task speaks to the terminal it was started from")]
+fn tell(text: &str) {
+    eprintln!("{text}");
+}
