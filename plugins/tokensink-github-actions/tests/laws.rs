@@ -1,0 +1,57 @@
+//! The laws of a sink, for this one.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use serde_json::{Map, Value, json};
+use tokensink_core::{BuildContext, Environment, Registry, SinkFactory, async_trait};
+use tokensink_github_actions as _;
+use tokensink_sandbox::GitHub;
+use tokensink_testkit::{Evidence, Target, obeys_the_laws};
+
+const SECRET: &str = "repos/acme/api/actions/secrets/QSTASH_TOKEN";
+
+struct Secret(GitHub);
+
+#[async_trait]
+impl Target for Secret {
+    fn factory(&self) -> &'static SinkFactory {
+        Registry::linked().unwrap().get("github-actions").unwrap()
+    }
+
+    fn table(&self) -> Map<String, Value> {
+        let table = json!({"repositories": ["acme/api"], "api_url": self.0.url()});
+        table.as_object().unwrap().clone()
+    }
+
+    fn context(&self) -> BuildContext {
+        let token = ("GH_TOKEN".to_owned(), self.0.token().to_owned());
+        BuildContext::new("/", Environment::from_iter([token]))
+    }
+
+    fn evidence(&self) -> Evidence {
+        Evidence::Receipt
+    }
+
+    async fn stored(&self) -> Option<String> {
+        self.0.secret(SECRET)
+    }
+
+    async fn snapshot(&self) -> String {
+        self.0.secret(SECRET).unwrap_or_default()
+    }
+
+    async fn overwrite(&self, value: &str) {
+        self.0.put_as_stranger(SECRET, value);
+    }
+
+    async fn obstruct(&self) {
+        self.0.archive("acme/api");
+    }
+}
+
+#[tokio::test]
+async fn github_actions_obeys_the_laws() {
+    let github = GitHub::start().await.unwrap();
+    github.add_repository("acme/api");
+    assert_eq!(obeys_the_laws(&Secret(github)).await, Ok(()));
+}
