@@ -1,0 +1,120 @@
+//! An issuer without a network, which does what the script says.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::pending;
+use std::time::Duration;
+
+use tokensink_core::{Issued, IssuerError, ResetError, Token, TokenIssuer, async_trait};
+use tokio::time::sleep;
+
+use crate::script::{Call, Ending, Fault};
+use crate::world::{World, lands};
+
+/// The account of a [`World`].
+#[derive(Clone, Debug)]
+pub struct ScriptedIssuer(World);
+
+impl World {
+    /// The issuer of this world's token.
+    pub fn issuer(&self) -> ScriptedIssuer {
+        ScriptedIssuer(self.clone())
+    }
+}
+
+impl fmt::Display for ScriptedIssuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the made-up account")
+    }
+}
+
+impl ScriptedIssuer {
+    /// Waits as the script says; `Ok` is how long ago the truth was that may be told now.
+    async fn read(&self, call: Call, token: Option<&Token>) -> Result<Duration, IssuerError> {
+        let (fate, _) = self.0.called(call, token);
+        match fate.ending {
+            Ending::Answered => {
+                sleep(fate.takes).await;
+                Ok(fate.takes / 2)
+            }
+            Ending::AnsweredLate(lag) => {
+                sleep(fate.takes).await;
+                Ok(fate.takes / 2 + lag)
+            }
+            Ending::Hangs(_) => pending().await,
+            Ending::Failed(fault) => {
+                sleep(fate.takes).await;
+                Err(issuer_error(fault))
+            }
+            Ending::AnswerLost(_) | Ending::Panics => {
+                sleep(fate.takes).await;
+                Err(issuer_error(Fault::Transient))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl TokenIssuer for ScriptedIssuer {
+    async fn current(&self) -> Result<Issued, IssuerError> {
+        let ago = self.read(Call::Current, None).await?;
+        let token = self.0.live_ago(ago);
+        Ok(issued(token))
+    }
+
+    async fn reset(&self) -> Result<Issued, ResetError> {
+        let (fate, by) = self.0.called(Call::Reset, None);
+        let world = self.0.clone();
+        let unknown = || ResetError::OutcomeUnknown { message: "as scripted".to_owned() };
+        match fate.ending {
+            Ending::Answered | Ending::AnsweredLate(_) => {
+                let landing = lands(fate.takes / 2, move || world.reset(by));
+                sleep(fate.takes).await;
+                landing.await.map(issued).map_err(|_| unknown())
+            }
+            Ending::AnswerLost(after) => {
+                lands(after, move || world.reset(by));
+                sleep(fate.takes).await;
+                Err(unknown())
+            }
+            Ending::Hangs(after) => {
+                if let Some(after) = after {
+                    lands(after, move || world.reset(by));
+                }
+                pending().await
+            }
+            Ending::Failed(fault) => {
+                sleep(fate.takes).await;
+                let message = "as scripted".to_owned();
+                Err(match fault {
+                    Fault::NotSent => ResetError::NotSent { message },
+                    Fault::Transient => ResetError::OutcomeUnknown { message },
+                    _ => ResetError::Refused { message },
+                })
+            }
+            Ending::Panics => {
+                sleep(fate.takes).await;
+                Err(unknown())
+            }
+        }
+    }
+
+    async fn accepts(&self, token: &Token) -> Result<bool, IssuerError> {
+        let ago = self.read(Call::Accepts, Some(token)).await?;
+        // A lag only ever makes the gate late to open: an old token is dead at once.
+        Ok(self.0.live() == *token && self.0.live_ago(ago) == *token)
+    }
+}
+
+fn issued(token: Token) -> Issued {
+    Issued { token, others: BTreeMap::new() }
+}
+
+fn issuer_error(fault: Fault) -> IssuerError {
+    let message = "as scripted".to_owned();
+    match fault {
+        Fault::Permanent => IssuerError::Permanent { message },
+        Fault::Limited(wait) => IssuerError::Transient { message, wait: Some(wait) },
+        _ => IssuerError::Transient { message, wait: None },
+    }
+}
