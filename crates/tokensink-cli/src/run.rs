@@ -81,7 +81,8 @@ impl Run {
             settle: settings.upstash.settle,
             ..Timing::default()
         };
-        let coordinator = Coordinator::new(parties, timing);
+        let coordinator = Coordinator::new(parties, timing).await;
+        let coordinator = coordinator.map_err(|error| unchanged(error.to_string()))?;
         Ok(Self { coordinator, watcher, interrupt, warnings, lock })
     }
 

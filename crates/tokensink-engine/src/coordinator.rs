@@ -7,7 +7,9 @@ use tokensink_core::{Issued, IssuerError, Redactor, Token, TokenIssuer};
 use tokio::time::{Instant, sleep};
 
 use crate::inspection::inspect;
-use crate::journal::{Entry, Journal, Run, RunId, last_write};
+use crate::journal::{
+    Entry, Journal, JournalError, Run, RunId, last_write, unconfirmed_reset, unfinished_reset,
+};
 use crate::limiter::Limiter;
 use crate::prepare::{Prepared, prepare};
 use crate::side_by_side::{Ended, side_by_side};
@@ -36,6 +38,7 @@ pub struct Coordinator {
     pub(crate) parties: Parties,
     pub(crate) timing: Timing,
     pub(crate) run: RunId,
+    earlier_runs: Vec<Run>,
     pub(crate) limiter: Limiter,
     redactor: Mutex<Redactor>,
 }
@@ -47,7 +50,6 @@ pub struct Plan {
     pub prepared: Vec<Prepared>,
     pub(crate) issued: Issued,
     pub(crate) made_at: Instant,
-    pub(crate) earlier_runs: Vec<Run>,
 }
 
 impl Plan {
@@ -75,15 +77,21 @@ impl std::fmt::Debug for Coordinator {
 
 impl Coordinator {
     /// A coordinator for one run.
-    pub fn new(mut parties: Parties, timing: Timing) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// When the journal could not be read.
+    pub async fn new(mut parties: Parties, timing: Timing) -> Result<Self, JournalError> {
         parties.sinks.sort_by_key(|sink| std::cmp::Reverse(sink.priority));
-        Self {
+        let earlier_runs = parties.journal.runs().await?;
+        Ok(Self {
             parties,
             timing,
-            run: RunId::now(),
+            run: RunId::after(&earlier_runs),
+            earlier_runs,
             limiter: Limiter::default(),
             redactor: Mutex::default(),
-        }
+        })
     }
 
     /// Who issues the token, for people.
@@ -97,23 +105,47 @@ impl Coordinator {
     ///
     /// The report of `command`, when the live token could not be established.
     pub async fn plan(&self, command: Command) -> Result<Plan, Report> {
-        let earlier_runs = self.earlier_runs(command)?;
         self.parties.progress.on(&Event::Preparing { total: self.parties.sinks.len() });
         let interrupted = self.parties.interrupt.after(0);
         let asked = join(self.live_token(), self.prepare_all());
         let (live, writers) = tokio::select! {
+            biased;
             asked = asked => asked,
             () = interrupted => return Err(self.unchanged(command, "interrupted".to_owned())),
         };
         let issued = live.map_err(|why| self.not_live(command, why))?;
-        let prepared = self.inspect_all(writers, &issued.token, &earlier_runs).await;
-        Ok(Plan { prepared, issued, made_at: Instant::now(), earlier_runs })
+        let prepared = self.inspect_all(writers, &issued.token).await;
+        Ok(Plan { prepared, issued, made_at: Instant::now() })
     }
 
-    fn earlier_runs(&self, command: Command) -> Result<Vec<Run>, Report> {
-        self.parties.journal.runs().map_err(|error| {
-            self.unchanged(command, format!("could not read the journal: {error}"))
-        })
+    /// The runs before this one that concern the same QStash, oldest first.
+    pub(crate) fn earlier_runs(&self) -> impl DoubleEndedIterator<Item = &Run> {
+        self.earlier_runs.iter().filter(|run| run.may_be_of(&self.parties.issuer_id))
+    }
+
+    /// The newest earlier reset, if it never learned whether it happened.
+    pub(crate) fn unconfirmed_reset(&self) -> Option<&Run> {
+        unconfirmed_reset(&self.earlier_runs, &self.parties.issuer_id)
+    }
+
+    /// The report that offers `sync` instead, where an earlier reset was cut off.
+    ///
+    /// # Errors
+    ///
+    /// That report.
+    pub fn nothing_unfinished(&self) -> Result<(), Report> {
+        let Some(run) = unfinished_reset(&self.earlier_runs, &self.parties.issuer_id) else {
+            return Ok(());
+        };
+        let mut why = format!("run {} reset the token, or may have, and never finished", run.id);
+        if let Some(damage) = &run.damage {
+            why = format!("{why}: {damage}");
+        }
+        let mut report = self.unchanged(Command::Reset, why);
+        let next = "`tokensink sync` finishes it, without another reset; then reset again, if you \
+                    still want to";
+        report.next.push(next.to_owned());
+        Err(report)
     }
 
     /// The current token, proven to be let in: a token sent to the wrong region gets the same
@@ -168,15 +200,10 @@ impl Coordinator {
         prepared.collect()
     }
 
-    async fn inspect_all(
-        &self,
-        mut prepared: Vec<Prepared>,
-        token: &Token,
-        earlier_runs: &[Run],
-    ) -> Vec<Prepared> {
+    async fn inspect_all(&self, mut prepared: Vec<Prepared>, token: &Token) -> Vec<Prepared> {
         let token = Arc::new(token.clone());
         for one in &mut prepared {
-            one.last_write = last_write(earlier_runs, &one.sink.id());
+            one.last_write = last_write(&self.earlier_runs, &one.sink.id());
         }
         let questions = prepared.iter().map(|one| {
             (Arc::clone(&one.sink), one.lane.clone(), Arc::clone(&token), one.last_write.clone())
@@ -242,13 +269,8 @@ impl Coordinator {
 
     /// Makes `entry` durable before it returns.
     pub(crate) async fn record(&self, entry: Entry) -> Result<(), String> {
-        let (journal, run) = (Arc::clone(&self.parties.journal), self.run.clone());
-        let appended = tokio::task::spawn_blocking(move || journal.append(&run, &entry)).await;
-        match appended {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(format!("the journal is not complete: {error}")),
-            Err(_) => Err("the journal is not complete: writing it panicked".to_owned()),
-        }
+        let appended = self.parties.journal.append(&self.run, &entry).await;
+        appended.map_err(|error| format!("the journal is not complete: {error}"))
     }
 }
 

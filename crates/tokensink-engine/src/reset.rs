@@ -109,6 +109,7 @@ async fn watch_for_a_move(
             Ok::<_, IssuerError>(moved.then_some(issued))
         };
         tokio::select! {
+            biased;
             looked = look => match looked {
                 Ok(Some(issued)) => return Some(issued),
                 Ok(None) => {}

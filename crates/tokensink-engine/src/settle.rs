@@ -159,8 +159,8 @@ impl Coordinator {
 
     fn record_in_background(&self, entry: Entry) -> tokio::task::JoinHandle<Result<(), String>> {
         let (journal, run) = (Arc::clone(&self.parties.journal), self.run.clone());
-        tokio::task::spawn_blocking(move || {
-            let appended = journal.append(&run, &entry);
+        tokio::spawn(async move {
+            let appended = journal.append(&run, &entry).await;
             appended.map_err(|error| format!("the journal is not complete: {error}"))
         })
     }
@@ -246,6 +246,7 @@ impl Coordinator {
         loop {
             let abandoned = self.parties.interrupt.after(self.patience());
             let look = tokio::select! {
+                biased;
                 look = self.look(chase) => look,
                 () = abandoned => {
                     let why = "abandoned before it was settled".to_owned();

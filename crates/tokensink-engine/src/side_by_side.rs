@@ -50,6 +50,7 @@ where
     let mut abandon = std::pin::pin!(abandon);
     loop {
         let joined = tokio::select! {
+            biased;
             joined = tasks.join_next_with_id() => joined,
             () = &mut abandon => break,
         };

@@ -141,6 +141,7 @@ impl Coordinator {
         let issuer = Arc::clone(&self.parties.issuer);
         let abandoned = self.parties.interrupt.after(self.patience());
         let outcome = tokio::select! {
+            biased;
             outcome = reset(issuer, plan.token(), self.timing) => outcome,
             () = abandoned => Reset::Unknown { why: "abandoned by a second interrupt".to_owned() },
         };

@@ -9,8 +9,8 @@ impl Coordinator {
     pub fn status(&self, plan: &Plan) -> Report {
         let mut report = self.review(Command::Status, plan);
         report.errors.clear();
-        for run in &plan.earlier_runs {
-            if run.outcome().is_none() && run.issuer() == Some(&self.parties.issuer_id) {
+        for run in self.earlier_runs() {
+            if run.outcome().is_none() {
                 report.warnings.push(format!("run {} was never finished", run.id));
             }
         }

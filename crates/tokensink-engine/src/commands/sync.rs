@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::conclusion::Conclusion;
 use crate::coordinator::{Coordinator, Plan};
 use crate::fan_out::Order;
-use crate::journal::{Entry, unconfirmed_reset};
+use crate::journal::Entry;
 use crate::prepare::Prepared;
 use crate::settle::{Chase, Standing};
 use crate::{Command, Report, State};
@@ -17,7 +17,7 @@ impl Coordinator {
             return report;
         }
         let before = plan.token().fingerprint();
-        let in_doubt = unconfirmed_reset(&plan.earlier_runs, &self.parties.issuer_id).is_some();
+        let in_doubt = self.unconfirmed_reset().is_some();
         let mut warnings: Vec<String> = plan.prepared.iter().flat_map(Prepared::warnings).collect();
         let token = Arc::new(plan.issued.token);
         let mut chase = Chase { token, superseded: Vec::new(), in_doubt };

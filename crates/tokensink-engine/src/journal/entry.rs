@@ -2,11 +2,15 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokensink_core::{Fingerprint, Receipt, TargetId};
 
 use crate::{Command, Outcome};
+
+const TIME: &str = "%Y%m%dT%H%M%S.%6fZ";
 
 /// Names a run. Sorts by time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -14,10 +18,23 @@ use crate::{Command, Outcome};
 pub struct RunId(String);
 
 impl RunId {
-    /// A name for a run that starts now: no two runs of one user on one machine share it.
-    pub fn now() -> Self {
-        let time = Timestamp::now().strftime("%Y%m%dT%H%M%S.%6fZ");
-        Self(format!("{time}-{}", std::process::id()))
+    /// A name for a run that starts now: no two runs of one user on one machine share it, and it
+    /// is greater than those of all `earlier` runs, even where the clock was set back.
+    pub(crate) fn after(earlier: &[Run]) -> Self {
+        let newest = earlier.iter().filter_map(|run| run.id.time()).max();
+        let next = newest.map(|newest| newest.saturating_add(SignedDuration::from_micros(1)));
+        let time = match next {
+            Some(Ok(next)) => Timestamp::now().max(next),
+            _ => Timestamp::now(),
+        };
+        Self(format!("{}-{}", time.strftime(TIME), std::process::id()))
+    }
+
+    fn time(&self) -> Option<Timestamp> {
+        let (time, _) = self.0.split_once('-')?;
+        let time = time.strip_suffix('Z')?;
+        let time = DateTime::strptime("%Y%m%dT%H%M%S.%6f", time).ok()?;
+        TimeZone::UTC.to_timestamp(time).ok()
     }
 
     pub(crate) fn parse(text: &str) -> Self {
@@ -98,6 +115,8 @@ pub struct Run {
     pub id: RunId,
     /// What it recorded, in order. A line that a crash tore off is not in it.
     pub records: Vec<Record>,
+    /// Why not all of the record could be read, if so: the file, and what to do.
+    pub damage: Option<String>,
 }
 
 /// The newest write of a run to one target.
@@ -144,15 +163,21 @@ impl Run {
         self.outcome() == Some(Outcome::Complete)
     }
 
-    pub(crate) fn asked_for_a_reset(&self) -> bool {
-        self.entries().any(|entry| matches!(entry, Entry::ResetIntended { .. }))
+    /// Where the record does not tell, it may be of any.
+    pub(crate) fn may_be_of(&self, issuer: &str) -> bool {
+        self.issuer().map_or(self.damage.is_some(), |of| of == issuer)
     }
 
-    /// A reset was on its way, and the record does not say what became of it.
+    pub(crate) fn may_have_reset(&self) -> bool {
+        let intended = |entry: &Entry| matches!(entry, Entry::ResetIntended { .. });
+        self.damage.is_some() || self.entries().any(intended)
+    }
+
+    /// A reset may have been on its way, and the record does not say what became of it.
     pub fn is_unconfirmed(&self) -> bool {
         let answered =
             |entry: &Entry| matches!(entry, Entry::ResetConfirmed { .. } | Entry::NotReset);
-        self.asked_for_a_reset() && !self.entries().any(answered)
+        self.may_have_reset() && !self.entries().any(answered)
     }
 
     /// The newest acknowledged write to `target`.
@@ -163,5 +188,20 @@ impl Run {
             }
             _ => None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_back_does_not_make_a_run_older() {
+        let earlier = RunId::parse("21000101T000000.000009Z-1");
+        let run = Run { id: earlier.clone(), records: Vec::new(), damage: None };
+        let next = RunId::after(std::slice::from_ref(&run));
+        assert!(next > earlier, "{next}");
+        assert!(next.to_string().starts_with("21000101T000000.000010Z-"), "{next}");
+        assert!(RunId::after(&[]) < earlier);
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -108,39 +109,63 @@ pub enum LockError {
     Journal(JournalError),
 }
 
+#[async_trait]
 impl Journal for FileJournal {
-    fn append(&self, run: &RunId, entry: &Entry) -> Result<(), JournalError> {
-        let path = self.record_of(run);
-        let is_new = !path.exists();
-        let failed = |source| io_error("write", &path, source);
-        let line = Line { v: VERSION, at: Timestamp::now(), entry: entry.clone() };
-        let mut text = serde_json::to_string(&line).map_err(|error| failed(error.into()))?;
-        text.push('\n');
-        let mut options = OpenOptions::new();
-        let mut file = options.append(true).create(true).mode(0o600).open(&path).map_err(failed)?;
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_data()).map_err(failed)?;
-        if is_new {
-            let folder = self.folder.join("runs");
-            File::open(&folder)
-                .and_then(|folder| folder.sync_all())
-                .map_err(|source| io_error("write", &folder, source))?;
-        }
-        Ok(())
+    async fn append(&self, run: &RunId, entry: &Entry) -> Result<(), JournalError> {
+        let (path, entry) = (self.record_of(run), entry.clone());
+        off_the_runtime(&self.folder, move || append(&path, entry)).await
     }
 
-    fn runs(&self) -> Result<Vec<Run>, JournalError> {
+    async fn runs(&self) -> Result<Vec<Run>, JournalError> {
         let folder = self.folder.join("runs");
-        let failed = |source| io_error("read", &folder, source);
-        let mut runs = Vec::new();
-        for entry in fs::read_dir(&folder).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            if let Some(id) = run_named_by(&path) {
-                runs.push(Run { id, records: read_records(&path)? });
-            }
-        }
-        runs.sort_by(|one, other| one.id.cmp(&other.id));
-        Ok(runs)
+        off_the_runtime(&self.folder, move || read_runs(&folder)).await
     }
+}
+
+async fn off_the_runtime<T: Send + 'static>(
+    folder: &Path,
+    work: impl FnOnce() -> Result<T, JournalError> + Send + 'static,
+) -> Result<T, JournalError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(error) => Err(io_error("use", folder, io::Error::other(error))),
+    }
+}
+
+fn append(path: &Path, entry: Entry) -> Result<(), JournalError> {
+    let failed = |source| io_error("write", path, source);
+    let line = Line { v: VERSION, at: Timestamp::now(), entry };
+    let mut text = serde_json::to_string(&line).map_err(|error| failed(error.into()))?;
+    text.push('\n');
+    let is_new = !path.exists();
+    let mut options = OpenOptions::new();
+    let mut file = options.append(true).create(true).mode(0o600).open(path).map_err(failed)?;
+    let before = file.metadata().map_err(failed)?.len();
+    if let Err(error) = file.write_all(text.as_bytes()).and_then(|()| file.sync_data()) {
+        // Half a line would run into the next one. If this fails too, the reader survives it.
+        let _ = file.set_len(before);
+        return Err(failed(error));
+    }
+    match path.parent().filter(|_| is_new) {
+        Some(folder) => File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(|source| io_error("write", folder, source)),
+        None => Ok(()),
+    }
+}
+
+fn read_runs(folder: &Path) -> Result<Vec<Run>, JournalError> {
+    let failed = |source| io_error("read", folder, source);
+    let mut runs = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if let Some(id) = run_named_by(&path) {
+            let (records, damage) = read_records(&path)?;
+            runs.push(Run { id, records, damage });
+        }
+    }
+    runs.sort_by(|one, other| one.id.cmp(&other.id));
+    Ok(runs)
 }
 
 fn run_named_by(path: &Path) -> Option<RunId> {
@@ -149,38 +174,40 @@ fn run_named_by(path: &Path) -> Option<RunId> {
     is_record.then(|| RunId::parse(stem))
 }
 
-fn read_records(path: &Path) -> Result<Vec<Record>, JournalError> {
-    let failed = |source| io_error("read", path, source);
+/// What could be read, and what could not: lines after a damaged one count, so that a confirmed
+/// reset is not forgotten for a damaged line before it.
+fn read_records(path: &Path) -> Result<(Vec<Record>, Option<String>), JournalError> {
     let mut text = Vec::new();
     File::open(path)
         .and_then(|file| file.take(MAX_RECORD_BYTES).read_to_end(&mut text))
-        .map_err(failed)?;
-    let mut records = Vec::new();
+        .map_err(|source| io_error("read", path, source))?;
+    let (mut records, mut damage) = (Vec::new(), None);
     for (index, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
         match parse_line(line) {
             Ok(record) => records.push(record),
             // A crash in the middle of an append.
             Err(_) if !line.ends_with(b"\n") => {}
-            Err(problem) => {
-                let problem = format!("is damaged in line {}: {problem}", index + 1);
-                return Err(JournalError::Unusable { path: path.display().to_string(), problem });
+            Err(problem) if damage.is_none() => {
+                let line = index + 1;
+                damage = Some(format!("line {line} of {} {problem}", path.display()));
             }
+            Err(_) => {}
         }
     }
-    Ok(records)
+    Ok((records, damage))
 }
 
 fn parse_line(line: &[u8]) -> Result<Record, String> {
     let version: Versioned =
-        serde_json::from_slice(line).map_err(|_| "it is no journal line; move the file away")?;
+        serde_json::from_slice(line).map_err(|_| "is no journal line".to_owned())?;
     if version.v > VERSION {
         return Err(format!(
-            "it was written by a newer tokensink (format {}, known is {VERSION}); use that one",
+            "was written by a newer tokensink (format {}, known is {VERSION})",
             version.v
         ));
     }
     let line: Line =
-        serde_json::from_slice(line).map_err(|error| format!("{error}; move the file away"))?;
+        serde_json::from_slice(line).map_err(|error| format!("cannot be read: {error}"))?;
     Ok(Record { at: line.at, entry: line.entry })
 }
 
@@ -244,21 +271,21 @@ mod tests {
         Entry::Started { command: Command::Reset, issuer: "q".to_owned() }
     }
 
-    #[test]
-    fn what_was_appended_is_read_again() {
+    #[tokio::test]
+    async fn what_was_appended_is_read_again() {
         let (_folder, journal) = journal();
-        let (run, token) = (RunId::now(), Token::new("token").fingerprint());
+        let (run, token) = (RunId::after(&[]), Token::new("token").fingerprint());
         let target = TargetId::new("file", "/x");
         let receipt = Receipt::default().with("version", "7");
-        journal.append(&run, &started()).unwrap();
-        journal.append(&run, &Entry::ResetIntended { before: token.clone() }).unwrap();
-        assert!(journal.runs().unwrap()[0].is_unconfirmed());
-        journal.append(&run, &Entry::ResetConfirmed { after: token.clone() }).unwrap();
+        journal.append(&run, &started()).await.unwrap();
+        journal.append(&run, &Entry::ResetIntended { before: token.clone() }).await.unwrap();
+        assert!(journal.runs().await.unwrap()[0].is_unconfirmed());
+        journal.append(&run, &Entry::ResetConfirmed { after: token.clone() }).await.unwrap();
         let written = Entry::Written { target: target.clone(), token: token.clone(), receipt };
-        journal.append(&run, &written).unwrap();
-        journal.append(&run, &Entry::Finished { outcome: Outcome::Complete }).unwrap();
+        journal.append(&run, &written).await.unwrap();
+        journal.append(&run, &Entry::Finished { outcome: Outcome::Complete }).await.unwrap();
 
-        let runs = journal.runs().unwrap();
+        let runs = journal.runs().await.unwrap();
         assert_eq!(runs.len(), 1);
         assert!(!runs[0].is_unconfirmed());
         assert_eq!(runs[0].outcome(), Some(Outcome::Complete));
@@ -266,28 +293,31 @@ mod tests {
         assert_eq!((last.token, last.receipt.get("version")), (token, Some("7")));
     }
 
-    #[test]
-    fn a_torn_last_line_is_survived_and_a_damaged_one_named() {
+    #[tokio::test]
+    async fn a_torn_last_line_is_survived_and_a_damaged_one_named() {
         let (_folder, journal) = journal();
-        let run = RunId::now();
-        journal.append(&run, &started()).unwrap();
+        let run = RunId::after(&[]);
+        journal.append(&run, &started()).await.unwrap();
         let path = journal.record_of(&run);
         let whole = fs::read(&path).unwrap();
         fs::write(&path, [whole.as_slice(), br#"{"v":1,"at":"20"#].concat()).unwrap();
-        assert_eq!(journal.runs().unwrap()[0].records.len(), 1);
+        assert_eq!(journal.runs().await.unwrap()[0].records.len(), 1);
         fs::write(&path, [b"garbage\n", whole.as_slice()].concat()).unwrap();
-        let error = journal.runs().unwrap_err().to_string();
-        assert!(error.contains("line 1"), "{error}");
+        let damaged = &journal.runs().await.unwrap()[0];
+        assert!(damaged.damage.as_ref().unwrap().contains("line 1"), "{damaged:?}");
+        assert_eq!(damaged.command(), Some(Command::Reset));
+        assert!(damaged.is_unconfirmed());
         fs::write(&path, "{\"v\":2,\"entry\":\"new\"}\n").unwrap();
-        let error = journal.runs().unwrap_err().to_string();
-        assert!(error.contains("newer tokensink"), "{error}");
+        let newer = &journal.runs().await.unwrap()[0];
+        assert!(newer.damage.as_ref().unwrap().contains("newer tokensink"), "{newer:?}");
+        assert!(newer.may_be_of("any"));
     }
 
-    #[test]
-    fn only_the_owner_may_look() {
+    #[tokio::test]
+    async fn only_the_owner_may_look() {
         let (_folder, journal) = journal();
-        let run = RunId::now();
-        journal.append(&run, &started()).unwrap();
+        let run = RunId::after(&[]);
+        journal.append(&run, &started()).await.unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&journal.folder), 0o700);
         assert_eq!(mode(&journal.record_of(&run)), 0o600);

@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{Entry, Journal, JournalError, Record, Run, RunId};
@@ -10,18 +11,19 @@ use super::{Entry, Journal, JournalError, Record, Run, RunId};
 #[derive(Debug, Default)]
 pub struct MemoryJournal(Mutex<Vec<Run>>);
 
+#[async_trait]
 impl Journal for MemoryJournal {
-    fn append(&self, id: &RunId, entry: &Entry) -> Result<(), JournalError> {
+    async fn append(&self, id: &RunId, entry: &Entry) -> Result<(), JournalError> {
         let mut runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let record = Record { at: Timestamp::now(), entry: entry.clone() };
         match runs.iter_mut().find(|run| run.id == *id) {
             Some(run) => run.records.push(record),
-            None => runs.push(Run { id: id.clone(), records: vec![record] }),
+            None => runs.push(Run { id: id.clone(), records: vec![record], damage: None }),
         }
         Ok(())
     }
 
-    fn runs(&self) -> Result<Vec<Run>, JournalError> {
+    async fn runs(&self) -> Result<Vec<Run>, JournalError> {
         Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 }

@@ -9,27 +9,32 @@ mod memory;
 
 use std::fmt;
 
+use async_trait::async_trait;
 use tokensink_core::TargetId;
+
+use crate::Outcome;
 
 pub use entry::{Entry, LastWrite, Record, Run, RunId};
 pub use file::{FileJournal, Lock, LockError};
 pub use memory::MemoryJournal;
 
 /// An append-only record of runs. An entry is durable when [`append`](Self::append) returns.
+#[async_trait]
 pub trait Journal: fmt::Debug + Send + Sync {
     /// Adds `entry` to the record of `run`.
     ///
     /// # Errors
     ///
-    /// When it could not be made durable.
-    fn append(&self, run: &RunId, entry: &Entry) -> Result<(), JournalError>;
+    /// When it could not be made durable. What was recorded before stays readable.
+    async fn append(&self, run: &RunId, entry: &Entry) -> Result<(), JournalError>;
 
-    /// All runs, oldest first.
+    /// All runs, oldest first. A damaged record is a run that says so, not an error: it must not
+    /// stand in the way of a repair.
     ///
     /// # Errors
     ///
-    /// When the record could not be read.
-    fn runs(&self) -> Result<Vec<Run>, JournalError>;
+    /// When the records could not be read at all.
+    async fn runs(&self) -> Result<Vec<Run>, JournalError>;
 }
 
 /// Why the journal could not be written or read.
@@ -60,10 +65,20 @@ pub(crate) fn last_write(runs: &[Run], target: &TargetId) -> Option<LastWrite> {
     runs.iter().rev().find_map(|run| run.last_write(target))
 }
 
-/// The newest run for `issuer` that asked for a reset, if it never learned whether it happened.
+/// The newest run that may have reset the token of `issuer`, if it never learned whether it did.
 pub(crate) fn unconfirmed_reset<'a>(runs: &'a [Run], issuer: &str) -> Option<&'a Run> {
-    let mut of_issuer = runs.iter().rev().filter(|run| run.issuer() == Some(issuer));
-    of_issuer
-        .find(|run| run.asked_for_a_reset() || run.is_complete())
-        .filter(|run| run.is_unconfirmed())
+    newest_reset(runs, issuer).filter(|run| run.is_unconfirmed())
+}
+
+/// The newest run that may have reset the token of `issuer`, if it was cut off or ended without
+/// knowing which token is live. A complete run after it has settled the matter.
+pub(crate) fn unfinished_reset<'a>(runs: &'a [Run], issuer: &str) -> Option<&'a Run> {
+    newest_reset(runs, issuer).filter(|run| {
+        run.is_unconfirmed() || matches!(run.outcome(), None | Some(Outcome::Unknown))
+    })
+}
+
+fn newest_reset<'a>(runs: &'a [Run], issuer: &str) -> Option<&'a Run> {
+    let mut of_issuer = runs.iter().rev().filter(|run| run.may_be_of(issuer));
+    of_issuer.find(|run| run.may_have_reset() || run.is_complete())
 }
