@@ -1,16 +1,21 @@
-//! Development tasks, as plain Rust: `cargo xtask test | tidy | demo | ci`.
+//! Development tasks, as plain Rust: `cargo xtask test | sim | sabotage | tidy | demo | ci`.
 
+mod sabotage;
 mod tidy;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-const USAGE: &str = "usage: cargo xtask test | tidy | demo | ci";
+const USAGE: &str =
+    "usage: cargo xtask test | sim [--runs N] [--seed N] | sabotage | tidy | demo | ci";
 
 fn main() -> ExitCode {
     let task = std::env::args().nth(1);
+    let rest: Vec<String> = std::env::args().skip(2).collect();
     let outcome = match task.as_deref() {
         Some("test") => test(),
+        Some("sim") => sim(&rest),
+        Some("sabotage") => sabotage::sabotage(&project_root(), &cargo_path(), tell),
         Some("tidy") => tidy(),
         Some("demo") => cargo(&["run", "--quiet", "--", "demo"]),
         Some("ci") => ci(),
@@ -28,6 +33,13 @@ fn main() -> ExitCode {
 /// Every test of every crate.
 fn test() -> Result<(), String> {
     cargo(&["test", "--workspace"])
+}
+
+/// Lives of the coordinator in a made-up world, by seed.
+fn sim(rest: &[String]) -> Result<(), String> {
+    let rest = rest.iter().map(String::as_str);
+    let arguments = ["run", "--quiet", "--package", "tokensink-simulation", "--"].into_iter();
+    cargo(&arguments.chain(rest).collect::<Vec<_>>())
 }
 
 /// What the gate does, in its order.

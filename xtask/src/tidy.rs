@@ -59,6 +59,7 @@ fn dependencies(root: &Path) -> Vec<String> {
             "tokensink-core" | "tokensink-sandbox" => &[],
             "tokensink-cli" => continue,
             "tokensink-http" | "tokensink-engine" | "tokensink-testkit" => &["tokensink-core"],
+            "tokensink-simulation" => &["tokensink-core", "tokensink-engine", "tokensink-testkit"],
             _ => &["tokensink-core", "tokensink-http"],
         };
         let ours =

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::join;
 use tokensink_core::{Issued, IssuerError, Redactor, Token, TokenIssuer};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::inspection::inspect;
 use crate::journal::{
@@ -49,6 +49,7 @@ pub struct Plan {
     /// Every sink, the most important first.
     pub prepared: Vec<Prepared>,
     pub(crate) issued: Issued,
+    pub(crate) token_read_at: Instant,
     pub(crate) made_at: Instant,
 }
 
@@ -113,9 +114,9 @@ impl Coordinator {
             asked = asked => asked,
             () = interrupted => return Err(self.unchanged(command, "interrupted".to_owned())),
         };
-        let issued = live.map_err(|why| self.not_live(command, why))?;
+        let (issued, token_read_at) = live.map_err(|why| self.not_live(command, why))?;
         let prepared = self.inspect_all(writers, &issued.token).await;
-        Ok(Plan { prepared, issued, made_at: Instant::now() })
+        Ok(Plan { prepared, issued, token_read_at, made_at: Instant::now() })
     }
 
     /// The runs before this one that concern the same QStash, oldest first.
@@ -150,14 +151,35 @@ impl Coordinator {
 
     /// The current token, proven to be let in: a token sent to the wrong region gets the same
     /// answer as a dead one, so only this makes a later refusal mean anything.
-    async fn live_token(&self) -> Result<Issued, NotLive> {
-        let issued = self.patiently(|| self.parties.issuer.current()).await?;
+    async fn live_token(&self) -> Result<(Issued, Instant), NotLive> {
+        let issued = self.patiently(|| self.current()).await?;
         self.learn(&issued.token);
-        match self.patiently(|| self.parties.issuer.accepts(&issued.token)).await {
-            Ok(true) => Ok(issued),
+        match self.patiently(|| self.accepts(&issued.token)).await {
+            Ok(true) => Ok((issued, Instant::now())),
             Ok(false) => Err(NotLive::Refused),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The live token, as far as the issuer knows; never waited for without an end.
+    pub(crate) async fn current(&self) -> Result<Issued, IssuerError> {
+        self.in_time(self.parties.issuer.current()).await
+    }
+
+    /// Whether QStash lets `token` in; never waited for without an end.
+    pub(crate) async fn accepts(&self, token: &Token) -> Result<bool, IssuerError> {
+        self.in_time(self.parties.issuer.accepts(token)).await
+    }
+
+    async fn in_time<T>(
+        &self,
+        answer: impl Future<Output = Result<T, IssuerError>>,
+    ) -> Result<T, IssuerError> {
+        let patience = self.timing.issuer_answer;
+        timeout(patience, answer).await.unwrap_or_else(|_| {
+            let message = format!("{} gave no answer within {patience:?}", self.parties.issuer);
+            Err(IssuerError::Transient { message, wait: None })
+        })
     }
 
     /// Asks the issuer again while it may help, for as long as an answer to the reset may take.
@@ -196,6 +218,7 @@ impl Coordinator {
             writer: ended.or(|| Err(Failure::panicked()), || Err(Failure::panicked())),
             last_write: None,
             holds: Err(Failure::not_asked()),
+            haunted: false,
         });
         prepared.collect()
     }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::inspection::Write;
 use crate::limiter::Lane;
+use crate::prepare::Prepared;
 use crate::retry::Retry;
 use crate::{Failure, Sink};
 
@@ -19,11 +20,21 @@ pub(crate) struct Order {
     pub(crate) writer: Result<Arc<dyn PreparedSink>, Failure>,
 }
 
+impl Order {
+    pub(crate) fn of(prepared: &Prepared) -> Self {
+        let writer = prepared.writer.as_ref().map(Arc::clone).map_err(Failure::clone);
+        Self { sink: Arc::clone(&prepared.sink), lane: prepared.lane.clone(), writer }
+    }
+}
+
 /// How the writing of one sink ended.
 #[derive(Clone, Debug)]
 pub(crate) struct Written {
     pub(crate) attempts: u32,
-    pub(crate) outcome: Result<Acknowledgement, Unacknowledged>,
+    /// A request was left without an answer: it may be on its way still, even where a later one
+    /// was acknowledged.
+    pub(crate) may_still_land: bool,
+    pub(crate) outcome: Result<Acknowledgement, Failure>,
 }
 
 /// The provider said that it holds the token now.
@@ -31,14 +42,6 @@ pub(crate) struct Written {
 pub(crate) struct Acknowledgement {
     pub(crate) receipt: Receipt,
     pub(crate) at: Instant,
-}
-
-/// The provider did not say so.
-#[derive(Clone, Debug)]
-pub(crate) struct Unacknowledged {
-    pub(crate) failure: Failure,
-    /// A request was dropped without an answer: the write may be on its way still.
-    pub(crate) may_still_land: bool,
 }
 
 impl Written {
@@ -55,13 +58,13 @@ impl Written {
     }
 
     fn unanswered(failure: Failure) -> Self {
-        Self { attempts: 1, outcome: Err(Unacknowledged { failure, may_still_land: true }) }
+        Self { attempts: 1, may_still_land: true, outcome: Err(failure) }
     }
 
     pub(crate) fn as_write(&self) -> Write {
         match &self.outcome {
             Ok(_) => Write::Acknowledged,
-            Err(failed) if failed.may_still_land => Write::Pending,
+            Err(_) if self.may_still_land => Write::Pending,
             Err(_) => Write::Failed,
         }
     }
@@ -93,7 +96,8 @@ pub(crate) async fn write(order: Order, token: Arc<Token>) -> Written {
         let failure = match attempt {
             Ok(receipt) => {
                 let acknowledgement = Acknowledgement { receipt, at: Instant::now() };
-                return Written { attempts: writes, outcome: Ok(acknowledgement) };
+                let outcome = Ok(acknowledgement);
+                return Written { attempts: writes, may_still_land: unanswered, outcome };
             }
             Err(failure) => failure,
         };
@@ -103,8 +107,8 @@ pub(crate) async fn write(order: Order, token: Arc<Token>) -> Written {
         // A broken connection may hide an answer, like a timeout.
         unanswered |= writes > 0 && failure.kind == SinkErrorKind::Transient;
         if !retry.goes_on_after(&failure).await {
-            let outcome = Err(Unacknowledged { failure, may_still_land: unanswered });
-            return Written { attempts: writes, outcome };
+            let outcome = Err(failure);
+            return Written { attempts: writes, may_still_land: unanswered, outcome };
         }
     }
 }

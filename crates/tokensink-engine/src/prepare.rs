@@ -19,6 +19,8 @@ pub struct Prepared {
     pub(crate) writer: Result<Arc<dyn PreparedSink>, Failure>,
     pub(crate) last_write: Option<LastWrite>,
     pub(crate) holds: Inspected,
+    /// A write of the current token was never answered, and may undo a later one.
+    pub(crate) haunted: bool,
 }
 
 impl Prepared {

@@ -49,12 +49,21 @@ pub(crate) struct Standing {
     pub(crate) written: Option<Written>,
     pub(crate) inspected: Inspected,
     pub(crate) attempts: u32,
+    /// A write of a token that was superseded since was never answered: whatever the sink holds
+    /// now, that write may still undo it.
+    pub(crate) haunted: bool,
 }
 
 impl Standing {
     pub(crate) fn state(&self) -> (State, String) {
         let write = self.written.as_ref().map_or(Write::None, Written::as_write);
-        conclude(write, &self.inspected)
+        match conclude(write, &self.inspected) {
+            (State::Current, _) if self.haunted => {
+                let why = "a write of the token before was not answered and may still take effect";
+                (State::Unknown, why.to_owned())
+            }
+            concluded => concluded,
+        }
     }
 
     /// Its line in the report. `since` is when the reset left.
@@ -69,9 +78,14 @@ impl Standing {
                 (acknowledged.at - since).as_millis().try_into().unwrap_or(u64::MAX)
             }),
             attempts: self.attempts,
-            error: failed.filter(|_| !is_current).map(|failed| failed.failure.to_string()),
+            error: failed.filter(|_| !is_current).map(ToString::to_string),
             ..SinkReport::of(&self.order.sink, state, evidence)
         }
+    }
+
+    /// What was written until now is of a dead token.
+    fn supersede(&mut self) {
+        self.haunted |= self.written.take().is_some_and(|written| written.may_still_land);
     }
 
     /// Whether writing once more may help: somebody else wrote after an acknowledged write of ours.
@@ -193,6 +207,7 @@ impl Coordinator {
                     self.learn(&issued.token);
                     let replaced = std::mem::replace(&mut chase.token, Arc::new(issued.token));
                     chase.superseded.push(replaced.as_ref().clone());
+                    standings.iter_mut().for_each(Standing::supersede);
                     warnings.push(format!(
                         "someone else reset the token during this run: {} was superseded by {}",
                         replaced.fingerprint(),
@@ -268,21 +283,20 @@ impl Coordinator {
     }
 
     async fn look(&self, chase: &Chase) -> Look {
-        let issuer = &self.parties.issuer;
         let old = async {
             match chase.superseded.last() {
                 // Not knowing is no reason to say that it is accepted.
-                Some(old) => issuer.accepts(old).await.unwrap_or(false),
+                Some(old) => self.accepts(old).await.unwrap_or(false),
                 None => false,
             }
         };
         let (current, accepted, old_accepted) =
-            futures::future::join3(issuer.current(), issuer.accepts(&chase.token), old).await;
+            futures::future::join3(self.current(), self.accepts(&chase.token), old).await;
         let ours = match current {
             Err(error) => Ours::Unreadable(error.to_string()),
             Ok(issued) if issued.token == *chase.token => Ours::Yes,
             Ok(issued) if chase.superseded.contains(&issued.token) => Ours::Lagging,
-            Ok(issued) => match issuer.accepts(&issued.token).await {
+            Ok(issued) => match self.accepts(&issued.token).await {
                 Ok(true) => Ours::Newer(issued),
                 _ => Ours::Contradicted,
             },

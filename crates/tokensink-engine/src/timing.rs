@@ -9,6 +9,8 @@ pub struct Timing {
     pub reset_answer: Duration,
     /// How long the issuer's word must hold, or may lag, before it is believed.
     pub settle: Duration,
+    /// How long an answer to any other question to the issuer is waited for.
+    pub issuer_answer: Duration,
     /// Between two reads of the current token.
     pub poll: Duration,
     /// How long a reset may stay unanswered before the current token is read alongside.
@@ -22,6 +24,7 @@ impl Default for Timing {
         Self {
             reset_answer: Duration::from_secs(15),
             settle: Duration::from_secs(5),
+            issuer_answer: Duration::from_secs(5),
             poll: Duration::from_millis(250),
             doubt_after: Duration::from_secs(1),
             fresh: Duration::from_secs(5),

@@ -12,21 +12,22 @@ use tokio::time::sleep;
 
 use crate::Evidence;
 use crate::script::{Call, Ending, Fate, Fault};
-use crate::world::{World, lands};
+use crate::world::{Author, World, lands};
 
 /// A place in a [`World`].
 #[derive(Clone, Debug)]
 pub struct MemorySink {
     world: World,
+    run: u32,
     index: usize,
     evidence: Evidence,
     quota: Option<Quota>,
 }
 
 impl World {
-    /// The sink of this index, of which `evidence` can be told.
+    /// The sink of this index, of which `evidence` can be told, as the newest run sees it.
     pub fn sink(&self, index: usize, evidence: Evidence) -> MemorySink {
-        MemorySink { world: self.clone(), index, evidence, quota: None }
+        MemorySink { world: self.clone(), run: self.this_run(), index, evidence, quota: None }
     }
 }
 
@@ -39,7 +40,7 @@ impl MemorySink {
 
     /// Waits as the script says; `Ok` is how long ago the truth was that may be told now.
     async fn read(&self, call: Call, token: Option<&Token>) -> Result<Duration, SinkError> {
-        let (fate, _) = self.world.called(call, token);
+        let fate = self.world.called(self.run, call, token);
         match fate.ending {
             Ending::Answered => {
                 sleep(fate.takes).await;
@@ -116,8 +117,9 @@ impl PreparedSink for MemorySink {
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
-        let (fate, by) = self.world.called(Call::Write(self.index), Some(token));
-        let (world, index, value) = (self.world.clone(), self.index, Some(token.clone()));
+        let fate = self.world.called(self.run, Call::Write(self.index), Some(token));
+        let (world, by) = (self.world.clone(), Author::Run(self.run));
+        let (index, value) = (self.index, Some(token.clone()));
         let land = move || world.store(index, value, by);
         match fate.ending {
             Ending::Answered | Ending::AnsweredLate(_) => {

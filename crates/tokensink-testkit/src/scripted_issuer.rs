@@ -9,16 +9,19 @@ use tokensink_core::{Issued, IssuerError, ResetError, Token, TokenIssuer, async_
 use tokio::time::sleep;
 
 use crate::script::{Call, Ending, Fault};
-use crate::world::{World, lands};
+use crate::world::{Author, World, lands};
 
 /// The account of a [`World`].
 #[derive(Clone, Debug)]
-pub struct ScriptedIssuer(World);
+pub struct ScriptedIssuer {
+    world: World,
+    run: u32,
+}
 
 impl World {
-    /// The issuer of this world's token.
+    /// The issuer of this world's token, as the newest run sees it.
     pub fn issuer(&self) -> ScriptedIssuer {
-        ScriptedIssuer(self.clone())
+        ScriptedIssuer { world: self.clone(), run: self.this_run() }
     }
 }
 
@@ -31,7 +34,7 @@ impl fmt::Display for ScriptedIssuer {
 impl ScriptedIssuer {
     /// Waits as the script says; `Ok` is how long ago the truth was that may be told now.
     async fn read(&self, call: Call, token: Option<&Token>) -> Result<Duration, IssuerError> {
-        let (fate, _) = self.0.called(call, token);
+        let fate = self.world.called(self.run, call, token);
         match fate.ending {
             Ending::Answered => {
                 sleep(fate.takes).await;
@@ -58,13 +61,13 @@ impl ScriptedIssuer {
 impl TokenIssuer for ScriptedIssuer {
     async fn current(&self) -> Result<Issued, IssuerError> {
         let ago = self.read(Call::Current, None).await?;
-        let token = self.0.live_ago(ago);
+        let token = self.world.live_ago(ago);
         Ok(issued(token))
     }
 
     async fn reset(&self) -> Result<Issued, ResetError> {
-        let (fate, by) = self.0.called(Call::Reset, None);
-        let world = self.0.clone();
+        let fate = self.world.called(self.run, Call::Reset, None);
+        let (world, by) = (self.world.clone(), Author::Run(self.run));
         let unknown = || ResetError::OutcomeUnknown { message: "as scripted".to_owned() };
         match fate.ending {
             Ending::Answered | Ending::AnsweredLate(_) => {
@@ -102,7 +105,7 @@ impl TokenIssuer for ScriptedIssuer {
     async fn accepts(&self, token: &Token) -> Result<bool, IssuerError> {
         let ago = self.read(Call::Accepts, Some(token)).await?;
         // A lag only ever makes the gate late to open: an old token is dead at once.
-        Ok(self.0.live() == *token && self.0.live_ago(ago) == *token)
+        Ok(self.world.live() == *token && self.world.live_ago(ago) == *token)
     }
 }
 

@@ -82,11 +82,15 @@ impl World {
         self.state().script = Box::new(script);
     }
 
-    /// From now on calls belong to the next run. Returns its number.
+    /// Doubles that are made from now on belong to the next run. Returns its number.
     pub fn begin_run(&self) -> u32 {
         let mut state = self.state();
         state.run += 1;
         state.run
+    }
+
+    pub(crate) fn this_run(&self) -> u32 {
+        self.state().run
     }
 
     /// The live token.
@@ -155,13 +159,12 @@ impl World {
     }
 
     /// Notes the call and asks the script what becomes of it.
-    pub(crate) fn called(&self, call: Call, token: Option<&Token>) -> (Fate, Author) {
+    pub(crate) fn called(&self, run: u32, call: Call, token: Option<&Token>) -> Fate {
         let mut state = self.state();
         let fate = state.script.fate(call);
-        let run = state.run;
         let (at, token) = (Instant::now(), token.cloned());
         state.calls.push(Called { at, call, run, token, fate });
-        (fate, Author::Run(run))
+        fate
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod check;
 mod conclusion;
+mod rehearse;
 mod reset;
 mod status;
 mod sync;

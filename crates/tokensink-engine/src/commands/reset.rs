@@ -9,55 +9,15 @@ use tokio::time::Instant;
 
 use super::conclusion::Conclusion;
 use crate::coordinator::{Coordinator, Plan};
-use crate::fan_out::{Order, write};
 use crate::journal::Entry;
 use crate::prepare::Prepared;
 use crate::reset::{Reset, reset};
 use crate::settle::{Chase, Standing};
-use crate::side_by_side::side_by_side;
-use crate::{Command, Event, Failure, Outcome, Report};
+use crate::{Command, Event, Outcome, Report};
 
 const COMMAND: Command = Command::Reset;
 
 impl Coordinator {
-    /// Writes the *current* token to every sink that holds it or cannot be read: no value changes,
-    /// and what only a write can prove is proven.
-    ///
-    /// # Errors
-    ///
-    /// The report, when a required sink did not take it. Nothing was changed.
-    pub async fn rehearse(&self, plan: Plan) -> Result<Plan, Report> {
-        let chosen: Vec<&Prepared> =
-            plan.prepared.iter().filter(|one| one.may_rehearse()).collect();
-        self.parties.progress.on(&Event::Rehearsing { total: chosen.len() });
-        let token = Arc::new(plan.token().clone());
-        let orders = chosen.iter().map(|one| Order::of(one));
-        let ended = side_by_side(
-            orders,
-            |order| write(order, Arc::clone(&token)),
-            |_, _| {},
-            self.parties.interrupt.after(0),
-        )
-        .await;
-        let mut errors = Vec::new();
-        for (one, ended) in chosen.iter().zip(ended) {
-            let written =
-                ended.or(crate::fan_out::Written::panicked, crate::fan_out::Written::abandoned);
-            if let (true, Err(failed)) = (one.sink.required, written.outcome) {
-                errors.push(format!(
-                    "the rehearsal failed: {} ({}): {}",
-                    one.sink.name, one.sink.target, failed.failure
-                ));
-            }
-        }
-        if errors.is_empty() {
-            return self.plan(COMMAND).await;
-        }
-        let mut report = self.review(COMMAND, &plan).ending(Outcome::Unchanged);
-        report.errors = errors;
-        Err(self.publish(report))
-    }
-
     /// Resets the token and pushes the new one.
     pub async fn reset(&self, plan: Plan) -> Report {
         match self.reset_and_push(plan).await {
@@ -105,14 +65,17 @@ impl Coordinator {
         if plan.made_at.elapsed() <= self.timing.fresh {
             return Ok(plan);
         }
-        let token = plan.issued.token;
+        let (token, haunted) = (plan.issued.token.clone(), plan.haunted());
         let plan = self.plan(COMMAND).await?;
-        if plan.issued.token == token { Ok(plan) } else { Err(self.someone_else_reset()) }
+        if plan.issued.token != token {
+            return Err(self.someone_else_reset());
+        }
+        Ok(plan.haunted_at(&haunted))
     }
 
     /// Reads the token once more, on the connection that the reset will use.
     async fn still_the_same(&self, plan: &Plan) -> Result<(), Report> {
-        let report = match self.patiently(|| self.parties.issuer.current()).await {
+        let report = match self.patiently(|| self.current()).await {
             Ok(issued) if issued.token == plan.issued.token => {
                 if self.parties.interrupt.count() == 0 {
                     return Ok(());
@@ -183,13 +146,6 @@ impl Coordinator {
         if let Err(problem) = self.record(Entry::Finished { outcome }).await {
             tracing::warn!(problem);
         }
-    }
-}
-
-impl Order {
-    fn of(prepared: &Prepared) -> Self {
-        let writer = prepared.writer.as_ref().map(Arc::clone).map_err(Failure::clone);
-        Self { sink: Arc::clone(&prepared.sink), lane: prepared.lane.clone(), writer }
     }
 }
 

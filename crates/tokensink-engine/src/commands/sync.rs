@@ -13,9 +13,14 @@ use crate::{Command, Report, State};
 impl Coordinator {
     /// Brings every sink of the plan up to date.
     pub async fn sync(&self, plan: Plan) -> Report {
-        if let Err(report) = self.start(Command::Sync).await {
-            return report;
+        match self.sync_and_settle(plan).await {
+            Ok(report) | Err(report) => report,
         }
+    }
+
+    async fn sync_and_settle(&self, plan: Plan) -> Result<Report, Report> {
+        let plan = self.not_superseded(Command::Sync, plan).await?;
+        self.start(Command::Sync).await?;
         let before = plan.token().fingerprint();
         let in_doubt = self.unconfirmed_reset().is_some();
         let mut warnings: Vec<String> = plan.prepared.iter().flat_map(Prepared::warnings).collect();
@@ -27,8 +32,25 @@ impl Coordinator {
         let certainty = self.settle(&mut standings, &mut chase, &mut warnings).await;
         let command = Command::Sync;
         let since = None;
-        self.conclude(Conclusion { command, before, chase, standings, certainty, warnings, since })
-            .await
+        let conclusion =
+            Conclusion { command, before, chase, standings, certainty, warnings, since };
+        Ok(self.conclude(conclusion).await)
+    }
+
+    /// The plan, made anew if somebody reset the token while the sinks were being prepared.
+    pub(super) async fn not_superseded(
+        &self,
+        command: Command,
+        plan: Plan,
+    ) -> Result<Plan, Report> {
+        if plan.token_read_at.elapsed() <= self.timing.fresh {
+            return Ok(plan);
+        }
+        match self.patiently(|| self.current()).await {
+            Ok(issued) if issued.token == plan.issued.token => Ok(plan),
+            Ok(_) => self.plan(command).await,
+            Err(error) => Err(self.unchanged(command, error.to_string())),
+        }
     }
 
     /// Opens the run's record.
@@ -41,8 +63,8 @@ impl Coordinator {
 
 impl From<Prepared> for Standing {
     fn from(prepared: Prepared) -> Self {
-        let Prepared { sink, lane, writer, last_write, holds } = prepared;
+        let Prepared { sink, lane, writer, last_write, holds, haunted } = prepared;
         let order = Order { sink, lane, writer };
-        Self { order, last_write, written: None, inspected: holds, attempts: 0 }
+        Self { order, last_write, written: None, inspected: holds, attempts: 0, haunted }
     }
 }

@@ -1,0 +1,304 @@
+//! What a report claims, held against what really happened.
+
+use std::fmt;
+use std::time::Duration;
+
+use tokensink_core::{Fingerprint, Token};
+use tokensink_engine::{Command, Outcome, Report, SinkReport, State};
+use tokensink_testkit::{Author, Call, Called, Change, Ending, Evidence, World};
+use tokio::time::Instant;
+
+use crate::chaos::LONGEST_LAG;
+
+/// Paused time has a grain.
+const INSTANT: Duration = Duration::from_millis(1);
+
+/// What was reported, of which run, and when.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    pub(crate) run: u32,
+    pub(crate) begun: Instant,
+    pub(crate) ended: Instant,
+    pub(crate) report: Report,
+}
+
+/// Something that must never happen, and the life in which it did.
+#[derive(Debug)]
+pub struct Finding {
+    /// Replays the life.
+    pub seed: u64,
+    /// What happened.
+    pub what: String,
+    story: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "seed {}: {}\n{}", self.seed, self.what, self.story)
+    }
+}
+
+/// Sees the whole life, from outside.
+#[derive(Debug)]
+pub(crate) struct Witness {
+    pub(crate) seed: u64,
+    pub(crate) world: World,
+    /// What can be told of each sink.
+    pub(crate) evidence: Vec<Evidence>,
+    /// Whether a run may be complete without it.
+    pub(crate) required: Vec<bool>,
+    /// Everything that was reported.
+    pub(crate) claims: Vec<Claim>,
+}
+
+type Verdict = Result<(), Box<Finding>>;
+
+impl Witness {
+    /// Holds the newest report against the world as it is now.
+    pub(crate) fn check(&self) -> Verdict {
+        let run = self.claims.last().map(|claim| claim.run);
+        let backwards = run.and_then(|run| went_backwards(&self.world, run));
+        let rash = || self.claims.last().and_then(|claim| self.rash_reset(claim));
+        self.refuse(backwards.or_else(rash).or_else(|| self.wrong_claim()))
+    }
+
+    /// Once everything that was under way has landed, what was claimed must still be true.
+    pub(crate) fn check_again(&self) -> Verdict {
+        self.refuse(self.wrong_claim())
+    }
+
+    /// After one quiet `sync`, every sink holds the live token.
+    pub(crate) fn check_repaired(&self, report: Option<&Report>) -> Verdict {
+        let live = Some(self.world.live());
+        let stale = (0..self.evidence.len()).find(|sink| self.world.held(*sink) != live);
+        self.refuse(match report.map(|report| report.outcome) {
+            Some(Outcome::Complete) => stale.map(|sink| format!("sink {sink} was not repaired")),
+            other => Some(format!("a quiet sync ended with {other:?}")),
+        })
+    }
+
+    /// What happened, with everything that led to it.
+    pub(crate) fn finding(&self, what: String) -> Box<Finding> {
+        Box::new(Finding { seed: self.seed, what, story: self.story() })
+    }
+
+    fn refuse(&self, found: Option<String>) -> Verdict {
+        found.map_or(Ok(()), |what| Err(self.finding(what)))
+    }
+
+    /// A reset leaves only after every required sink was prepared, and on top of the token that
+    /// was shown to the person who said yes.
+    fn rash_reset(&self, claim: &Claim) -> Option<String> {
+        let calls = self.world.calls();
+        let ours = |called: &&Called| called.run == claim.run;
+        let reset = calls.iter().filter(ours).find(|called| called.call == Call::Reset)?;
+        let answered = |called: &&Called| {
+            called.at + called.fate.takes <= reset.at
+                && matches!(called.fate.ending, Ending::Answered | Ending::AnsweredLate(_))
+        };
+        let unprepared =
+            (0..self.required.len()).filter(|sink| self.required[*sink]).find(|sink| {
+                let prepare = |called: &&Called| called.call == Call::Prepare(*sink);
+                !calls.iter().filter(ours).filter(answered).any(|called| prepare(&called))
+            });
+        if let Some(sink) = unprepared {
+            return Some(format!("the reset left before sink {sink} was prepared"));
+        }
+        let current = |called: &&Called| called.call == Call::Current;
+        let read = calls.iter().rev().filter(ours).filter(answered).find(current)?;
+        let lag = match read.fate.ending {
+            Ending::AnsweredLate(lag) => lag,
+            _ => Duration::ZERO,
+        };
+        let resets = self.world.resets();
+        let seen_at = read.at + read.fate.takes / 2 - lag;
+        let before = claim.report.token.before.as_ref()?;
+        let seen = held_within(&resets, before, seen_at - INSTANT, seen_at + INSTANT);
+        (!seen).then(|| "it reset on top of somebody else's reset".to_owned())
+    }
+
+    fn wrong_claim(&self) -> Option<String> {
+        let claim = self.claims.last()?;
+        too_many_resets(&self.world)
+            .or_else(|| wrong_token(&self.world, claim))
+            .or_else(|| wrong_outcome(&self.world, claim))
+            .or_else(|| {
+                let mut sinks = claim.report.sinks.iter().enumerate();
+                sinks.find_map(|(index, sink)| self.wrong_sink(claim, index, sink))
+            })
+    }
+
+    fn wrong_sink(&self, claim: &Claim, index: usize, sink: &SinkReport) -> Option<String> {
+        let after = claim.report.token.after.as_ref()?;
+        let history = self.world.history(index);
+        let looked = last_answered(&self.world, claim, Call::Inspect(index));
+        let from = looked.unwrap_or(claim.begun) - LONGEST_LAG;
+        let is_wrong = match sink.state {
+            State::Current if !others_since(&history, claim) => !holds_now(&history, after),
+            // What cannot be read is current by our own write, whoever came after.
+            State::Current if self.evidence[index] == Evidence::Nothing => {
+                let ours = |change: &&Change| change.by == Author::Run(claim.run);
+                !history.iter().rev().find(ours).is_some_and(|change| is_of(change, after))
+            }
+            State::Current => !held_within(&history, after, from, claim.ended),
+            // A version that is not ours may be a write of ours whose answer was lost.
+            State::Stale if self.evidence[index] != Evidence::Value => false,
+            State::Stale => holds_throughout(&history, after, from, claim.ended),
+            State::Unknown => false,
+        };
+        is_wrong.then(|| format!("{} is said to be {:?}, and is not", sink.name, sink.state))
+    }
+
+    fn story(&self) -> String {
+        let resets = self.world.resets();
+        let Some(begin) = resets.first().map(|change| change.at) else { return String::new() };
+        let mut lines: Vec<(Instant, String)> = Vec::new();
+        let mut changed = |what: String, change: &Change| {
+            let held = name(change.value.as_ref());
+            lines.push((change.at, format!("{what}: {held} by {:?}", change.by)));
+        };
+        resets.iter().for_each(|change| changed("live".to_owned(), change));
+        for sink in 0..self.evidence.len() {
+            let history = self.world.history(sink);
+            history.iter().for_each(|change| changed(format!("sink {sink}"), change));
+        }
+        for Called { at, call, run, token, fate } in self.world.calls() {
+            let with = token.as_ref().map(|token| name(Some(token))).unwrap_or_default();
+            lines.push((at, format!("run {run}: {call:?} {with} -> {fate:?}")));
+        }
+        for claim in &self.claims {
+            let report = serde_json::to_string(&claim.report).unwrap_or_default();
+            lines.push((claim.ended, format!("run {} reports {report}", claim.run)));
+        }
+        lines.sort_by_key(|(at, _)| *at);
+        let shown = lines
+            .iter()
+            .map(|(at, line)| format!("{:>10.3}s {line}\n", (*at - begin).as_secs_f64()));
+        shown.collect()
+    }
+}
+
+fn name(token: Option<&Token>) -> String {
+    token.map_or_else(|| "nothing".to_owned(), |token| token.fingerprint().to_string())
+}
+
+/// At most one reset of each run takes effect.
+fn too_many_resets(world: &World) -> Option<String> {
+    let resets = world.resets();
+    let mut runs = resets.iter().filter_map(|change| match change.by {
+        Author::Run(run) => Some(run),
+        _ => None,
+    });
+    let mut seen = Vec::new();
+    runs.find(|run| {
+        let again = seen.contains(run);
+        seen.push(*run);
+        again
+    })
+    .map(|run| format!("run {run} reset the token twice"))
+}
+
+/// A token is never written after a newer one.
+fn went_backwards(world: &World, run: u32) -> Option<String> {
+    let resets = world.resets();
+    let age = |token: &Token| resets.iter().position(|change| change.value.as_ref() == Some(token));
+    let mut newest = std::collections::BTreeMap::new();
+    for called in world.calls().into_iter().filter(|called| called.run == run) {
+        let (Call::Write(sink), Some(token)) = (called.call, &called.token) else { continue };
+        let Some(age) = age(token) else { return Some(format!("sink {sink} got a stranger's")) };
+        let before = newest.insert(sink, age).unwrap_or(age);
+        if before > age {
+            return Some(format!("sink {sink} got {} after a newer token", token.fingerprint()));
+        }
+    }
+    None
+}
+
+/// The token that the report names was live, at a moment at which the run could see it; and still
+/// is, if nobody else reset it.
+fn wrong_token(world: &World, claim: &Claim) -> Option<String> {
+    if claim.report.outcome == Outcome::Unknown {
+        return None;
+    }
+    let after = claim.report.token.after.as_ref()?;
+    let resets = world.resets();
+    let foreign = others_since(&resets, claim);
+    if !foreign {
+        let live = world.live().fingerprint();
+        return (live != *after).then(|| format!("{after} is said to be live, but {live} is"));
+    }
+    let seen_from = last_answered(world, claim, Call::Current).unwrap_or(claim.begun);
+    let was_live = held_within(&resets, after, seen_from - LONGEST_LAG, claim.ended);
+    (!was_live).then(|| format!("{after} is said to be live, but was not when it was last read"))
+}
+
+fn wrong_outcome(world: &World, claim: &Claim) -> Option<String> {
+    let report = &claim.report;
+    let resets = world.resets();
+    let reset = resets.iter().any(|change| change.by == Author::Run(claim.run));
+    match report.outcome {
+        Outcome::Unchanged if reset => {
+            Some("it reset, and says that nothing was changed".to_owned())
+        }
+        Outcome::Complete | Outcome::Ready if report.command != Some(Command::Status) => {
+            let unproven = |sink: &&SinkReport| {
+                sink.required && sink.state != State::Current && report.outcome == Outcome::Complete
+            };
+            let found = report.sinks.iter().find(unproven);
+            found.map(|sink| format!("complete, but {} is {:?}", sink.name, sink.state))
+        }
+        _ if reset && report.command != Some(Command::Reset) => {
+            Some(format!("{:?} reset the token", report.command))
+        }
+        _ => None,
+    }
+}
+
+/// Whether anybody but this run changed it since the run began.
+fn others_since(history: &[Change], claim: &Claim) -> bool {
+    history.iter().any(|change| {
+        change.at >= claim.begun - LONGEST_LAG
+            && change.by != Author::Run(claim.run)
+            && change.by != Author::Beginning
+    })
+}
+
+/// When the last read of this sort was made that the run got an answer to.
+fn last_answered(world: &World, claim: &Claim, call: Call) -> Option<Instant> {
+    let answered = |called: &Called| {
+        called.run == claim.run
+            && called.call == call
+            && called.at + called.fate.takes <= claim.ended
+            && matches!(called.fate.ending, Ending::Answered | Ending::AnsweredLate(_))
+    };
+    world.calls().into_iter().rev().find(|called| answered(called)).map(|called| called.at)
+}
+
+fn is_of(change: &Change, fingerprint: &Fingerprint) -> bool {
+    change.value.as_ref().is_some_and(|token| token.fingerprint() == *fingerprint)
+}
+
+fn holds_now(history: &[Change], fingerprint: &Fingerprint) -> bool {
+    history.last().is_some_and(|change| is_of(change, fingerprint))
+}
+
+/// What it held at some moment between the two.
+fn held_between(
+    history: &[Change],
+    from: Instant,
+    until: Instant,
+) -> impl Iterator<Item = &Change> {
+    history.iter().enumerate().filter_map(move |(index, change)| {
+        let replaced = history.get(index + 1).map(|next| next.at);
+        let overlaps = change.at <= until && replaced.is_none_or(|replaced| replaced >= from);
+        overlaps.then_some(change)
+    })
+}
+
+fn held_within(history: &[Change], held: &Fingerprint, from: Instant, until: Instant) -> bool {
+    held_between(history, from, until).any(|change| is_of(change, held))
+}
+
+fn holds_throughout(history: &[Change], held: &Fingerprint, from: Instant, until: Instant) -> bool {
+    held_between(history, from, until).all(|change| is_of(change, held))
+}

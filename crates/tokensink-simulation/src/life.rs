@@ -1,0 +1,320 @@
+//! One life: a handful of commands, with all that may come between.
+
+use std::future::Future;
+use std::panic;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Once};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use fastrand::Rng;
+use tokensink_core::{Quota, Token};
+use tokensink_engine::journal::{Journal as _, MemoryJournal};
+use tokensink_engine::{
+    Command, Coordinator, Interrupt, Interrupter, Parties, Report, Silent, Sink, Timing,
+};
+use tokensink_testkit::{Calm, Evidence, Scripted, World};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::chaos::{Chaos, LONGEST_LANDING, between};
+use crate::claims::{Claim, Finding, Witness};
+
+/// Longer than any run may take: a provider may demand pauses of an hour in each phase.
+const AGES: Duration = Duration::from_secs(48 * 3600);
+
+/// Lives the life of `seed`. Returns how many calls were made in it.
+///
+/// # Errors
+///
+/// What the coordinator did or said that it must not, with all that led to it.
+pub fn live(seed: u64) -> Result<usize, Box<Finding>> {
+    keep_scripted_panics_quiet();
+    // The backoff's jitter draws from the thread's generator.
+    fastrand::seed(seed);
+    let mut paused = tokio::runtime::Builder::new_current_thread();
+    match paused.enable_time().start_paused(true).build() {
+        Ok(runtime) => runtime.block_on(Life::new(seed).lived()),
+        Err(error) => Err(Life::new(seed).witness.finding(format!("no runtime: {error}"))),
+    }
+}
+
+/// What a life is made of.
+struct Life {
+    rng: Rng,
+    world: World,
+    sinks: Vec<Traits>,
+    journal: Arc<MemoryJournal>,
+    witness: Witness,
+}
+
+/// The traits of one sink that stay for life.
+#[derive(Clone)]
+struct Traits {
+    evidence: Evidence,
+    required: bool,
+    deadline: Duration,
+    quota: Option<Quota>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Reset { rehearsed: bool },
+    Sync,
+    Status,
+    Check,
+}
+
+impl Life {
+    fn new(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let sinks: Vec<Traits> = (0..rng.usize(1..5)).map(|_| Traits::drawn(&mut rng)).collect();
+        let world = World::new(sinks.len(), Calm);
+        world.play(Chaos::new(&mut rng, sinks.len()));
+        for index in 0..sinks.len() {
+            if rng.u8(..6) == 0 {
+                let value = rng.bool().then(|| Token::new("somebody else's"));
+                world.store_as_stranger(index, value);
+            }
+        }
+        let evidence = sinks.iter().map(|traits| traits.evidence).collect();
+        let required = sinks.iter().map(|traits| traits.required).collect();
+        let witness =
+            Witness { seed, world: world.clone(), evidence, required, claims: Vec::new() };
+        Self { rng, world, sinks, journal: Arc::default(), witness }
+    }
+
+    async fn lived(mut self) -> Result<usize, Box<Finding>> {
+        for _ in 0..self.rng.usize(1..4) {
+            let step = self.next_step();
+            let strangers = self.strangers();
+            let machine = if self.rng.u8(..8) == 0 { self.other_machine() } else { Vec::new() };
+            self.takes(step).await?;
+            for task in strangers.into_iter().chain(machine) {
+                // A stranger who panics is a mistake of this file, and shows as a missing claim.
+                let _ = task.await;
+            }
+            // A person needs longer to try again than anything sent needs to land.
+            sleep(LONGEST_LANDING + Duration::from_secs(60)).await;
+            self.witness.check_again()?;
+        }
+        self.world.play(Calm);
+        let report = self.carry_out(Step::Sync).await?;
+        self.witness.check_repaired(report.as_ref())?;
+        self.journal_is_clean().await?;
+        Ok(self.world.calls().len())
+    }
+
+    fn next_step(&mut self) -> Step {
+        match self.rng.u8(..10) {
+            0..5 => Step::Reset { rehearsed: false },
+            5 => Step::Reset { rehearsed: true },
+            6..8 => Step::Sync,
+            8 => Step::Status,
+            _ => Step::Check,
+        }
+    }
+
+    /// One command, which may be killed at any of its steps.
+    async fn takes(&mut self, step: Step) -> Result<(), Box<Finding>> {
+        let steps_to_live = (self.rng.u8(..3) == 0).then(|| self.rng.u32(1..120));
+        match steps_to_live {
+            None => self.carry_out(step).await.map(drop),
+            Some(steps) => {
+                let mut doomed = pin!(self.carry_out(step));
+                Killed { inner: doomed.as_mut(), steps }.await.unwrap_or(Ok(None)).map(drop)
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, step: Step) -> Result<Option<Report>, Box<Finding>> {
+        let run = self.world.begin_run();
+        let (interrupter, interrupt) = Interrupter::new();
+        let hands = self.impatience(interrupter);
+        let begun = Instant::now();
+        let parties = self.parties(interrupt, Arc::clone(&self.journal));
+        let report = timeout(AGES, command(parties, step)).await;
+        hands.abort();
+        let Ok(report) = report else {
+            return Err(self.witness.finding(format!("{step:?} of run {run} never ended")));
+        };
+        let claim = Claim { run, begun, ended: Instant::now(), report: report.clone() };
+        self.witness.claims.push(claim);
+        self.witness.check()?;
+        Ok(Some(report))
+    }
+
+    fn parties(&self, interrupt: Interrupt, journal: Arc<MemoryJournal>) -> Parties {
+        let sinks = self.sinks.iter().enumerate();
+        Parties {
+            issuer: Arc::new(self.world.issuer()),
+            issuer_id: "made-up".to_owned(),
+            sinks: sinks.map(|(index, traits)| Arc::new(traits.sink(&self.world, index))).collect(),
+            journal,
+            progress: Arc::new(Silent),
+            interrupt,
+        }
+    }
+
+    /// Ctrl-C, once or twice, in some lives.
+    fn impatience(&mut self, interrupter: Interrupter) -> tokio::task::JoinHandle<()> {
+        let signals = if self.rng.u8(..5) == 0 { self.rng.u8(1..3) } else { 0 };
+        let calm = self
+            .witness
+            .claims
+            .is_empty()
+            .then(|| between(&mut self.rng, Duration::ZERO, SECOND * 3));
+        let pauses: Vec<Duration> = (0..signals)
+            .map(|_| calm.unwrap_or_else(|| between(&mut self.rng, Duration::ZERO, SECOND * 20)))
+            .collect();
+        tokio::spawn(async move {
+            for pause in pauses {
+                sleep(pause).await;
+                interrupter.interrupt();
+            }
+            // As long as the process lives, so does its ear for signals.
+            std::future::pending::<()>().await;
+        })
+    }
+
+    /// Others who reset the token or write to a sink, in some lives.
+    fn strangers(&mut self) -> Vec<tokio::task::JoinHandle<()>> {
+        let how_many = if self.rng.u8(..3) == 0 { self.rng.usize(1..3) } else { 0 };
+        let mut tasks = Vec::new();
+        for _ in 0..how_many {
+            let pause = between(&mut self.rng, Duration::ZERO, SECOND * 20);
+            let sink = self.rng.usize(..self.sinks.len());
+            let (resets, world) = (self.rng.bool(), self.world.clone());
+            tasks.push(tokio::spawn(async move {
+                sleep(pause).await;
+                if resets {
+                    world.reset_as_stranger();
+                } else {
+                    world.store_as_stranger(sink, Some(Token::new("somebody else's")));
+                }
+            }));
+        }
+        tasks
+    }
+
+    /// A colleague who runs `sync` on another machine, with a journal of its own.
+    fn other_machine(&mut self) -> Vec<tokio::task::JoinHandle<()>> {
+        let _run = self.world.begin_run();
+        let (interrupter, interrupt) = Interrupter::new();
+        let parties = self.parties(interrupt, Arc::default());
+        let pause = between(&mut self.rng, Duration::ZERO, SECOND * 5);
+        vec![tokio::spawn(async move {
+            sleep(pause).await;
+            // What it reports is its own affair: of this life it is a stranger.
+            let _ = timeout(AGES, command(parties, Step::Sync)).await;
+            drop(interrupter);
+        })]
+    }
+
+    async fn journal_is_clean(&self) -> Result<(), Box<Finding>> {
+        let kept = format!("{:?}", self.journal.runs().await);
+        let shown = self.witness.claims.iter().map(|claim| format!("{:?}", claim.report));
+        let all: String = shown.chain([kept]).collect();
+        if all.contains("made-up-token") {
+            return Err(self.witness.finding("a token was kept or shown".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What the command line does with a coordinator.
+async fn command(parties: Parties, step: Step) -> Report {
+    let asked = match step {
+        Step::Reset { .. } => Command::Reset,
+        Step::Sync => Command::Sync,
+        Step::Status => Command::Status,
+        Step::Check => Command::Check,
+    };
+    let coordinator = match Coordinator::new(parties, Timing::default()).await {
+        Ok(coordinator) => coordinator,
+        Err(error) => {
+            let why = vec![error.to_string()];
+            return Report::refused(asked, tokensink_engine::Outcome::Unchanged, why);
+        }
+    };
+    let result = async {
+        if asked == Command::Reset {
+            coordinator.nothing_unfinished()?;
+        }
+        let plan = coordinator.plan(asked).await?;
+        Ok(match step {
+            Step::Status => coordinator.status(&plan),
+            Step::Check => coordinator.check(&plan),
+            Step::Sync => coordinator.sync(plan).await,
+            Step::Reset { .. } if plan.obstacles().next().is_some() => {
+                coordinator.refuse(asked, &plan)
+            }
+            Step::Reset { rehearsed: false } => coordinator.reset(plan).await,
+            Step::Reset { rehearsed: true } => {
+                let plan = coordinator.rehearse(plan).await?;
+                coordinator.reset(plan).await
+            }
+        })
+    };
+    result.await.unwrap_or_else(|report| report)
+}
+
+impl Traits {
+    fn drawn(rng: &mut Rng) -> Self {
+        let evidence = [Evidence::Value, Evidence::Value, Evidence::Receipt, Evidence::Nothing]
+            [rng.usize(..4)];
+        let quota = (rng.u8(..4) == 0).then(|| Quota {
+            key: "shared".to_owned(),
+            concurrent: 2,
+            writes_per_minute: Some(3),
+        });
+        let deadline = Duration::from_secs([10, 60][rng.usize(..2)]);
+        Self { evidence, required: rng.u8(..5) != 0, deadline, quota }
+    }
+
+    fn sink(&self, world: &World, index: usize) -> Sink {
+        let target = world.sink(index, self.evidence);
+        let target = match &self.quota {
+            Some(quota) => target.within(quota.clone()),
+            None => target,
+        };
+        Sink {
+            name: format!("sink-{index}"),
+            kind: "memory".to_owned(),
+            required: self.required,
+            priority: 0,
+            deadline: self.deadline,
+            takes_effect: None,
+            target: Box::new(target),
+        }
+    }
+}
+
+/// A process that is killed after so many of its steps. `None` where it did not get to its end.
+struct Killed<F> {
+    inner: F,
+    steps: u32,
+}
+
+impl<F: Future + Unpin> Future for Killed<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(left) = self.steps.checked_sub(1) else { return Poll::Ready(None) };
+        self.steps = left;
+        Pin::new(&mut self.inner).poll(context).map(Some)
+    }
+}
+
+fn keep_scripted_panics_quiet() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let loud = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            if panic.payload().downcast_ref::<Scripted>().is_none() {
+                loud(panic);
+            }
+        }));
+    });
+}
