@@ -150,6 +150,7 @@ fn is_found(cargo: &Path, tree: &Path, build: &Path) -> Result<(bool, String), S
 }
 
 fn copy_sources(root: &Path, tree: &Path) -> Result<(), String> {
+    fs::create_dir_all(tree).map_err(|error| error.to_string())?;
     for part in ["Cargo.toml", "Cargo.lock", "crates", "plugins", "tests", "xtask"] {
         copy(&root.join(part), &tree.join(part)).map_err(|error| format!("{part}: {error}"))?;
     }

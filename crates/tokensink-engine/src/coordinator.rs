@@ -151,13 +151,21 @@ impl Coordinator {
 
     /// The current token, proven to be let in: a token sent to the wrong region gets the same
     /// answer as a dead one, so only this makes a later refusal mean anything.
+    ///
+    /// A refused token is read once more: somebody may have reset it between the two questions.
     async fn live_token(&self) -> Result<(Issued, Instant), NotLive> {
-        let issued = self.patiently(|| self.current()).await?;
-        self.learn(&issued.token);
-        match self.patiently(|| self.accepts(&issued.token)).await {
-            Ok(true) => Ok((issued, Instant::now())),
-            Ok(false) => Err(NotLive::Refused),
-            Err(error) => Err(error.into()),
+        let mut refused: Option<Token> = None;
+        loop {
+            let issued = self.patiently(|| self.current()).await?;
+            self.learn(&issued.token);
+            if refused.as_ref() == Some(&issued.token) {
+                return Err(NotLive::Refused);
+            }
+            if self.patiently(|| self.accepts(&issued.token)).await? {
+                return Ok((issued, Instant::now()));
+            }
+            refused = Some(issued.token);
+            sleep(self.timing.poll).await;
         }
     }
 

@@ -88,11 +88,12 @@ impl Standing {
         self.haunted |= self.written.take().is_some_and(|written| written.may_still_land);
     }
 
-    /// Whether writing once more may help: somebody else wrote after an acknowledged write of ours.
+    /// Whether writing once more may help: somebody else wrote after an acknowledged write of ours,
+    /// or after the sink was found current. One that could not be written had its time.
     fn was_overwritten(&self) -> bool {
-        let acknowledged = self.written.as_ref().is_some_and(|written| written.outcome.is_ok());
+        let was_current = self.written.as_ref().is_none_or(|written| written.outcome.is_ok());
         match &self.inspected {
-            Ok(Holds::AnotherValue | Holds::Nothing) => acknowledged,
+            Ok(Holds::AnotherValue | Holds::Nothing) => was_current,
             Err(failure) => failure.kind == SinkErrorKind::Conflict,
             Ok(_) => false,
         }

@@ -15,10 +15,22 @@ pub(crate) const LONGEST_LANDING: Duration = Duration::from_secs(19);
 /// The longest that an answer takes, if it comes.
 const SLOWEST: Duration = Duration::from_secs(12);
 
+/// What a life is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mood {
+    /// Nothing goes wrong but what others do: every run must reach its end.
+    Calm,
+    /// Anything may go wrong at any time.
+    Rough,
+    /// A reset is killed, and repaired at once: what it sent may still be under way.
+    Hasty,
+}
+
 /// Draws fates.
 #[derive(Debug)]
 pub(crate) struct Chaos {
     rng: Rng,
+    mood: Mood,
     /// How many of a thousand calls go wrong.
     trouble: u32,
     /// A sink whose provider is down for the whole life.
@@ -26,16 +38,28 @@ pub(crate) struct Chaos {
 }
 
 impl Chaos {
-    pub(crate) fn new(rng: &mut Rng, sinks: usize) -> Self {
-        let trouble = [0, 20, 100, 300, 600][rng.usize(..5)];
-        let down = (rng.u8(..8) == 0).then(|| rng.usize(..sinks));
-        Self { rng: rng.fork(), trouble, down }
+    pub(crate) fn new(rng: &mut Rng, mood: Mood, sinks: usize) -> Self {
+        let (trouble, down) = match mood {
+            Mood::Calm => (0, None),
+            Mood::Rough => {
+                let down = (rng.u8(..8) == 0).then(|| rng.usize(..sinks));
+                ([20, 100, 300, 600][rng.usize(..4)], down)
+            }
+            Mood::Hasty => ([100, 300][rng.usize(..2)], None),
+        };
+        Self { rng: rng.fork(), mood, trouble, down }
+    }
+
+    /// How long something that was sent may be under way. Whoever is hasty must at least leave it
+    /// the time that the coordinator looks for it.
+    fn landing(&self) -> Duration {
+        if self.mood == Mood::Hasty { Duration::from_secs(4) } else { LONGEST_LANDING }
     }
 
     fn takes(&mut self) -> Duration {
         match self.rng.u8(..20) {
             0 => Duration::ZERO,
-            1 => between(&mut self.rng, Duration::ZERO, SLOWEST),
+            1 if self.mood != Mood::Calm => between(&mut self.rng, Duration::ZERO, SLOWEST),
             _ => Duration::from_millis(self.rng.u64(1..300)),
         }
     }
@@ -62,7 +86,10 @@ impl Chaos {
     fn wrong_change(&mut self) -> Ending {
         match self.rng.u8(..10) {
             0 => Ending::Hangs(None),
-            1 => Ending::Hangs(Some(between(&mut self.rng, Duration::ZERO, LONGEST_LANDING))),
+            1 => {
+                let longest = self.landing();
+                Ending::Hangs(Some(between(&mut self.rng, Duration::ZERO, longest)))
+            }
             2 => Ending::Panics,
             3..6 => {
                 Ending::AnswerLost(between(&mut self.rng, Duration::ZERO, Duration::from_secs(4)))

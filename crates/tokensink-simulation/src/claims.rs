@@ -67,6 +67,15 @@ impl Witness {
         self.refuse(self.wrong_claim())
     }
 
+    /// Where nothing went wrong, nothing may be left undone.
+    pub(crate) fn check_end(&self) -> Verdict {
+        let undone = |claim: &&Claim| {
+            matches!(claim.report.outcome, Outcome::Partial | Outcome::Unknown | Outcome::Invalid)
+        };
+        let undone = self.claims.last().filter(undone).map(|claim| claim.report.outcome);
+        self.refuse(undone.map(|outcome| format!("nothing went wrong, and it ended {outcome:?}")))
+    }
+
     /// After one quiet `sync`, every sink holds the live token.
     pub(crate) fn check_repaired(&self, report: Option<&Report>) -> Verdict {
         let live = Some(self.world.live());
@@ -290,7 +299,8 @@ fn held_between(
 ) -> impl Iterator<Item = &Change> {
     history.iter().enumerate().filter_map(move |(index, change)| {
         let replaced = history.get(index + 1).map(|next| next.at);
-        let overlaps = change.at <= until && replaced.is_none_or(|replaced| replaced >= from);
+        let began = index == 0 || change.at <= until;
+        let overlaps = began && replaced.is_none_or(|replaced| replaced >= from);
         overlaps.then_some(change)
     })
 }

@@ -16,7 +16,7 @@ use tokensink_engine::{
 use tokensink_testkit::{Calm, Evidence, Scripted, World};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::chaos::{Chaos, LONGEST_LANDING, between};
+use crate::chaos::{Chaos, LONGEST_LANDING, Mood, between};
 use crate::claims::{Claim, Finding, Witness};
 
 /// Longer than any run may take: a provider may demand pauses of an hour in each phase.
@@ -44,6 +44,9 @@ struct Life {
     world: World,
     sinks: Vec<Traits>,
     journal: Arc<MemoryJournal>,
+    mood: Mood,
+    /// Nobody presses Ctrl-C.
+    is_patient: bool,
     witness: Witness,
 }
 
@@ -69,7 +72,8 @@ impl Life {
         let mut rng = Rng::with_seed(seed);
         let sinks: Vec<Traits> = (0..rng.usize(1..5)).map(|_| Traits::drawn(&mut rng)).collect();
         let world = World::new(sinks.len(), Calm);
-        world.play(Chaos::new(&mut rng, sinks.len()));
+        let mood = [Mood::Calm, Mood::Hasty, Mood::Rough, Mood::Rough][rng.usize(..4)];
+        world.play(Chaos::new(&mut rng, mood, sinks.len()));
         for index in 0..sinks.len() {
             if rng.u8(..6) == 0 {
                 let value = rng.bool().then(|| Token::new("somebody else's"));
@@ -80,28 +84,55 @@ impl Life {
         let required = sinks.iter().map(|traits| traits.required).collect();
         let witness =
             Witness { seed, world: world.clone(), evidence, required, claims: Vec::new() };
-        Self { rng, world, sinks, journal: Arc::default(), witness }
+        let is_patient = mood == Mood::Calm;
+        Self { rng, world, sinks, journal: Arc::default(), mood, is_patient, witness }
     }
 
     async fn lived(mut self) -> Result<usize, Box<Finding>> {
-        for _ in 0..self.rng.usize(1..4) {
-            let step = self.next_step();
-            let strangers = self.strangers();
-            let machine = if self.rng.u8(..8) == 0 { self.other_machine() } else { Vec::new() };
-            self.takes(step).await?;
-            for task in strangers.into_iter().chain(machine) {
-                // A stranger who panics is a mistake of this file, and shows as a missing claim.
-                let _ = task.await;
+        match self.mood {
+            Mood::Hasty => self.killed_and_repaired_at_once().await?,
+            Mood::Calm | Mood::Rough => {
+                for _ in 0..self.rng.usize(1..4) {
+                    self.passes_a_day().await?;
+                }
             }
-            // A person needs longer to try again than anything sent needs to land.
-            sleep(LONGEST_LANDING + Duration::from_secs(60)).await;
-            self.witness.check_again()?;
         }
         self.world.play(Calm);
+        self.is_patient = true;
         let report = self.carry_out(Step::Sync).await?;
         self.witness.check_repaired(report.as_ref())?;
         self.journal_is_clean().await?;
         Ok(self.world.calls().len())
+    }
+
+    /// One command among others, and a long pause.
+    async fn passes_a_day(&mut self) -> Result<(), Box<Finding>> {
+        let step = self.next_step();
+        if self.rng.u8(..6) == 0 {
+            self.world.reset_as_stranger();
+        }
+        let strangers = self.strangers();
+        let machine = if self.rng.u8(..8) == 0 { self.other_machine() } else { Vec::new() };
+        match self.steps_to_live() {
+            Some(steps) => self.is_killed(step, steps).await?,
+            None => drop(self.carry_out(step).await?),
+        }
+        for task in strangers.into_iter().chain(machine) {
+            // A stranger who panics is a mistake of this file, and shows as a missing claim.
+            let _ = task.await;
+        }
+        // A person needs longer to try again than anything sent needs to land.
+        sleep(LONGEST_LANDING + Duration::from_secs(60)).await;
+        self.witness.check_again()
+    }
+
+    async fn killed_and_repaired_at_once(&mut self) -> Result<(), Box<Finding>> {
+        let steps = self.rng.u32(1..60);
+        self.is_killed(Step::Reset { rehearsed: false }, steps).await?;
+        sleep(between(&mut self.rng, Duration::ZERO, SECOND)).await;
+        self.carry_out(Step::Sync).await?;
+        sleep(LONGEST_LANDING).await;
+        self.witness.check_again()
     }
 
     fn next_step(&mut self) -> Step {
@@ -114,16 +145,14 @@ impl Life {
         }
     }
 
-    /// One command, which may be killed at any of its steps.
-    async fn takes(&mut self, step: Step) -> Result<(), Box<Finding>> {
-        let steps_to_live = (self.rng.u8(..3) == 0).then(|| self.rng.u32(1..120));
-        match steps_to_live {
-            None => self.carry_out(step).await.map(drop),
-            Some(steps) => {
-                let mut doomed = pin!(self.carry_out(step));
-                Killed { inner: doomed.as_mut(), steps }.await.unwrap_or(Ok(None)).map(drop)
-            }
-        }
+    /// After how many of its steps a command is killed, if it is.
+    fn steps_to_live(&mut self) -> Option<u32> {
+        (self.mood == Mood::Rough && self.rng.u8(..3) == 0).then(|| self.rng.u32(1..120))
+    }
+
+    async fn is_killed(&mut self, step: Step, steps: u32) -> Result<(), Box<Finding>> {
+        let mut doomed = pin!(self.carry_out(step));
+        Killed { inner: doomed.as_mut(), steps }.await.unwrap_or(Ok(None)).map(drop)
     }
 
     async fn carry_out(&mut self, step: Step) -> Result<Option<Report>, Box<Finding>> {
@@ -140,6 +169,9 @@ impl Life {
         let claim = Claim { run, begun, ended: Instant::now(), report: report.clone() };
         self.witness.claims.push(claim);
         self.witness.check()?;
+        if self.mood == Mood::Calm {
+            self.witness.check_end()?;
+        }
         Ok(Some(report))
     }
 
@@ -157,7 +189,7 @@ impl Life {
 
     /// Ctrl-C, once or twice, in some lives.
     fn impatience(&mut self, interrupter: Interrupter) -> tokio::task::JoinHandle<()> {
-        let signals = if self.rng.u8(..5) == 0 { self.rng.u8(1..3) } else { 0 };
+        let signals = if !self.is_patient && self.rng.u8(..5) == 0 { self.rng.u8(1..3) } else { 0 };
         let calm = self
             .witness
             .claims
