@@ -105,6 +105,8 @@ impl Script for Chaos {
         let is_down = matches!(call, Call::Write(sink) if Some(sink) == self.down);
         let ending = if is_down {
             Ending::Failed(Fault::Transient)
+        } else if self.mood == Mood::Hasty && call == Call::Reset {
+            self.wrong_change()
         } else if self.rng.u32(..1000) >= self.trouble {
             Ending::Answered
         } else if matches!(call, Call::Reset | Call::Write(_)) {

@@ -1,5 +1,6 @@
 //! What a report claims, held against what really happened.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -56,10 +57,11 @@ type Verdict = Result<(), Box<Finding>>;
 impl Witness {
     /// Holds the newest report against the world as it is now.
     pub(crate) fn check(&self) -> Verdict {
-        let run = self.claims.last().map(|claim| claim.run);
-        let backwards = run.and_then(|run| went_backwards(&self.world, run));
-        let rash = || self.claims.last().and_then(|claim| self.rash_reset(claim));
-        self.refuse(backwards.or_else(rash).or_else(|| self.wrong_claim()))
+        let newest = self.claims.last();
+        let found = newest.and_then(|claim| {
+            wrote_a_dead_token(&self.world, claim).or_else(|| self.rash_reset(claim))
+        });
+        self.refuse(found.or_else(|| self.wrong_claim()))
     }
 
     /// Once everything that was under way has landed, what was claimed must still be true.
@@ -207,17 +209,20 @@ fn too_many_resets(world: &World) -> Option<String> {
     .map(|run| format!("run {run} reset the token twice"))
 }
 
-/// A token is never written after a newer one.
-fn went_backwards(world: &World, run: u32) -> Option<String> {
+/// A token is never written after a newer one, nor one that was dead before the run began.
+fn wrote_a_dead_token(world: &World, claim: &Claim) -> Option<String> {
     let resets = world.resets();
-    let age = |token: &Token| resets.iter().position(|change| change.value.as_ref() == Some(token));
-    let mut newest = std::collections::BTreeMap::new();
-    for called in world.calls().into_iter().filter(|called| called.run == run) {
+    let mut newest = BTreeMap::new();
+    for called in world.calls().into_iter().filter(|called| called.run == claim.run) {
         let (Call::Write(sink), Some(token)) = (called.call, &called.token) else { continue };
-        let Some(age) = age(token) else { return Some(format!("sink {sink} got a stranger's")) };
+        let shown = token.fingerprint();
+        let age = resets.iter().position(|change| change.value.as_ref() == Some(token));
         let before = newest.insert(sink, age).unwrap_or(age);
         if before > age {
-            return Some(format!("sink {sink} got {} after a newer token", token.fingerprint()));
+            return Some(format!("sink {sink} got {shown} after a newer token"));
+        }
+        if !held_within(&resets, &shown, claim.begun, called.at) {
+            return Some(format!("sink {sink} got {shown}, which was dead before the run began"));
         }
     }
     None

@@ -13,7 +13,7 @@ use tokensink_engine::journal::{Journal as _, MemoryJournal};
 use tokensink_engine::{
     Command, Coordinator, Interrupt, Interrupter, Parties, Report, Silent, Sink, Timing,
 };
-use tokensink_testkit::{Calm, Evidence, Scripted, World};
+use tokensink_testkit::{Call, Calm, Evidence, Scripted, World};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::chaos::{Chaos, LONGEST_LANDING, Mood, between};
@@ -113,8 +113,8 @@ impl Life {
         }
         let strangers = self.strangers();
         let machine = if self.rng.u8(..8) == 0 { self.other_machine() } else { Vec::new() };
-        match self.steps_to_live() {
-            Some(steps) => self.is_killed(step, steps).await?,
+        match self.death() {
+            Some(death) => self.is_killed(step, death).await?,
             None => drop(self.carry_out(step).await?),
         }
         for task in strangers.into_iter().chain(machine) {
@@ -127,8 +127,9 @@ impl Life {
     }
 
     async fn killed_and_repaired_at_once(&mut self) -> Result<(), Box<Finding>> {
-        let steps = self.rng.u32(1..60);
-        self.is_killed(Step::Reset { rehearsed: false }, steps).await?;
+        let death =
+            if self.rng.bool() { Death::OnceSent } else { Death::After(self.rng.u32(1..60)) };
+        self.is_killed(Step::Reset { rehearsed: false }, death).await?;
         sleep(between(&mut self.rng, Duration::ZERO, SECOND)).await;
         self.carry_out(Step::Sync).await?;
         sleep(LONGEST_LANDING).await;
@@ -145,14 +146,16 @@ impl Life {
         }
     }
 
-    /// After how many of its steps a command is killed, if it is.
-    fn steps_to_live(&mut self) -> Option<u32> {
-        (self.mood == Mood::Rough && self.rng.u8(..3) == 0).then(|| self.rng.u32(1..120))
+    /// When a command is killed, if it is.
+    fn death(&mut self) -> Option<Death> {
+        let is_doomed = self.mood == Mood::Rough && self.rng.u8(..3) == 0;
+        is_doomed.then(|| Death::After(self.rng.u32(1..120)))
     }
 
-    async fn is_killed(&mut self, step: Step, steps: u32) -> Result<(), Box<Finding>> {
+    async fn is_killed(&mut self, step: Step, death: Death) -> Result<(), Box<Finding>> {
+        let world = self.world.clone();
         let mut doomed = pin!(self.carry_out(step));
-        Killed { inner: doomed.as_mut(), steps }.await.unwrap_or(Ok(None)).map(drop)
+        Killed { inner: doomed.as_mut(), world, death }.await.unwrap_or(Ok(None)).map(drop)
     }
 
     async fn carry_out(&mut self, step: Step) -> Result<Option<Report>, Box<Finding>> {
@@ -323,19 +326,42 @@ impl Traits {
     }
 }
 
-/// A process that is killed after so many of its steps. `None` where it did not get to its end.
+/// When a process is killed.
+#[derive(Clone, Copy, Debug)]
+enum Death {
+    /// After so many of its steps.
+    After(u32),
+    /// The moment the reset has left.
+    OnceSent,
+}
+
+/// A process that is killed. `None` where it did not get to its end.
 struct Killed<F> {
     inner: F,
-    steps: u32,
+    world: World,
+    death: Death,
 }
 
 impl<F: Future + Unpin> Future for Killed<F> {
     type Output = Option<F::Output>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(left) = self.steps.checked_sub(1) else { return Poll::Ready(None) };
-        self.steps = left;
-        Pin::new(&mut self.inner).poll(context).map(Some)
+        if let Death::After(steps) = &mut self.death {
+            let Some(left) = steps.checked_sub(1) else { return Poll::Ready(None) };
+            *steps = left;
+        }
+        match Pin::new(&mut self.inner).poll(context) {
+            Poll::Pending if matches!(self.death, Death::OnceSent) && self.has_sent() => {
+                Poll::Ready(None)
+            }
+            polled => polled.map(Some),
+        }
+    }
+}
+
+impl<F> Killed<F> {
+    fn has_sent(&self) -> bool {
+        self.world.calls().iter().any(|called| called.call == Call::Reset)
     }
 }
 
