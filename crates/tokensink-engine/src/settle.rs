@@ -260,6 +260,8 @@ impl Coordinator {
     async fn verdict(&self, chase: &Chase) -> Verdict {
         let started = Instant::now();
         loop {
+            // Taken before the look: what it sees must have held for the whole window.
+            let over = started.elapsed() >= self.timing.settle;
             let abandoned = self.parties.interrupt.after(self.patience());
             let look = tokio::select! {
                 biased;
@@ -269,7 +271,6 @@ impl Coordinator {
                     return Verdict::Certainty(Certainty::Unknown { why });
                 }
             };
-            let over = started.elapsed() >= self.timing.settle;
             match (look, over) {
                 (Look { ours: Ours::Newer(issued), .. }, _) => return Verdict::Newer(issued),
                 (Look { ours: Ours::Yes, accepted: Ok(true), old_accepted: false }, over)
@@ -277,7 +278,7 @@ impl Coordinator {
                 {
                     return Verdict::Certainty(Certainty::Live { doubts: Vec::new() });
                 }
-                (look, true) => return Verdict::Certainty(final_word(look)),
+                (look, true) => return Verdict::Certainty(final_word(look, chase.in_doubt)),
                 (_, false) => sleep(self.timing.poll).await,
             }
         }
@@ -311,8 +312,9 @@ enum Verdict {
     Newer(Issued),
 }
 
-/// What must be said when the settling window is over and not everything agrees.
-fn final_word(look: Look) -> Certainty {
+/// What must be said when the settling window is over and not everything agrees. With a reset that
+/// may still land, only a clear view of the token will do.
+fn final_word(look: Look, in_doubt: bool) -> Certainty {
     let doubt = match look.ours {
         Ours::Yes | Ours::Newer(_) => None,
         Ours::Lagging => Some("Upstash still shows the old token".to_owned()),
@@ -324,14 +326,17 @@ fn final_word(look: Look) -> Certainty {
     };
     match (look.accepted, doubt) {
         (Ok(true), _) if look.old_accepted => Certainty::OldStillAccepted,
+        (Ok(true), Some(why)) if in_doubt => Certainty::Unknown { why },
         (Ok(true), doubt) => Certainty::Live { doubts: doubt.into_iter().collect() },
         (Ok(false), _) => {
             Certainty::Unknown { why: "QStash does not accept the new token".to_owned() }
         }
-        (Err(why), None) => Certainty::Live {
+        (Err(why), None) if !in_doubt => Certainty::Live {
             doubts: vec![format!("QStash could not be asked whether it accepts the token: {why}")],
         },
-        (Err(why), Some(doubt)) => Certainty::Unknown { why: format!("{doubt}; {why}") },
+        (Err(why), doubt) => Certainty::Unknown {
+            why: doubt.into_iter().chain([why]).collect::<Vec<_>>().join("; "),
+        },
     }
 }
 

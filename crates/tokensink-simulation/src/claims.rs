@@ -48,6 +48,8 @@ pub(crate) struct Witness {
     pub(crate) evidence: Vec<Evidence>,
     /// Whether a run may be complete without it.
     pub(crate) required: Vec<bool>,
+    /// Runs on somebody else's machine.
+    pub(crate) strangers_runs: Vec<u32>,
     /// Everything that was reported.
     pub(crate) claims: Vec<Claim>,
 }
@@ -55,6 +57,15 @@ pub(crate) struct Witness {
 type Verdict = Result<(), Box<Finding>>;
 
 impl Witness {
+    pub(crate) fn new(
+        seed: u64,
+        world: World,
+        evidence: Vec<Evidence>,
+        required: Vec<bool>,
+    ) -> Self {
+        Self { seed, world, evidence, required, strangers_runs: Vec::new(), claims: Vec::new() }
+    }
+
     /// Holds the newest report against the world as it is now.
     pub(crate) fn check(&self) -> Verdict {
         let newest = self.claims.last();
@@ -131,12 +142,43 @@ impl Witness {
     fn wrong_claim(&self) -> Option<String> {
         let claim = self.claims.last()?;
         too_many_resets(&self.world)
-            .or_else(|| wrong_token(&self.world, claim))
+            .or_else(|| self.wrong_token(claim))
             .or_else(|| wrong_outcome(&self.world, claim))
             .or_else(|| {
                 let mut sinks = claim.report.sinks.iter().enumerate();
                 sinks.find_map(|(index, sink)| self.wrong_sink(claim, index, sink))
             })
+    }
+
+    /// The token that the report names was live, at a moment at which the run could see it; and still
+    /// is, if nobody else reset it.
+    fn wrong_token(&self, claim: &Claim) -> Option<String> {
+        if claim.report.outcome == Outcome::Unknown {
+            return None;
+        }
+        let after = claim.report.token.after.as_ref()?;
+        let resets = self.world.resets();
+        let foreign = self.others_since(&resets, claim);
+        if !foreign {
+            let live = self.world.live().fingerprint();
+            return (live != *after).then(|| format!("{after} is said to be live, but {live} is"));
+        }
+        let seen_from = last_answered(&self.world, claim, Call::Current).unwrap_or(claim.begun);
+        let was_live = held_within(&resets, after, seen_from - LONGEST_LAG, claim.ended);
+        (!was_live)
+            .then(|| format!("{after} is said to be live, but was not when it was last read"))
+    }
+
+    /// Whether anybody else changed it since the run began.
+    fn others_since(&self, history: &[Change], claim: &Claim) -> bool {
+        let is_foreign = |change: &Change| match change.by {
+            Author::Beginning => false,
+            Author::Stranger => true,
+            // What an earlier run of ours left under way is ours; a later run is another story.
+            Author::Run(run) => run > claim.run || self.strangers_runs.contains(&run),
+        };
+        let since = claim.begun - LONGEST_LAG;
+        history.iter().any(|change| change.at >= since && is_foreign(change))
     }
 
     fn wrong_sink(&self, claim: &Claim, index: usize, sink: &SinkReport) -> Option<String> {
@@ -145,7 +187,7 @@ impl Witness {
         let looked = last_answered(&self.world, claim, Call::Inspect(index));
         let from = looked.unwrap_or(claim.begun) - LONGEST_LAG;
         let is_wrong = match sink.state {
-            State::Current if !others_since(&history, claim) => !holds_now(&history, after),
+            State::Current if !self.others_since(&history, claim) => !holds_now(&history, after),
             // What cannot be read is current by our own write, whoever came after.
             State::Current if self.evidence[index] == Evidence::Nothing => {
                 let ours = |change: &&Change| change.by == Author::Run(claim.run);
@@ -228,24 +270,6 @@ fn wrote_a_dead_token(world: &World, claim: &Claim) -> Option<String> {
     None
 }
 
-/// The token that the report names was live, at a moment at which the run could see it; and still
-/// is, if nobody else reset it.
-fn wrong_token(world: &World, claim: &Claim) -> Option<String> {
-    if claim.report.outcome == Outcome::Unknown {
-        return None;
-    }
-    let after = claim.report.token.after.as_ref()?;
-    let resets = world.resets();
-    let foreign = others_since(&resets, claim);
-    if !foreign {
-        let live = world.live().fingerprint();
-        return (live != *after).then(|| format!("{after} is said to be live, but {live} is"));
-    }
-    let seen_from = last_answered(world, claim, Call::Current).unwrap_or(claim.begun);
-    let was_live = held_within(&resets, after, seen_from - LONGEST_LAG, claim.ended);
-    (!was_live).then(|| format!("{after} is said to be live, but was not when it was last read"))
-}
-
 fn wrong_outcome(world: &World, claim: &Claim) -> Option<String> {
     let report = &claim.report;
     let resets = world.resets();
@@ -266,15 +290,6 @@ fn wrong_outcome(world: &World, claim: &Claim) -> Option<String> {
         }
         _ => None,
     }
-}
-
-/// Whether anybody but this run changed it since the run began.
-fn others_since(history: &[Change], claim: &Claim) -> bool {
-    history.iter().any(|change| {
-        change.at >= claim.begun - LONGEST_LAG
-            && change.by != Author::Run(claim.run)
-            && change.by != Author::Beginning
-    })
 }
 
 /// When the last read of this sort was made that the run got an answer to.

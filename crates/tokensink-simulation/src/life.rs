@@ -82,8 +82,7 @@ impl Life {
         }
         let evidence = sinks.iter().map(|traits| traits.evidence).collect();
         let required = sinks.iter().map(|traits| traits.required).collect();
-        let witness =
-            Witness { seed, world: world.clone(), evidence, required, claims: Vec::new() };
+        let witness = Witness::new(seed, world.clone(), evidence, required);
         let is_patient = mood == Mood::Calm;
         Self { rng, world, sinks, journal: Arc::default(), mood, is_patient, witness }
     }
@@ -127,9 +126,18 @@ impl Life {
     }
 
     async fn killed_and_repaired_at_once(&mut self) -> Result<(), Box<Finding>> {
-        let death =
-            if self.rng.bool() { Death::OnceSent } else { Death::After(self.rng.u32(1..60)) };
-        self.is_killed(Step::Reset { rehearsed: false }, death).await?;
+        if self.rng.bool() {
+            self.world.reset_as_stranger();
+        }
+        let reset = Step::Reset { rehearsed: false };
+        match self.rng.u8(..3) {
+            0 => self.is_killed(reset, Death::OnceSent).await?,
+            1 => {
+                let steps = self.rng.u32(1..60);
+                self.is_killed(reset, Death::After(steps)).await?;
+            }
+            _ => drop(self.carry_out(reset).await?),
+        }
         sleep(between(&mut self.rng, Duration::ZERO, SECOND)).await;
         self.carry_out(Step::Sync).await?;
         sleep(LONGEST_LANDING).await;
@@ -233,7 +241,8 @@ impl Life {
 
     /// A colleague who runs `sync` on another machine, with a journal of its own.
     fn other_machine(&mut self) -> Vec<tokio::task::JoinHandle<()>> {
-        let _run = self.world.begin_run();
+        let run = self.world.begin_run();
+        self.witness.strangers_runs.push(run);
         let (interrupter, interrupt) = Interrupter::new();
         let parties = self.parties(interrupt, Arc::default());
         let pause = between(&mut self.rng, Duration::ZERO, SECOND * 5);
