@@ -320,7 +320,7 @@ fn held_between(
     history.iter().enumerate().filter_map(move |(index, change)| {
         let replaced = history.get(index + 1).map(|next| next.at);
         let began = index == 0 || change.at <= until;
-        let overlaps = began && replaced.is_none_or(|replaced| replaced >= from);
+        let overlaps = began && replaced.is_none_or(|replaced| replaced > from);
         overlaps.then_some(change)
     })
 }

@@ -111,7 +111,9 @@ impl Life {
             self.world.reset_as_stranger();
         }
         let strangers = self.strangers();
-        let machine = if self.rng.u8(..8) == 0 { self.other_machine() } else { Vec::new() };
+        // Two machines that write one place can keep each other busy: no calm life.
+        let is_shared = self.mood == Mood::Rough && self.rng.u8(..8) == 0;
+        let machine = if is_shared { self.other_machine() } else { Vec::new() };
         match self.death() {
             Some(death) => self.is_killed(step, death).await?,
             None => drop(self.carry_out(step).await?),
