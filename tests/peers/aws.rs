@@ -1,0 +1,259 @@
+//! The AWS sink against moto (with signatures and IAM enforced) and roto, seen through boto3.
+
+use std::sync::Mutex;
+
+use serde_json::{Map, Value, json};
+use tokensink_core::{
+    BuildContext, Holds, SinkErrorKind, SinkFactory, Token, TokenSink, async_trait,
+};
+use tokensink_testkit::{Evidence, Target, obeys_the_laws};
+
+use crate::process::{Conversation, Server, here, python};
+use crate::{environment, factory, options, sink};
+
+const KIND: &str = "aws-secrets-manager";
+
+/// A server, and boto3 with a key that may do everything.
+struct Account {
+    server: Server,
+    boto3: Mutex<Conversation>,
+    administrator: Key,
+}
+
+#[derive(Clone)]
+struct Key {
+    id: String,
+    secret: String,
+}
+
+impl Account {
+    /// moto, which lets as many requests in unsigned as it takes to make an administrator.
+    fn at_moto() -> Self {
+        let server = Server::start(|port| {
+            let mut command = python("moto_server");
+            command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
+            command.env("INITIAL_NO_AUTH_ACTION_COUNT", "3");
+            command
+        });
+        let mut account = Self::at(server);
+        account.administrator = account.add_user("administrator", &json!("*"));
+        account
+    }
+
+    fn at_roto() -> Self {
+        Self::at(Server::start(|port| {
+            let mut command = python("roto-server");
+            command.args(["--port", &port.to_string(), "--ephemeral"]);
+            command
+        }))
+    }
+
+    fn at(server: Server) -> Self {
+        let mut boto3 = python("python");
+        boto3.arg(here("aws.py")).arg(server.url());
+        let administrator = Key { id: "AKIDANY".to_owned(), secret: "any".to_owned() };
+        Self { server, boto3: Mutex::new(Conversation::start(boto3)), administrator }
+    }
+
+    fn ask(&self, service: &str, call: &str, arguments: &Value) -> Result<Value, String> {
+        let mut answer = self.boto3.lock().unwrap().ask(&json!({
+            "service": service,
+            "call": call,
+            "arguments": arguments,
+            "access_key_id": self.administrator.id,
+            "secret_access_key": self.administrator.secret,
+        }));
+        match answer["error"].as_str() {
+            Some(error) => Err(error.to_owned()),
+            None => Ok(answer["ok"].take()),
+        }
+    }
+
+    fn secrets(&self, call: &str, arguments: &Value) -> Value {
+        self.ask("secretsmanager", call, arguments).unwrap()
+    }
+
+    /// A user who may call `actions`, and a key of theirs.
+    fn add_user(&self, name: &str, actions: &Value) -> Key {
+        let iam = |call, arguments: &Value| self.ask("iam", call, arguments).unwrap();
+        iam("create_user", &json!({"UserName": name}));
+        let key = iam("create_access_key", &json!({"UserName": name}));
+        let statement = json!({"Effect": "Allow", "Action": actions, "Resource": "*"});
+        let policy = json!({"Version": "2012-10-17", "Statement": [statement]}).to_string();
+        let arguments = json!({"UserName": name, "PolicyName": "p", "PolicyDocument": policy});
+        iam("put_user_policy", &arguments);
+        let text = |field: &str| key["AccessKey"][field].as_str().unwrap().to_owned();
+        Key { id: text("AccessKeyId"), secret: text("SecretAccessKey") }
+    }
+
+    fn create(&self, name: &str, value: &str) {
+        self.secrets("create_secret", &json!({"Name": name, "SecretString": value}));
+    }
+
+    fn put(&self, name: &str, value: &str) {
+        self.secrets("put_secret_value", &json!({"SecretId": name, "SecretString": value}));
+    }
+
+    fn value(&self, name: &str) -> String {
+        let got = self.secrets("get_secret_value", &json!({"SecretId": name}));
+        got["SecretString"].as_str().unwrap().to_owned()
+    }
+
+    fn versions(&self, name: &str) -> usize {
+        let listed = self.secrets("list_secret_version_ids", &json!({"SecretId": name}));
+        listed["Versions"].as_array().unwrap().len()
+    }
+
+    fn context(&self, key: &Key) -> BuildContext {
+        let variables = [
+            ("AWS_ACCESS_KEY_ID", key.id.as_str()),
+            ("AWS_SECRET_ACCESS_KEY", &key.secret),
+            ("AWS_REGION", "eu-central-1"),
+        ];
+        BuildContext::new("/", environment(&variables))
+    }
+
+    fn table(&self, name: &str, more: &Value) -> Value {
+        let mut table = json!({"secret_id": name, "endpoint_url": self.server.url()});
+        table.as_object_mut().unwrap().extend(options(more));
+        table
+    }
+
+    fn sink(&self, key: &Key, name: &str, more: &Value) -> Box<dyn TokenSink> {
+        sink(KIND, &self.table(name, more), &self.context(key))
+    }
+
+    async fn refusal(&self, key: &Key, name: &str) -> SinkErrorKind {
+        self.sink(key, name, &json!({})).prepare().await.unwrap_err().kind()
+    }
+}
+
+/// One secret, as the laws look at it.
+struct Secret<'a> {
+    account: &'a Account,
+    name: &'static str,
+    json_key: Option<&'static str>,
+}
+
+#[async_trait]
+impl Target for Secret<'_> {
+    fn factory(&self) -> &'static SinkFactory {
+        factory(KIND)
+    }
+
+    fn table(&self) -> Map<String, Value> {
+        let more = self.json_key.map_or(json!({}), |key| json!({"json_key": key}));
+        options(&self.account.table(self.name, &more))
+    }
+
+    fn context(&self) -> BuildContext {
+        self.account.context(&self.account.administrator)
+    }
+
+    fn evidence(&self) -> Evidence {
+        Evidence::Value
+    }
+
+    async fn stored(&self) -> Option<String> {
+        let value = self.account.value(self.name);
+        let Some(key) = self.json_key else { return Some(value) };
+        let json: Value = serde_json::from_str(&value).unwrap();
+        json[key].as_str().map(str::to_owned)
+    }
+
+    async fn snapshot(&self) -> String {
+        format!("{} {}", self.account.versions(self.name), self.account.value(self.name))
+    }
+
+    async fn overwrite(&self, value: &str) {
+        let value = match self.json_key {
+            Some(key) => format!("{{ \"n\": 1.50, \"{key}\": \"{value}\" }}"),
+            None => value.to_owned(),
+        };
+        self.account.put(self.name, &value);
+    }
+
+    async fn obstruct(&self) {
+        self.account.secrets("delete_secret", &json!({"SecretId": self.name}));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_laws_hold_at_moto_and_at_roto() {
+    for account in [Account::at_moto(), Account::at_roto()] {
+        for (name, json_key) in [("plain", None), ("json", Some("T"))] {
+            account.create(name, "{}");
+            let secret = Secret { account: &account, name, json_key };
+            assert_eq!(obeys_the_laws(&secret).await, Ok(()));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prepared_write_adds_one_version_and_a_repeat_none() {
+    for account in [Account::at_moto(), Account::at_roto()] {
+        account.create("s", "{ \"a\": 1.50, \"T\": \"old\", \"b\": 1e3 }");
+        let sink = account.sink(&account.administrator, "s", &json!({"json_key": "T"}));
+        let prepared = sink.prepare().await.unwrap();
+        assert_eq!(account.versions("s"), 1);
+        for _ in 0..2 {
+            prepared.write(&Token::new("new")).await.unwrap();
+            assert_eq!(account.versions("s"), 2);
+        }
+        assert_eq!(account.value("s"), "{ \"a\": 1.50, \"T\": \"new\", \"b\": 1e3 }");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_someone_else_wrote_in_between_is_kept() {
+    for account in [Account::at_moto(), Account::at_roto()] {
+        account.create("s", r#"{"T":"old","theirs":1}"#);
+        let sink = account.sink(&account.administrator, "s", &json!({"json_key": "T"}));
+        let (prepared, token) = (sink.prepare().await.unwrap(), Token::new("new"));
+        account.put("s", r#"{"T":"old","theirs":2}"#);
+        // Whether the write itself or the look after it notices: it is noticed, and mended.
+        let noticed = match prepared.write(&token).await {
+            Err(error) => error,
+            Ok(_) => sink.inspect(&token, None).await.unwrap_err(),
+        };
+        assert_eq!(noticed.kind(), SinkErrorKind::Conflict);
+        sink.prepare().await.unwrap().write(&token).await.unwrap();
+        assert_eq!(account.value("s"), r#"{"T":"new","theirs":2}"#);
+        assert_eq!(sink.inspect(&token, None).await.unwrap(), Holds::Token);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_or_deleted_secret_is_refused_and_made_on_request() {
+    for account in [Account::at_moto(), Account::at_roto()] {
+        let administrator = &account.administrator;
+        assert_eq!(account.refusal(administrator, "none").await, SinkErrorKind::NotFound);
+        account.create("gone", "old");
+        account.secrets("delete_secret", &json!({"SecretId": "gone"}));
+        assert_eq!(account.refusal(administrator, "gone").await, SinkErrorKind::Refused);
+        let made = account.sink(administrator, "made", &json!({"create": true}));
+        made.prepare().await.unwrap().write(&Token::new("new")).await.unwrap();
+        assert_eq!(account.value("made"), "new");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signature_or_a_permission_that_is_missing_is_found_before_the_reset() {
+    let account = Account::at_moto();
+    account.create("s", "old");
+    let allow = |actions: &[&str]| {
+        let actions = actions.iter().map(|action| format!("secretsmanager:{action}"));
+        json!(actions.collect::<Vec<_>>())
+    };
+    let enough =
+        account.add_user("enough", &allow(&["DescribeSecret", "GetSecretValue", "PutSecretValue"]));
+    account.sink(&enough, "s", &json!({})).prepare().await.unwrap();
+    let wrong = Key { secret: "wrong".to_owned(), ..enough };
+    let unknown = Key { id: "AKIAUNKNOWNUNKNOWN00".to_owned(), secret: "any".to_owned() };
+    let readers = account.add_user("reader", &allow(&["DescribeSecret", "GetSecretValue"]));
+    let writers = account.add_user("writer", &allow(&["PutSecretValue"]));
+    for key in [wrong, unknown, readers, writers] {
+        assert_eq!(account.refusal(&key, "s").await, SinkErrorKind::Denied, "{}", key.id);
+    }
+    assert_eq!((account.value("s").as_str(), account.versions("s")), ("old", 1));
+}

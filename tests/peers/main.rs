@@ -1,0 +1,30 @@
+//! The sinks and the stand-ins against what others wrote: servers, clients and readers that
+//! `cargo xtask test` installs below `target/peers`.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+mod aws;
+mod process;
+
+use serde_json::{Map, Value};
+use tokensink_cli as _;
+use tokensink_core::{BuildContext, Environment, Registry, SinkError, SinkFactory, TokenSink};
+
+/// The built-in plugin of this kind.
+fn factory(kind: &str) -> &'static SinkFactory {
+    Registry::linked().unwrap().get(kind).unwrap()
+}
+
+/// The first sink of a table.
+fn sink(kind: &str, table: &Value, context: &BuildContext) -> Box<dyn TokenSink> {
+    let built: Result<_, Vec<SinkError>> = factory(kind).build(options(table), context);
+    built.unwrap().remove(0)
+}
+
+fn options(table: &Value) -> Map<String, Value> {
+    table.as_object().unwrap().clone()
+}
+
+fn environment(variables: &[(&str, &str)]) -> Environment {
+    variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
