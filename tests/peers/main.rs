@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod aws;
+mod github;
 mod process;
 
 use serde_json::{Map, Value};

@@ -1,0 +1,195 @@
+//! What the stand-in knows, and how it answers from it.
+
+use std::collections::BTreeMap;
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use crypto_box::SecretKey;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{documents, message};
+
+const PAGE: usize = 100;
+
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) key: SecretKey,
+    pub(super) key_id: u64,
+    pub(super) repositories: Vec<Repository>,
+    pub(super) organizations: Vec<String>,
+    /// By path, such as `repos/acme/api/actions/secrets/NAME`.
+    pub(super) secrets: BTreeMap<String, Secret>,
+    /// Every sealed box that was taken, with the path of its secret.
+    pub(super) boxes: Vec<(String, String)>,
+}
+
+#[derive(Debug)]
+pub(super) struct Repository {
+    pub(super) id: u64,
+    pub(super) name: String,
+    pub(super) former_name: Option<String>,
+    pub(super) archived: bool,
+    pub(super) writable: bool,
+    pub(super) environments: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Secret {
+    pub(super) value: String,
+    pub(super) updated_at: Timestamp,
+    pub(super) visibility: Option<String>,
+    pub(super) selected: Vec<u64>,
+}
+
+impl World {
+    /// The path by name, or where a renamed repository is to be found.
+    pub(super) fn resolve(&self, path: &str) -> Result<String, String> {
+        if let Some((id, rest)) = path.strip_prefix("repositories/").map(|path| {
+            path.split_once('/')
+                .map_or((path, String::new()), |(id, rest)| (id, format!("/{rest}")))
+        }) {
+            let found = self.repositories.iter().find(|one| one.id.to_string() == id);
+            return Ok(
+                found.map_or_else(|| path.to_owned(), |one| format!("repos/{}{rest}", one.name))
+            );
+        }
+        let moved = self.repositories.iter().find_map(|one| {
+            let former = format!("repos/{}", one.former_name.as_ref()?);
+            let rest = path.strip_prefix(&former)?;
+            (rest.is_empty() || rest.starts_with('/'))
+                .then(|| format!("/repositories/{}{rest}", one.id))
+        });
+        moved.map_or_else(|| Ok(path.to_owned()), Err)
+    }
+
+    fn repository_of(&self, path: &str) -> Option<&Repository> {
+        let mut parts = path.strip_prefix("repos/")?.split('/');
+        let name = format!("{}/{}", parts.next()?, parts.next()?);
+        self.repositories.iter().find(|one| one.name.eq_ignore_ascii_case(&name))
+    }
+
+    /// Whether there is something whose secrets the path names.
+    fn has_owner_of(&self, path: &str) -> bool {
+        if let Some(organization) =
+            path.strip_prefix("orgs/").and_then(|path| path.split('/').next())
+        {
+            return self.organizations.iter().any(|one| one == organization);
+        }
+        let Some(repository) = self.repository_of(path) else { return false };
+        let environment =
+            path.split("/environments/").nth(1).and_then(|rest| rest.split('/').next());
+        environment.is_none_or(|wanted| {
+            repository.environments.iter().any(|one| percent_encoded(one) == wanted)
+        })
+    }
+
+    pub(super) fn show_repository(&self, path: &str) -> Option<Response> {
+        let found = self.repository_of(path)?;
+        Some(axum::Json(documents::full_repository(found)).into_response())
+    }
+
+    pub(super) fn list_environments(&self, path: &str) -> Option<Response> {
+        let found = self.repository_of(path)?;
+        let environments: Vec<Value> =
+            found.environments.iter().map(|name| documents::environment(found, name)).collect();
+        let body = json!({"total_count": environments.len(), "environments": environments});
+        Some(axum::Json(body).into_response())
+    }
+
+    pub(super) fn show_key(&self, path: &str) -> Option<Response> {
+        self.has_owner_of(path).then(|| {
+            let key = STANDARD.encode(self.key.public_key().as_bytes());
+            let headers = [("x-ratelimit-remaining", "4990"), ("x-ratelimit-limit", "5000")];
+            let body = json!({"key_id": self.key_id.to_string(), "key": key});
+            (headers, axum::Json(body)).into_response()
+        })
+    }
+
+    pub(super) fn show_secret(&self, path: &str) -> Option<Response> {
+        let secret = self.secrets.get(path).filter(|_| self.has_owner_of(path))?;
+        let mut body = json!({
+            "name": path.rsplit('/').next(),
+            "created_at": "2026-01-01T00:00:00Z",
+            "updated_at": secret.updated_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        });
+        if let Some(visibility) = &secret.visibility {
+            body["visibility"] = json!(visibility);
+        }
+        Some(axum::Json(body).into_response())
+    }
+
+    pub(super) fn list_selected(&self, path: &str, query: &str) -> Option<Response> {
+        let secret = self.secrets.get(path.strip_suffix("/repositories")?)?;
+        let number = |name: &str, default: usize| {
+            let given =
+                query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+            given.and_then(|text| text.parse().ok()).unwrap_or(default)
+        };
+        let (size, page) = (number("per_page", 30).min(PAGE), number("page", 1).max(1));
+        let ids = secret.selected.iter().skip((page - 1) * size).take(size);
+        let repositories: Vec<Value> = ids.map(|id| self.describe(*id)).collect();
+        let body = json!({"total_count": secret.selected.len(), "repositories": repositories});
+        Some(axum::Json(body).into_response())
+    }
+
+    fn describe(&self, id: u64) -> Value {
+        let known = self.repositories.iter().find(|one| one.id == id);
+        let name = known.map_or_else(|| format!("acme/repository-{id}"), |one| one.name.clone());
+        documents::minimal_repository(id, &name)
+    }
+
+    pub(super) fn put_secret(&mut self, path: &str, body: &[u8]) -> Option<Response> {
+        if !self.has_owner_of(path) {
+            return None;
+        }
+        let unprocessable = |text| Some(message(StatusCode::UNPROCESSABLE_ENTITY, text));
+        let Ok(body) = serde_json::from_slice::<Value>(body) else {
+            return Some(message(StatusCode::BAD_REQUEST, "Problems parsing JSON"));
+        };
+        if body["key_id"].as_str() != Some(self.key_id.to_string().as_str()) {
+            return unprocessable("Bad request - key_id is not the current public key");
+        }
+        let sealed = body["encrypted_value"].as_str().and_then(|text| STANDARD.decode(text).ok());
+        let opened = sealed.and_then(|sealed| self.key.unseal(&sealed).ok());
+        let Some(value) = opened.and_then(|opened| String::from_utf8(opened).ok()) else {
+            return unprocessable(
+                "Bad request - validation failed due to an improperly encrypted secret",
+            );
+        };
+        self.boxes.push((
+            path.to_owned(),
+            body["encrypted_value"].as_str().unwrap_or_default().to_owned(),
+        ));
+        let visibility = body["visibility"].as_str().map(str::to_owned);
+        if path.starts_with("orgs/") && visibility.is_none() {
+            return unprocessable("Invalid request. \"visibility\" wasn't supplied.");
+        }
+        // An update that omits the selected repositories clears them.
+        let ids = body["selected_repository_ids"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let as_id = |id: &Value| id.as_u64().or_else(|| id.as_str()?.parse().ok());
+        let secret = Secret {
+            value,
+            updated_at: Timestamp::now(),
+            visibility,
+            selected: ids.iter().filter_map(as_id).collect(),
+        };
+        let is_new = self.secrets.insert(path.to_owned(), secret).is_none();
+        let status = if is_new { StatusCode::CREATED } else { StatusCode::NO_CONTENT };
+        Some(status.into_response())
+    }
+}
+
+fn percent_encoded(text: &str) -> String {
+    text.bytes()
+        .map(|byte| {
+            if byte.is_ascii_alphanumeric() {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
+        .collect()
+}
