@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod aws;
+mod dotenv;
 mod github;
 mod process;
+mod upstash;
 
 use serde_json::{Map, Value};
 use tokensink_cli as _;

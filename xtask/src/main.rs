@@ -1,5 +1,6 @@
 //! Development tasks, as plain Rust: `cargo xtask test | sim | sabotage | tidy | demo | ci`.
 
+mod peers;
 mod sabotage;
 mod tidy;
 
@@ -30,9 +31,24 @@ fn main() -> ExitCode {
     }
 }
 
-/// Every test of every crate.
+/// Every test of every crate, and the third parties where they can be had. With `CI=true` they
+/// must be.
 fn test() -> Result<(), String> {
-    cargo(&["test", "--workspace"])
+    let missing = peers::install(&project_root(), tell)?;
+    if missing.is_empty() {
+        return cargo(&["test", "--workspace", "--features", "tokensink-tests/peers"]);
+    }
+    cargo(&["test", "--workspace"])?;
+    missing.iter().for_each(|line| tell(line));
+    if is_ci() {
+        return Err("in continuous integration every peer must be there".to_owned());
+    }
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "the convention of all CI services")]
+fn is_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|value| value == "true")
 }
 
 /// Lives of the coordinator in a made-up world, by seed.
@@ -45,7 +61,7 @@ fn sim(rest: &[String]) -> Result<(), String> {
 /// What the gate does, in its order.
 fn ci() -> Result<(), String> {
     cargo(&["fmt", "--all", "--check"])?;
-    cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])?;
     for feature in ["dotenv", "github-actions", "aws-secrets-manager"] {
         let package =
             ["check", "--package", "tokensink-cli", "--no-default-features", "--features"];

@@ -1,0 +1,79 @@
+//! Third parties for the peer tests: installed at pinned versions below `target/peers`, once.
+//!
+//! Deliberately absent: starting them. The tests do that themselves, on free ports.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// What pins the versions. A change of either installs again.
+const PINS: &[&str] = &["requirements.txt", "package.json"];
+
+/// Installs what is missing. Returns what cannot be had on this machine, a line for each.
+///
+/// # Errors
+///
+/// When an installation fails although its tool is there.
+pub(crate) fn install(root: &Path, tell: fn(&str)) -> Result<Vec<String>, String> {
+    let missing = missing_tools();
+    if !missing.is_empty() {
+        return Ok(missing);
+    }
+    let (pins, folder) = (root.join("tests/peers"), root.join("target/peers"));
+    let wanted = PINS.iter().map(|pin| read(&pins.join(pin))).collect::<Result<String, _>>()?;
+    let stamp = folder.join("installed");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(missing);
+    }
+    tell("installing the third parties for the peer tests below target/peers, about a minute");
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    install_python(&pins, &folder)?;
+    install_node(&pins, &folder)?;
+    fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))?;
+    Ok(missing)
+}
+
+fn missing_tools() -> Vec<String> {
+    let tools = [
+        ("python3", "moto, roto, PyNaCl and the Python and shell readers were not run"),
+        ("node", "prism, the Upstash command line and the Node readers were not run"),
+        ("npm", "prism, the Upstash command line and the Node readers were not run"),
+    ];
+    let missing = tools.into_iter().filter(|(tool, _)| !is_there(tool));
+    missing.map(|(tool, lost)| format!("{tool} is not there: {lost}")).collect()
+}
+
+fn is_there(tool: &str) -> bool {
+    let mut command = Command::new(tool);
+    command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+fn install_python(pins: &Path, folder: &Path) -> Result<(), String> {
+    let venv = folder.join("venv");
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
+    run(Command::new(venv.join("bin/pip"))
+        .args(["install", "--quiet", "--disable-pip-version-check", "--requirement"])
+        .arg(pins.join("requirements.txt")))
+}
+
+fn install_node(pins: &Path, folder: &Path) -> Result<(), String> {
+    let pin = "package.json";
+    fs::copy(pins.join(pin), folder.join(pin)).map_err(|error| format!("{pin}: {error}"))?;
+    // Nothing that a package brings is run at installation.
+    run(Command::new("npm")
+        .args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"])
+        .current_dir(folder))
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{command:?}: {status}")),
+        Err(error) => Err(format!("{command:?}: {error}")),
+    }
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}
