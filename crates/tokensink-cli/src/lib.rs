@@ -25,6 +25,7 @@ mod plugins;
 mod run;
 mod signals;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -64,7 +65,7 @@ fn usage(error: &clap::Error) -> ExitCode {
         output::say(error.render().ansi().to_string().trim_end());
         return ExitCode::SUCCESS;
     }
-    if asks_for_json(std::env::args()) {
+    if asks_for_json(std::env::args_os()) {
         let why = error.render().to_string();
         let report = Report::refused(None, Outcome::Invalid, vec![why.trim().to_owned()]);
         output::print_report(&report, Output::Json);
@@ -75,8 +76,8 @@ fn usage(error: &clap::Error) -> ExitCode {
 }
 
 /// Whether arguments that could not be parsed ask for JSON.
-fn asks_for_json(arguments: impl Iterator<Item = String>) -> bool {
-    let arguments: Vec<String> = arguments.collect();
+fn asks_for_json(arguments: impl Iterator<Item = OsString>) -> bool {
+    let arguments: Vec<OsString> = arguments.collect();
     let apart = arguments.windows(2).any(|pair| pair == ["--output", "json"]);
     apart || arguments.iter().any(|argument| argument == "--output=json")
 }

@@ -18,7 +18,11 @@ pub(crate) fn start(environment: &Environment) {
             return;
         }
     };
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        // It would complain on standard error, and panic where that is closed.
+        .log_internal_errors(false);
     let ours = filter_fn(|metadata| metadata.target().starts_with("tokensink"));
     // The only error is a subscriber that is there already, and then logs are on.
     let _ = tracing_subscriber::registry()

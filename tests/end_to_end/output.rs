@@ -1,0 +1,155 @@
+//! What people see and scripts read: colour, width, one JSON document, closed pipes.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::Stdio;
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::world::World;
+
+/// What `command` prints on a terminal of this width.
+async fn on_a_terminal(mut command: Command, columns: u16) -> String {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let size = Winsize { ws_row: 50, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(&master, size).unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap();
+    let terminal = File::options().read(true).write(true).open(OsStr::from_bytes(name.as_bytes()));
+    command.env("TERM", "xterm-256color");
+    command.stdout(Stdio::from(terminal.unwrap())).stderr(Stdio::null()).stdin(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    drop(command);
+    let reader = std::thread::spawn(move || {
+        let mut shown = Vec::new();
+        // The end of a terminal is an error, not an end of file.
+        let _ = File::from(master).read_to_end(&mut shown);
+        String::from_utf8(shown).unwrap()
+    });
+    assert!(child.wait().await.unwrap().success());
+    reader.join().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn colour_is_for_terminals_whose_owner_wants_it() {
+    let world = World::new().await;
+    let shown = on_a_terminal(world.command(&["check"]), 120).await;
+    assert!(shown.contains("\u{1b}[") && shown.contains("current"), "{shown:?}");
+    let mut command = world.command(&["check"]);
+    command.env("NO_COLOR", "1");
+    let shown = on_a_terminal(command, 120).await;
+    assert!(!shown.contains('\u{1b}') && shown.contains("current"), "{shown:?}");
+    let output = world.finish(world.command(&["reset", "--yes"]), "").await;
+    let all = [output.stdout, output.stderr].concat();
+    assert!(!all.contains(&0x1b), "{}", String::from_utf8_lossy(&all));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_narrow_terminal_gets_narrow_lines() {
+    let world = World::new().await;
+    for columns in [60, 80, 140] {
+        let mut command = world.command(&["reset", "--yes"]);
+        command.env("NO_COLOR", "1");
+        let shown = on_a_terminal(command, columns).await;
+        let table: Vec<&str> =
+            shown.lines().take_while(|line| !line.starts_with("complete")).collect();
+        let widest = table.iter().map(|line| line.trim_end().chars().count()).max();
+        assert!(widest.unwrap() <= usize::from(columns), "{columns}:\n{shown}");
+        for word in ["SINK", "local", "current", "complete"] {
+            assert!(shown.contains(word), "{columns}:\n{shown}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_standard_output_and_error_stop_nothing() {
+    let world = World::new().await;
+    for arguments in [&["reset", "--yes"][..], &["reset", "--yes", "--output", "json"]] {
+        let before = world.live();
+        let mut command = world.command(arguments);
+        let (gone, out) = std::io::pipe().unwrap();
+        let (gone_too, err) = std::io::pipe().unwrap();
+        drop((gone, gone_too));
+        command.stdout(out).stderr(err);
+        let status = command.status().await.unwrap();
+        assert_eq!(status.code(), Some(0));
+        assert_ne!(world.live(), before);
+        world.assert_everywhere(&world.live());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_is_one_document_and_nothing_else() {
+    let world = World::new().await;
+    world.file("empty.toml", "");
+    for (arguments, code) in [
+        (&["check"][..], 0),
+        (&["status"], 0),
+        (&["sync"], 0),
+        (&["sinks"], 0),
+        (&["sinks", "dotenv"], 0),
+        (&["sinks", "dotenw"], 2),
+        (&["init", "--config", "new.toml"], 0),
+        (&["init", "--config", "new.toml"], 1),
+        (&["reset"], 1),
+        (&["check", "--config", "none.toml"], 2),
+        (&["check", "--config", "empty.toml"], 2),
+        (&["check", "--only", "nobody"], 2),
+        (&["frobnicate"], 2),
+        (&["demo"], 0),
+    ] {
+        let (seen, document) = world.run(arguments).await;
+        assert_eq!(seen, code, "{arguments:?}: {document}");
+        assert!(document.is_object(), "{arguments:?}: {document}");
+        if document["schema"] == "tokensink.report/1" {
+            assert_eq!(document["exit_code"], code, "{arguments:?}: {document}");
+            let fields = ["command", "outcome", "run_id", "token", "outage_ms", "sinks"];
+            for field in fields.into_iter().chain(["warnings", "next"]) {
+                assert!(document.get(field).is_some(), "{arguments:?} lacks {field}: {document}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_with_several_places_gives_one_entry_for_each() {
+    let world = World::new().await;
+    world.file("b.env", "QSTASH_TOKEN=x\n");
+    world.config("[sinks.both]\nkind = \"dotenv\"\npaths = [\".env\", \"b.env\"]\n");
+    let (code, report) = world.run(&["status"]).await;
+    let targets: Vec<&Value> =
+        report["sinks"].as_array().unwrap().iter().map(|sink| &sink["target"]).collect();
+    assert_eq!((code, targets.len()), (5, 2), "{report}");
+    assert_ne!(targets[0], targets[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_our_own_logs_speak() {
+    let world = World::new().await;
+    let output = world.finish(world.command(&["reset", "--yes"]), "").await;
+    let logged = String::from_utf8(output.stderr).unwrap();
+    assert!(logged.lines().count() > 0, "there is a log at this level");
+    for line in logged.lines() {
+        assert!(
+            !["hyper", "reqwest", "rustls", "aws_"].iter().any(|it| line.contains(it)),
+            "{line}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn arguments_that_are_no_text_are_refused_like_others() {
+    let world = World::new().await;
+    let mut command = world.command(&["--output", "json"]);
+    command.arg(OsStr::from_bytes(b"\xff\xfe"));
+    let output = world.finish(command, "").await;
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["outcome"], "invalid");
+}

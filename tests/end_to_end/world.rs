@@ -1,0 +1,149 @@
+//! A project folder, the stand-ins that it names, and the program to run there.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokensink_sandbox::Sandbox;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+pub(crate) const REPOSITORY_SECRET: &str = "repos/acme/api/actions/secrets/QSTASH_TOKEN";
+
+pub(crate) struct World {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) qstash: String,
+    pub(crate) folder: tempfile::TempDir,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let sandbox = Sandbox::start().await.unwrap();
+        let qstash = sandbox.upstash.add_user("eu-central-1");
+        let token = sandbox.upstash.token(&qstash).unwrap();
+        sandbox.github.add_repository("acme/api");
+        sandbox.github.put_as_stranger(REPOSITORY_SECRET, &token);
+        sandbox.aws.put_as_stranger("prod", &format!("{{\"T\":\"{token}\",\"n\":1.0}}"));
+        let world = Self { sandbox, qstash, folder: tempfile::tempdir().unwrap() };
+        world.file(".env", &format!("A=1\nQSTASH_TOKEN={token}\n"));
+        world.file("token", &token);
+        world.config(&world.sinks());
+        world
+    }
+
+    pub(crate) fn file(&self, name: &str, text: &str) {
+        fs::write(self.folder.path().join(name), text).unwrap();
+    }
+
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.folder.path().join(name)).unwrap()
+    }
+
+    pub(crate) fn config(&self, sinks: &str) {
+        let upstash = &self.sandbox.upstash;
+        self.file(
+            "tokensink.toml",
+            &format!(
+                "[upstash]\napi_url = \"{}\"\nqstash_url = \"{}\"\nsettle = \"2s\"\n{sinks}",
+                upstash.url(),
+                upstash.qstash_url()
+            ),
+        );
+    }
+
+    pub(crate) fn sinks(&self) -> String {
+        format!(
+            "[sinks.local]\nkind = \"dotenv\"\npath = \".env\"\n\
+             [sinks.own]\nkind = \"file\"\npath = \"token\"\n\
+             [sinks.ci]\nkind = \"github-actions\"\nrepositories = [\"acme/api\"]\napi_url = \"{}\"\n\
+             [sinks.prod]\nkind = \"aws-secrets-manager\"\nsecret_id = \"prod\"\njson_key = \"T\"\n\
+             region = \"eu-central-1\"\nendpoint_url = \"{}\"\n",
+            self.sandbox.github.url(),
+            self.sandbox.aws.url()
+        )
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tokensink-with-file-sink"));
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("HOME", self.folder.path().join("home"))
+            .env("RUST_LOG", "trace")
+            .env("UPSTASH_EMAIL", self.sandbox.upstash.email())
+            .env("UPSTASH_API_KEY", self.sandbox.upstash.api_key())
+            .env("GH_TOKEN", self.sandbox.github.token())
+            .env("AWS_ACCESS_KEY_ID", self.sandbox.aws.access_key_id())
+            .env("AWS_SECRET_ACCESS_KEY", "aws-secret-access-key")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Runs to the end; whatever was printed or kept must show no secret, old or new.
+    pub(crate) async fn finish(&self, mut command: Command, input: &str) -> Output {
+        let mut secrets = vec![self.live(), self.sandbox.upstash.api_key()];
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
+        let output = tokio::time::timeout(Duration::from_secs(60), child.wait_with_output());
+        let output = output.await.unwrap().unwrap();
+        secrets.extend([self.live(), self.sandbox.github.token().to_owned()]);
+        secrets.push("aws-secret-access-key".to_owned());
+        let mut left = output.stdout.clone();
+        left.extend(&output.stderr);
+        collect(&self.folder.path().join("home"), &mut left);
+        let left = String::from_utf8_lossy(&left);
+        for secret in secrets {
+            assert!(!left.contains(&secret), "a secret was shown:\n{left}");
+        }
+        output
+    }
+
+    pub(crate) async fn run(&self, arguments: &[&str]) -> (i32, Value) {
+        let arguments = [arguments, &["--output", "json"]].concat();
+        let output = self.finish(self.command(&arguments), "").await;
+        let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+            panic!("{error}: {output:?}");
+        });
+        (output.status.code().unwrap(), report)
+    }
+
+    pub(crate) fn live(&self) -> String {
+        self.sandbox.upstash.token(&self.qstash).unwrap()
+    }
+
+    pub(crate) fn posts(&self) -> usize {
+        let requests = self.sandbox.upstash.requests();
+        requests.iter().filter(|request| request.method == "POST").count()
+    }
+
+    pub(crate) fn assert_everywhere(&self, token: &str) {
+        assert_eq!(self.read(".env"), format!("A=1\nQSTASH_TOKEN={token}\n"));
+        assert_eq!(self.read("token"), token);
+        assert_eq!(self.sandbox.github.secret(REPOSITORY_SECRET).as_deref(), Some(token));
+        assert_eq!(
+            self.sandbox.aws.value("prod").unwrap(),
+            format!("{{\"T\":\"{token}\",\"n\":1.0}}")
+        );
+    }
+}
+
+fn collect(folder: &Path, into: &mut Vec<u8>) {
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, into);
+        } else {
+            into.extend(fs::read(&path).unwrap());
+        }
+    }
+}
+
+pub(crate) fn words(report: &Value) -> String {
+    format!("{} {}", report["errors"], report["next"])
+}
