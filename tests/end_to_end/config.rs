@@ -74,3 +74,120 @@ async fn each_wrong_file_gets_a_sentence() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert_eq!(world.read("tokensink.toml"), written);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_variable_wins_over_the_project_and_the_project_over_the_user() {
+    let world = World::new().await;
+    let other = world.sandbox.upstash.add_user("us-east-1");
+    let first = world.sandbox.upstash.token(&world.qstash).unwrap();
+    let user = world.folder.path().join("home/.config/tokensink");
+    fs::create_dir_all(&user).unwrap();
+    fs::write(user.join("config.toml"), "[upstash]\nregion = \"us-east-1\"\n").unwrap();
+    let chosen = |report: &serde_json::Value| report["token"]["before"].clone();
+    let fingerprint = |token: &str| serde_json::json!(tokensink_core::Fingerprint::of(token));
+
+    let (code, report) = world.run(&["check"]).await;
+    let second = world.sandbox.upstash.token(&other).unwrap();
+    assert_eq!((code, chosen(&report)), (5, fingerprint(&second)), "{report}");
+    let project = world.read("tokensink.toml");
+    world.file(
+        "tokensink.toml",
+        &project.replace("[upstash]", "[upstash]\nregion = \"eu-central-1\""),
+    );
+    let (_, report) = world.run(&["check"]).await;
+    assert_eq!(chosen(&report), fingerprint(&first), "{report}");
+    let mut command = world.command(&["check", "--output", "json"]);
+    command.env("TOKENSINK_UPSTASH__REGION", "us-east-1");
+    let output = world.finish(command, "").await;
+    let report = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(chosen(&report), fingerprint(&second), "{report}");
+    fs::write(user.join("config.toml"), "[sinks.a]\nkind = \"dotenv\"\npath = \"x\"\n").unwrap();
+    let (code, report) = world.run(&["check"]).await;
+    assert!(code == 2 && words(&report).contains("config.toml"), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_wrong_setting_of_upstash_is_told_with_its_line() {
+    let world = World::new().await;
+    world.file(
+        "tokensink.toml",
+        &format!(
+            "[upstash]\napi_url = \"http://api.example.com\"\nqstash_url = 7\nregion = \"eu/../x\"\n\
+             timeout = \"soon\"\nsettle = -1\nregoin = \"x\"\n{}",
+            world.sinks()
+        ),
+    );
+    let (code, report) = world.run(&["check"]).await;
+    assert_eq!(code, 2, "{report}");
+    let words = words(&report);
+    for expected in [
+        "tokensink.toml:2: [upstash.api_url]",
+        "tokensink.toml:3: [upstash.qstash_url]",
+        "tokensink.toml:4: [upstash.region]",
+        "tokensink.toml:5: [upstash.timeout]",
+        "tokensink.toml:6: [upstash.settle]",
+        "did you mean `region`?",
+    ] {
+        assert!(words.contains(expected), "{words} should say {expected}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_tables_for_one_place_are_refused_for_each_kind() {
+    let world = World::new().await;
+    let (github, aws) = (world.sandbox.github.url(), world.sandbox.aws.url());
+    for (one, other) in [
+        (
+            "kind = \"dotenv\"\npath = \".env\"".to_owned(),
+            "kind = \"dotenv\"\npaths = [\"x\", \"../x/../x/.env\", \"./.env\"]".to_owned(),
+        ),
+        (
+            format!(
+                "kind = \"github-actions\"\nrepositories = [\"acme/api\"]\napi_url = \"{github}\""
+            ),
+            format!(
+                "kind = \"github-actions\"\nrepositories = [\"Acme/API\"]\nsecret = \"qstash_token\"\napi_url = \"{github}\""
+            ),
+        ),
+        (
+            format!(
+                "kind = \"aws-secrets-manager\"\nsecret_id = \"prod\"\nregion = \"eu-central-1\"\nendpoint_url = \"{aws}\""
+            ),
+            format!(
+                "kind = \"aws-secrets-manager\"\nsecret_id = \"prod\"\njson_key = \"T\"\nregion = \"eu-central-1\"\nendpoint_url = \"{aws}\""
+            ),
+        ),
+    ] {
+        world.config(&format!("[sinks.one]\n{one}\n[sinks.other]\n{other}\n"));
+        let (code, report) = world.run(&["check"]).await;
+        assert!(code == 2 && words(&report).contains("the same place as [sinks.one]"), "{report}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_config_that_is_no_file_is_named() {
+    let world = World::new().await;
+    let file = world.folder.path().join("tokensink.toml");
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    let (code, report) = world.run(&["check"]).await;
+    assert!(code == 2 && words(&report).contains("tokensink.toml"), "{report}");
+    fs::remove_dir(&file).unwrap();
+    fs::write(&file, vec![b'#'; 10 << 20]).unwrap();
+    let (code, report) = world.run(&["check"]).await;
+    assert!(code == 2 && words(&report).contains("larger than 1 MB"), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_init_writes_is_a_config() {
+    let world = World::new().await;
+    fs::remove_file(world.folder.path().join("tokensink.toml")).unwrap();
+    let output = world.finish(world.command(&["init"]), "").await;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let mut command = world.command(&["check", "--output", "json"]);
+    command
+        .env("TOKENSINK_UPSTASH__API_URL", world.sandbox.upstash.url())
+        .env("TOKENSINK_UPSTASH__QSTASH_URL", world.sandbox.upstash.qstash_url());
+    let output = world.finish(command, "").await;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}

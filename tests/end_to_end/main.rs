@@ -2,8 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+mod bad_input;
 mod config;
+mod interrupts;
+mod options;
 mod output;
 mod plugins;
 mod reset;
+mod servers;
 mod world;

@@ -1,4 +1,9 @@
-//! Kinds that others wrote.
+//! Kinds that others wrote: listed, explained, and refused where two claim one name.
+
+use std::fs;
+use std::process::Stdio;
+
+use tokio::process::Command;
 
 use crate::world::World;
 
@@ -13,6 +18,85 @@ async fn third_party_kinds_are_listed_beside_the_built_in_ones() {
         .map(|one| one["kind"].as_str().unwrap())
         .collect();
     assert_eq!((code, kinds), (0, vec!["aws-secrets-manager", "dotenv", "file", "github-actions"]));
-    let (code, report) = world.run(&["reset", "--no-such-flag"]).await;
-    assert_eq!((code, report["outcome"].as_str()), (2, Some("invalid")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_kind_explains_its_options_permissions_and_effect() {
+    let world = World::new().await;
+    for (kind, words) in [
+        ("dotenv", ["path", "create", "started again"]),
+        ("github-actions", ["repositories", "environment", "secrets"]),
+        ("aws-secrets-manager", ["secret_id", "secretsmanager:PutSecretValue", "json_key"]),
+        ("file", ["path", "write permission", "reads the file again"]),
+    ] {
+        let output = world.finish(world.command(&["sinks", kind]), "").await;
+        let shown = String::from_utf8(output.stdout).unwrap();
+        for word in words.into_iter().chain(["required", "priority", "timeout", "takes_effect"]) {
+            assert!(shown.contains(word), "{kind} should explain {word}:\n{shown}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_plugins_of_one_kind_are_refused_by_name() {
+    let world = World::new().await;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tokensink-with-two-of-a-kind"));
+    command
+        .args(["check", "--output", "json"])
+        .current_dir(world.folder.path())
+        .env_clear()
+        .env("HOME", world.folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let output = world.finish(command, "").await;
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    for word in ["dotenv", "tokensink_dotenv", "tokensink_with_two_of_a_kind"] {
+        assert!(said.contains(word), "{said} should name {word}");
+    }
+}
+
+/// A plugin against another version of the contract would vanish without a word; Cargo says no.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_against_another_core_is_refused_by_cargo() {
+    let folder = tempfile::tempdir().unwrap();
+    let core = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/tokensink-core");
+    let links = fs::read_to_string(format!("{core}/Cargo.toml")).unwrap();
+    let links = links.lines().find(|line| line.starts_with("links")).unwrap();
+    let package = |name: &str, more: &str| {
+        let source = folder.path().join(name).join("src");
+        fs::create_dir_all(&source).unwrap();
+        fs::write(source.join("lib.rs"), "").unwrap();
+        fs::write(source.parent().unwrap().join("build.rs"), "fn main() {}").unwrap();
+        fs::write(source.parent().unwrap().join("Cargo.toml"), more).unwrap();
+    };
+    let core_of = |version: &str| {
+        format!(
+            "[package]\nname = \"tokensink-core\"\nversion = \"{version}\"\nedition = \"2024\"\n{links}\n"
+        )
+    };
+    package("core-1", &core_of("1.0.0"));
+    package("core-2", &core_of("2.0.0"));
+    let dependent = |name: &str, core: &str| {
+        format!(
+            "[package]\nname = \"{name}\"\nversion = \"1.0.0\"\nedition = \"2024\"\n[dependencies]\ntokensink-core = {{ path = \"../{core}\" }}\n"
+        )
+    };
+    package("plugin", &dependent("plugin", "core-1"));
+    package(
+        "program",
+        &format!(
+            "{}plugin = {{ path = \"../plugin\" }}\n[workspace]\n",
+            dependent("program", "core-2")
+        ),
+    );
+    let output = Command::new(env!("CARGO"))
+        .args(["generate-lockfile", "--offline"])
+        .current_dir(folder.path().join("program"))
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("links to the native library"), "{said}");
 }

@@ -85,5 +85,6 @@ async fn connect(request: &Request<'_>, table: &UpstashTable) -> Result<Chosen, 
     })?;
     tracing::info!(credentials = credentials.origin(), issuer = %upstash, "connected");
     let id = upstash.id().to_owned();
-    Ok(Chosen { issuer: Arc::new(upstash), id, warnings: Vec::new() })
+    let warnings = credentials.warning().map(str::to_owned).into_iter().collect();
+    Ok(Chosen { issuer: Arc::new(upstash), id, warnings })
 }

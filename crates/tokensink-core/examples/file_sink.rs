@@ -28,7 +28,7 @@ impl SinkConfig for FileConfig {
 inventory::submit! { SinkFactory::of::<FileConfig>() }
 
 #[derive(Clone, Debug)]
-struct FileSink {
+pub(crate) struct FileSink {
     path: PathBuf,
 }
 

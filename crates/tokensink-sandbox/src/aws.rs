@@ -35,6 +35,7 @@ type Shared = Arc<Mutex<Vault>>;
 struct Vault {
     secrets: BTreeMap<String, Secret>,
     strangers: BTreeMap<String, String>,
+    is_expired: bool,
 }
 
 #[derive(Debug, Default)]
@@ -43,6 +44,7 @@ struct Secret {
     stages: BTreeMap<&'static str, String>,
     is_deleted: bool,
     is_unreadable: bool,
+    is_binary: bool,
 }
 
 type Refusal = (&'static str, String);
@@ -80,6 +82,18 @@ impl Aws {
         let secret = vault.secrets.entry(name.to_owned()).or_default();
         let version = format!("{:036}", secret.versions.len());
         secret.promote(version, value);
+    }
+
+    /// Adds a secret that holds bytes instead of a text.
+    pub fn put_binary(&self, name: &str) {
+        // In base64, as it goes over the wire.
+        self.put_as_stranger(name, "AAEC");
+        self.change(name, |secret| secret.is_binary = true);
+    }
+
+    /// From now on every credential has expired.
+    pub fn expire_credentials(&self) {
+        locked(&self.vault).is_expired = true;
     }
 
     /// Somebody else writes `value` just before the next write to `name` that changes anything.
@@ -136,7 +150,13 @@ async fn answer(State(vault): State<Shared>, headers: HeaderMap, body: Bytes) ->
     let outcome = if text("authorization").starts_with(&signed) {
         let operation = text("x-amz-target").rsplit('.').next().unwrap_or_default().to_owned();
         let input: Value = serde_json::from_slice(&body).unwrap_or_default();
-        locked(&vault).carry_out(&operation, &input)
+        let mut vault = locked(&vault);
+        if vault.is_expired {
+            let why = "The security token included in the request is expired".to_owned();
+            Err(("ExpiredTokenException", why))
+        } else {
+            vault.carry_out(&operation, &input)
+        }
     } else {
         Err((
             "UnrecognizedClientException",
@@ -217,7 +237,8 @@ impl Vault {
         let version =
             version.or_else(|| secret.stages.get(CURRENT).cloned()).ok_or_else(not_found)?;
         let value = secret.versions.get(&version).ok_or_else(not_found)?;
-        Ok(json!({"ARN": arn(name), "Name": name, "VersionId": version, "SecretString": value}))
+        let field = if secret.is_binary { "SecretBinary" } else { "SecretString" };
+        Ok(json!({"ARN": arn(name), "Name": name, "VersionId": version, field: value}))
     }
 
     fn put(&mut self, name: &str, input: &Value) -> Result<Value, Refusal> {

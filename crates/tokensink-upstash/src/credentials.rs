@@ -7,6 +7,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{ErrorKind, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -21,6 +22,7 @@ pub struct Credentials {
     pub(crate) email: String,
     pub(crate) api_key: Secret,
     origin: String,
+    warning: Option<String>,
 }
 
 /// What flags name. A key is never a flag's value: every process on a machine can read those.
@@ -88,6 +90,20 @@ impl Credentials {
         &self.origin
     }
 
+    /// What deserves attention: a file that others may read.
+    pub fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
+    }
+
+    fn kept_in(self, file: &Path) -> Self {
+        let mode = std::fs::metadata(file).map(|metadata| metadata.permissions().mode());
+        let warning = mode.is_ok_and(|mode| mode & 0o077 != 0).then(|| {
+            let file = file.display();
+            format!("{file} holds an API key and is open to others: run `chmod 600 {file}`")
+        });
+        Self { warning, ..self }
+    }
+
     fn whole(
         email: Option<String>,
         api_key: Option<Secret>,
@@ -96,7 +112,7 @@ impl Credentials {
         let half = |missing| Err(CredentialsError::Half { place: origin.to_owned(), missing });
         match (email, api_key) {
             (Some(email), Some(api_key)) => {
-                Ok(Some(Self { email, api_key, origin: origin.to_owned() }))
+                Ok(Some(Self { email, api_key, origin: origin.to_owned(), warning: None }))
             }
             (Some(_), None) => half("API key"),
             (None, Some(_)) => half("email address"),
@@ -126,7 +142,11 @@ fn from_flags(
         })?),
         (None, None) => None,
     };
-    Credentials::whole(named.email.clone(), api_key, "what the flags name")
+    let found = Credentials::whole(named.email.clone(), api_key, "what the flags name")?;
+    Ok(match &named.api_key_file {
+        Some(file) => found.map(|found| found.kept_in(file)),
+        None => found,
+    })
 }
 
 fn from_environment(environment: &Environment) -> Result<Option<Credentials>, CredentialsError> {
@@ -160,7 +180,9 @@ fn from_login(file: &Path) -> Result<Option<Credentials>, CredentialsError> {
     let login: Login = serde_json::from_str(text.expose()).map_err(|error| {
         problem(file, &format!("is not what `upstash login` writes: line {}", error.line()))
     })?;
-    Credentials::whole(login.email, login.api_key.map(Secret::new), &file.display().to_string())
+    let api_key = login.api_key.map(Secret::new);
+    let found = Credentials::whole(login.email, api_key, &file.display().to_string())?;
+    Ok(found.map(|found| found.kept_in(file)))
 }
 
 fn read(file: &Path) -> Result<Option<Secret>, CredentialsError> {
@@ -239,6 +261,10 @@ mod tests {
         assert!(matches!(find(), Err(CredentialsError::None)));
         fs::write(&legacy, r#"{"email":"o@x","apiKey":"old-key"}"#).unwrap();
         assert_eq!(find().unwrap().api_key.expose(), "old-key");
+        fs::set_permissions(&legacy, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(find().unwrap().warning().unwrap().contains("chmod 600"));
+        fs::set_permissions(&legacy, fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(find().unwrap().warning(), None);
         fs::write(&legacy, "secret-garbage").unwrap();
         let error = find().unwrap_err().to_string();
         assert!(error.contains(".upstash.json") && !error.contains("secret-garbage"), "{error}");

@@ -144,8 +144,11 @@ fn read(merged: Value, layers: Layers) -> Result<Settings, Vec<Mistake>> {
     }
     let upstash = table(&mut root, "upstash", &layers, &mut mistakes);
     let sinks = table(&mut root, "sinks", &layers, &mut mistakes);
-    if layers.user.as_ref().is_some_and(|user| user.line_of("sinks").is_some()) {
-        mistakes.push(layers.mistake("sinks", "sinks belong into the project's file"));
+    if let Some(user) = &layers.user
+        && let Some(line) = user.line_of("sinks")
+    {
+        let misplaced = "sinks belong into the project's file";
+        mistakes.push(Mistake::new(&user.file, "sinks", misplaced).at_line(Some(line)));
     }
     if sinks.is_empty() {
         let none = layers.mistake("sinks", "there is no sink");

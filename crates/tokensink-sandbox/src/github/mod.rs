@@ -49,6 +49,8 @@ impl GitHub {
             organizations: Vec::new(),
             secrets: BTreeMap::new(),
             boxes: Vec::new(),
+            key_is_short: false,
+            writes_stall: false,
         };
         let world: Shared = Arc::new(Mutex::new(world));
         let router = Router::new().fallback(answer).with_state(Arc::clone(&world));
@@ -153,6 +155,16 @@ impl GitHub {
         world.key_id += 1;
     }
 
+    /// From now on writes are neither answered nor carried out, or are again.
+    pub fn stall_writes(&self, stalled: bool) {
+        locked(&self.world).writes_stall = stalled;
+    }
+
+    /// From now on the public key lacks its last byte.
+    pub fn shorten_key(&self) {
+        locked(&self.world).key_is_short = true;
+    }
+
     /// Every sealed box that was taken, as it came: the path of its secret, and the box in base64.
     pub fn boxes(&self) -> Vec<(String, String)> {
         locked(&self.world).boxes.clone()
@@ -187,6 +199,9 @@ async fn answer(
     }
     if headers.get("authorization").is_none_or(|sent| sent != &format!("Bearer {TOKEN}")) {
         return message(StatusCode::UNAUTHORIZED, "Bad credentials");
+    }
+    if method == Method::PUT && locked(&world).writes_stall {
+        std::future::pending::<()>().await;
     }
     let mut world = locked(&world);
     let path = uri.path().trim_start_matches('/').to_owned();

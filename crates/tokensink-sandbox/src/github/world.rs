@@ -24,6 +24,8 @@ pub(super) struct World {
     pub(super) secrets: BTreeMap<String, Secret>,
     /// Every sealed box that was taken, with the path of its secret.
     pub(super) boxes: Vec<(String, String)>,
+    pub(super) key_is_short: bool,
+    pub(super) writes_stall: bool,
 }
 
 #[derive(Debug)]
@@ -101,7 +103,9 @@ impl World {
 
     pub(super) fn show_key(&self, path: &str) -> Option<Response> {
         self.has_owner_of(path).then(|| {
-            let key = STANDARD.encode(self.key.public_key().as_bytes());
+            let whole = self.key.public_key();
+            let length = if self.key_is_short { 31 } else { 32 };
+            let key = STANDARD.encode(&whole.as_bytes()[..length]);
             let headers = [("x-ratelimit-remaining", "4990"), ("x-ratelimit-limit", "5000")];
             let body = json!({"key_id": self.key_id.to_string(), "key": key});
             (headers, axum::Json(body)).into_response()

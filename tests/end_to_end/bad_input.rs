@@ -1,0 +1,181 @@
+//! Files and servers as bad as they come: one clear sentence, the exit code, and nothing changed.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use serde_json::Value;
+
+use crate::servers;
+use crate::world::{World, words};
+
+const DOTENV: &str = "[sinks.local]\nkind = \"dotenv\"\npath = \".env\"\n";
+
+/// Refused before the reset, with `expected` among the words, and the same file afterwards.
+async fn refused(world: &World, expected: &str) {
+    let (code, report) = world.run(&["reset", "--yes"]).await;
+    assert_eq!(code, 1, "{report}");
+    assert!(words(&report).contains(expected), "{report} should say {expected}");
+    assert_eq!(world.posts(), 0, "{expected}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unfit_dotenv_files_are_refused_and_left_alone() {
+    let world = World::new().await;
+    world.config(DOTENV);
+    let env = world.folder.path().join(".env");
+    let huge = [b"QSTASH_TOKEN=x\n".as_slice(), &vec![b'#'; 50 << 20]].concat();
+    for (bytes, expected) in [
+        (&b"A=1\n"[..], "QSTASH_TOKEN"),
+        (b"QSTASH_TOKEN=a\0b\n", "NUL"),
+        (b"\xff\xfeQ\0S\0", "UTF-16"),
+        (b"A=1\rQSTASH_TOKEN=x\r", "lone carriage return"),
+        (b"QSTASH_TOKEN=\"encrypted:BDqDBibm4w\"\n", "dotenvx"),
+        (&huge, "larger than"),
+    ] {
+        fs::write(&env, bytes).unwrap();
+        refused(&world, expected).await;
+        assert!(fs::read(&env).unwrap() == bytes, "{expected}: the file was changed");
+    }
+    fs::write(&env, "QSTASH_TOKEN=x\n").unwrap();
+    fs::set_permissions(&env, fs::Permissions::from_mode(0o444)).unwrap();
+    refused(&world, "read-only").await;
+    fs::remove_file(&env).unwrap();
+    refused(&world, "create = true").await;
+    symlink("nowhere", &env).unwrap();
+    refused(&world, ".env").await;
+    fs::remove_file(&env).unwrap();
+    symlink(".env", &env).unwrap();
+    refused(&world, ".env").await;
+    fs::remove_file(&env).unwrap();
+    fs::create_dir(&env).unwrap();
+    refused(&world, "is a folder").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unfit_repositories_and_secrets_are_refused() {
+    let world = World::new().await;
+    let (github, aws) = (&world.sandbox.github, &world.sandbox.aws);
+    for name in ["acme/old", "acme/theirs"] {
+        github.add_repository(name);
+    }
+    github.archive("acme/old");
+    github.make_read_only("acme/theirs");
+    github.add_organization("acme");
+    let ci = |options: &str| {
+        format!(
+            "[sinks.ci]\nkind = \"github-actions\"\napi_url = \"{}\"\n{options}\n",
+            github.url()
+        )
+    };
+    let prod = |options: &str| {
+        format!(
+            "[sinks.prod]\nkind = \"aws-secrets-manager\"\nregion = \"eu-central-1\"\nendpoint_url = \"{}\"\n{options}\n",
+            aws.url()
+        )
+    };
+    aws.put_as_stranger("text", "not json");
+    aws.put_as_stranger("list", "[1]");
+    aws.put_binary("binary");
+    aws.put_as_stranger("gone", "x");
+    aws.delete("gone");
+    for (table, expected) in [
+        (ci("repositories = [\"acme/none\"]"), "acme/none"),
+        (ci("repositories = [\"acme/old\"]"), "archived"),
+        (ci("repositories = [\"acme/theirs\"]"), "may only read"),
+        (ci("repositories = [\"acme/api\"]\nenvironment = \"none\""), "none"),
+        (ci("organization = \"acme\""), "once by hand"),
+        (prod("secret_id = \"none\""), "create = true"),
+        (prod("secret_id = \"text\"\njson_key = \"T\""), "not a JSON object"),
+        (prod("secret_id = \"list\"\njson_key = \"T\""), "not a JSON object"),
+        (prod("secret_id = \"binary\""), "binary"),
+        (prod("secret_id = \"gone\""), "scheduled for deletion"),
+    ] {
+        world.config(&table);
+        refused(&world, expected).await;
+    }
+    aws.expire_credentials();
+    world.config(&prod("secret_id = \"text\""));
+    refused(&world, "expired").await;
+    github.shorten_key();
+    world.config(&ci("repositories = [\"acme/api\"]"));
+    refused(&world, "31 bytes").await;
+}
+
+/// What a server may say instead of an answer, and whether it may pass.
+async fn misbehaving() -> Vec<(&'static str, String)> {
+    let html = b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 22\r\n\r\n<html>proxy</html>\r\n\r\n";
+    let half =
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n{\"id\":";
+    let mut huge = b"HTTP/1.1 200 OK\r\ncontent-length: 10485760\r\n\r\n".to_vec();
+    huge.resize(10 << 20, b' ');
+    vec![
+        ("html", servers::saying(html.to_vec()).await),
+        ("half a body", servers::saying(half.to_vec()).await),
+        ("10 MB", servers::saying(huge).await),
+        ("nothing", servers::silent().await),
+        ("nobody listening", servers::nobody().await),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn misbehaving_servers_are_named_and_nothing_is_reset() {
+    let world = World::new().await;
+    for (how, url) in misbehaving().await {
+        for table in [
+            format!(
+                "[sinks.ci]\nkind = \"github-actions\"\nrepositories = [\"acme/api\"]\napi_url = \"{url}\"\n"
+            ),
+            format!(
+                "[sinks.prod]\nkind = \"aws-secrets-manager\"\nsecret_id = \"prod\"\nregion = \"eu-central-1\"\nendpoint_url = \"{url}\"\n"
+            ),
+        ] {
+            world.config(&format!("{table}timeout = \"1s\"\n"));
+            let (code, report) = world.run(&["reset", "--yes"]).await;
+            let words = words(&report);
+            assert_eq!(code, 1, "{how}: {report}");
+            assert!(words.contains("not ready: "), "{how}: {words}");
+        }
+    }
+    assert_eq!(world.posts(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_misbehaving_upstash_is_named_and_nothing_is_reset() {
+    let world = World::new().await;
+    for (how, url) in misbehaving().await {
+        world.file(
+            "tokensink.toml",
+            &format!("[upstash]\napi_url = \"{url}\"\ntimeout = \"1s\"\n{DOTENV}"),
+        );
+        let (code, report) = world.run(&["reset", "--yes"]).await;
+        assert_eq!(code, 1, "{how}: {report}");
+        assert!(!words(&report).is_empty(), "{how}: {report}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_refusal_of_upstash_has_its_own_next_step() {
+    let world = World::new().await;
+    let answer = |status: &str, body: &str| {
+        let length = body.len();
+        format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes()
+    };
+    let mut seen: Vec<Value> = Vec::new();
+    for (status, body) in [
+        ("401 Unauthorized", "{\"error\":\"unauthorized\"}"),
+        ("403 Forbidden", "{\"error\":\"forbidden\"}"),
+        ("404 Not Found", "{\"error\":\"not found\"}"),
+        ("429 Too Many Requests", "\"Too many requests\""),
+        ("500 Internal Server Error", "{\"error\":\"oops\"}"),
+    ] {
+        let url = servers::saying(answer(status, body)).await;
+        world.file(
+            "tokensink.toml",
+            &format!("[upstash]\napi_url = \"{url}\"\ntimeout = \"1s\"\n{DOTENV}"),
+        );
+        let (code, report) = world.run(&["check"]).await;
+        assert_eq!(code, 1, "{status}: {report}");
+        assert!(!seen.contains(&report["errors"]), "{status}: {report}");
+        seen.push(report["errors"].clone());
+    }
+}

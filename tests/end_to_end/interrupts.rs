@@ -1,0 +1,89 @@
+//! Ctrl-C and SIGTERM at every stage: before the reset nothing has changed, after it the first one
+//! lets the fan-out finish and the second one abandons it.
+
+use std::process::Output;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tokio::process::Child;
+use tokio::time::{sleep, timeout};
+
+use crate::servers;
+use crate::world::World;
+
+fn signal(child: &Child, signal: Signal) {
+    let pid = Pid::from_raw(child.id().unwrap().cast_signed()).unwrap();
+    kill_process(pid, signal).unwrap();
+}
+
+async fn end(child: Child) -> (i32, Value) {
+    let output: Output =
+        timeout(Duration::from_secs(30), child.wait_with_output()).await.unwrap().unwrap();
+    let report = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    (output.status.code().unwrap(), report)
+}
+
+/// Waits until the stand-in for GitHub has seen a request of this method.
+async fn seen(world: &World, method: &str) {
+    let requests = || world.sandbox.github.requests();
+    while !requests().iter().any(|request| request.method == method) {
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_the_reset_it_stops_and_nothing_was_changed() {
+    for which in [Signal::INT, Signal::TERM] {
+        let world = World::new().await;
+        let silent = servers::silent().await;
+        world.config(&format!(
+            "[sinks.ci]\nkind = \"github-actions\"\nrepositories = [\"acme/api\"]\napi_url = \"{silent}\"\n"
+        ));
+        let child = world.command(&["reset", "--yes", "--output", "json"]).spawn().unwrap();
+        while world.sandbox.upstash.qstash_requests().is_empty() {
+            sleep(Duration::from_millis(10)).await;
+        }
+        signal(&child, which);
+        let (code, report) = end(child).await;
+        assert_eq!((code, report["errors"][0].as_str()), (1, Some("interrupted")), "{report}");
+        assert_eq!(world.posts(), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_the_reset_the_first_one_lets_the_fan_out_finish() {
+    let world = World::new().await;
+    world.sandbox.github.stall_writes(true);
+    let child = world.command(&["reset", "--yes", "--output", "json"]).spawn().unwrap();
+    seen(&world, "PUT").await;
+    signal(&child, Signal::INT);
+    sleep(Duration::from_millis(300)).await;
+    world.sandbox.github.stall_writes(false);
+    let (code, report) = end(child).await;
+    assert_eq!(code, 0, "{report}");
+    world.assert_everywhere(&world.live());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_one_abandons_it_and_says_so() {
+    let world = World::new().await;
+    world.sandbox.github.stall_writes(true);
+    let child = world.command(&["reset", "--yes", "--output", "json"]).spawn().unwrap();
+    seen(&world, "PUT").await;
+    signal(&child, Signal::INT);
+    sleep(Duration::from_millis(300)).await;
+    signal(&child, Signal::TERM);
+    let (code, report) = end(child).await;
+    assert!([3, 4].contains(&code), "{report}");
+    let ci = report["sinks"].as_array().unwrap().iter().find(|sink| sink["name"] == "ci").unwrap();
+    assert_eq!(ci["state"], "unknown", "{report}");
+    assert!(report["next"].to_string().contains("tokensink sync"), "{report}");
+
+    world.sandbox.github.stall_writes(false);
+    let (code, report) = world.run(&["sync"]).await;
+    assert_eq!(code, 0, "{report}");
+    world.assert_everywhere(&world.live());
+    assert_eq!(world.posts(), 1);
+}

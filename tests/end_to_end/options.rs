@@ -1,0 +1,98 @@
+//! The options that every sink has, and the choice of sinks.
+
+use crate::world::{World, words};
+
+fn dotenv(name: &str, more: &str) -> String {
+    format!("[sinks.{name}]\nkind = \"dotenv\"\npath = \"{name}.env\"\n{more}\n")
+}
+
+fn states(report: &serde_json::Value) -> Vec<(&str, &str)> {
+    let sinks = report["sinks"].as_array().unwrap().iter();
+    sinks.map(|sink| (sink["name"].as_str().unwrap(), sink["state"].as_str().unwrap())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_optional_sink_is_reported_and_changes_no_code() {
+    let world = World::new().await;
+    world.file("a.env", "QSTASH_TOKEN=x\n");
+    world.config(&(dotenv("a", "") + &dotenv("missing", "required = false")));
+    let (code, report) = world.run(&["check"]).await;
+    assert_eq!(code, 5, "{report}");
+    let (code, report) = world.run(&["reset", "--yes"]).await;
+    assert_eq!(code, 0, "{report}");
+    assert_eq!(states(&report), [("a", "current"), ("missing", "unknown")]);
+    assert!(
+        report["sinks"][1]["error"].as_str().unwrap().contains("there is no such file"),
+        "{report}"
+    );
+    assert!(report["sinks"][1]["outage_ms"].is_null(), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_most_important_sink_comes_first_and_says_what_its_owner_says() {
+    let world = World::new().await;
+    for name in ["a", "b", "c"] {
+        world.file(&format!("{name}.env"), "QSTASH_TOKEN=x\n");
+    }
+    let more =
+        ["priority = -1", "takes_effect = \"immediately\"", "priority = 7\ntimeout = \"2s\""];
+    world.config(
+        &["a", "b", "c"]
+            .iter()
+            .zip(more)
+            .map(|(name, more)| dotenv(name, more))
+            .collect::<String>(),
+    );
+    let (code, report) = world.run(&["sync"]).await;
+    assert_eq!(code, 0, "{report}");
+    assert_eq!(states(&report), [("c", "current"), ("b", "current"), ("a", "current")]);
+    assert_eq!(report["sinks"][1]["takes_effect"], "immediately", "{report}");
+    assert_eq!(report["sinks"][0]["takes_effect"], "on-restart", "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sinks_own_timeout_is_kept_to() {
+    let world = World::new().await;
+    let silent = crate::servers::silent().await;
+    world.config(&format!(
+        "[sinks.ci]\nkind = \"github-actions\"\nrepositories = [\"acme/api\"]\ntimeout = \"2s\"\napi_url = \"{silent}\"\n"
+    ));
+    let (code, report) = world.run(&["check"]).await;
+    assert!(code == 1 && words(&report).contains("no answer in time"), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sinks_are_chosen_by_name() {
+    let world = World::new().await;
+    let (code, report) = world.run(&["sync", "--only", "local,own", "--skip", "own"]).await;
+    assert_eq!((code, states(&report)), (0, vec![("local", "current")]), "{report}");
+    for flag in ["--only", "--skip"] {
+        let (code, report) = world.run(&["reset", "--yes", flag, "locl"]).await;
+        assert!(code == 2 && words(&report).contains("did you mean `local`?"), "{report}");
+    }
+    let (code, report) = world.run(&["sync", "--only", "own", "--skip", "own"]).await;
+    assert!(code == 2 && words(&report).contains("no sink"), "{report}");
+    assert_eq!(world.posts(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_options_are_told_with_what_was_expected() {
+    let world = World::new().await;
+    let wrong = [
+        "priority = \"high\"",
+        "required = \"maybe\"",
+        "timeout = \"soon\"",
+        "takes_effect = \"later\"",
+        "timeout = \"0s\"",
+    ];
+    let names = ["a", "b", "c", "d", "e"];
+    world.config(
+        &names.iter().zip(wrong).map(|(name, more)| dotenv(name, more)).collect::<String>(),
+    );
+    let (code, report) = world.run(&["check"]).await;
+    let words = words(&report);
+    assert_eq!(code, 2, "{report}");
+    for name in names {
+        assert!(words.contains(&format!("[sinks.{name}.")), "{words} should name {name}");
+    }
+}
