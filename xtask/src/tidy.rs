@@ -10,6 +10,7 @@ const MOST_LINES: usize = 450;
 pub(crate) fn violations(root: &Path) -> Vec<String> {
     let mut found = plugins(root);
     found.extend(dependencies(root));
+    found.extend(unexplained(root));
     for file in sources(root) {
         let name = file.strip_prefix(root).unwrap_or(&file).display().to_string();
         let text = fs::read_to_string(&file).unwrap_or_default();
@@ -72,6 +73,27 @@ fn dependencies(root: &Path) -> Vec<String> {
         }
     }
     found
+}
+
+/// Every dependency earns its place, in words.
+fn unexplained(root: &Path) -> Vec<String> {
+    let read = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default();
+    let (manifest, table) = (read("Cargo.toml"), read(".github/CONTRIBUTING.md"));
+    let listed = manifest.split("[workspace.dependencies]").nth(1).unwrap_or_default();
+    let listed = listed.split("\n[").next().unwrap_or_default();
+    let names: Vec<&str> = listed
+        .lines()
+        .filter_map(|line| line.split_once(" = "))
+        .map(|(name, _)| name)
+        .filter(|name| !name.starts_with("tokensink-"))
+        .collect();
+    let explained: Vec<&str> =
+        table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let missing = names.iter().filter(|name| !explained.contains(name));
+    let missing = missing.map(|name| format!(".github/CONTRIBUTING.md: what is {name} for?"));
+    let gone = explained.iter().filter(|name| !names.contains(name));
+    let gone = gone.map(|name| format!(".github/CONTRIBUTING.md: {name} is no dependency"));
+    missing.chain(gone).collect()
 }
 
 fn source(name: &str, text: &str) -> Vec<String> {
@@ -157,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unlinked_plugin_and_an_arrow_that_points_up_are_found() {
+    fn what_is_missing_in_the_tree_is_found() {
         let root = std::env::temp_dir().join(format!("tokensink-tidy-{}", std::process::id()));
         for (file, text) in [
             (
@@ -165,6 +187,8 @@ mod tests {
                 "[dependencies]\ntokensink-engine.workspace = true\naws-config.workspace = true\n",
             ),
             ("crates/tokensink-cli/Cargo.toml", ""),
+            ("Cargo.toml", "[workspace.dependencies]\ntokio = \"1\"\n\n[profile.dev]\nx = 1\n"),
+            (".github/CONTRIBUTING.md", "| `gone` | nothing |\n"),
         ] {
             let file = root.join(file);
             fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -179,6 +203,8 @@ mod tests {
             "no tests",
             "must not depend on tokensink-engine",
             "only the AWS plugin",
+            "what is tokio for?",
+            "gone is no dependency",
         ] {
             assert!(found.contains(rule), "{found} should say {rule}");
         }
