@@ -11,6 +11,7 @@ pub(crate) fn violations(root: &Path) -> Vec<String> {
     let mut found = plugins(root);
     found.extend(dependencies(root));
     found.extend(unexplained(root));
+    found.extend(misquoted(root));
     for file in sources(root) {
         let name = file.strip_prefix(root).unwrap_or(&file).display().to_string();
         let text = fs::read_to_string(&file).unwrap_or_default();
@@ -94,6 +95,20 @@ fn unexplained(root: &Path) -> Vec<String> {
     let gone = explained.iter().filter(|name| !names.contains(name));
     let gone = gone.map(|name| format!(".github/CONTRIBUTING.md: {name} is no dependency"));
     missing.chain(gone).collect()
+}
+
+/// What the README shows of a plugin is in the file that is compiled, in that order.
+fn misquoted(root: &Path) -> Option<String> {
+    let read = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default();
+    let (readme, example) =
+        (read("README.md"), read("crates/tokensink-core/examples/file_sink.rs"));
+    let shown = readme.split("```rust\n").nth(1)?.split("```").next()?;
+    let mut compiled = example.lines();
+    let missing = shown
+        .lines()
+        .filter(|line| line.trim() != "// ...")
+        .find(|line| !compiled.any(|other| other == *line))?;
+    Some(format!("README.md: the plugin it shows has a line that is not compiled: {missing}"))
 }
 
 fn source(name: &str, text: &str) -> Vec<String> {
@@ -189,6 +204,8 @@ mod tests {
             ("crates/tokensink-cli/Cargo.toml", ""),
             ("Cargo.toml", "[workspace.dependencies]\ntokio = \"1\"\n\n[profile.dev]\nx = 1\n"),
             (".github/CONTRIBUTING.md", "| `gone` | nothing |\n"),
+            ("README.md", "```rust\nfn shown() {}\n```\n"),
+            ("crates/tokensink-core/examples/file_sink.rs", "//! An example.\nfn compiled() {}\n"),
         ] {
             let file = root.join(file);
             fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -205,6 +222,7 @@ mod tests {
             "only the AWS plugin",
             "what is tokio for?",
             "gone is no dependency",
+            "not compiled: fn shown() {}",
         ] {
             assert!(found.contains(rule), "{found} should say {rule}");
         }
