@@ -5,6 +5,7 @@
 mod bad_input;
 mod config;
 mod interrupts;
+mod journal;
 mod kill;
 mod options;
 mod output;

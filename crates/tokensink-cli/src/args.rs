@@ -73,6 +73,8 @@ pub(crate) enum Command {
     Sync(Sync),
     /// See which sinks hold the current token
     Status(Selection),
+    /// List the runs so far, and how each ended
+    History,
     /// Run stand-ins for Upstash, GitHub and AWS until Ctrl-C
     Sandbox,
     /// Do the whole job once against the stand-ins
@@ -126,6 +128,7 @@ impl Command {
             Self::Sync(_) => Asked::Sync,
             Self::Status(_) => Asked::Status,
             Self::Sinks { .. } => Asked::Sinks,
+            Self::History => Asked::History,
             Self::Sandbox => Asked::Sandbox,
             Self::Demo => Asked::Demo,
         }

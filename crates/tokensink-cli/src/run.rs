@@ -49,7 +49,8 @@ impl Run {
         let unchanged = |why: String| Report::refused(command, Outcome::Unchanged, vec![why]);
         let settings = load(request).map_err(invalid)?;
         let sinks = select(request, &settings).map_err(invalid)?;
-        let state = state_folder(request).map_err(|why| invalid(vec![why]))?;
+        let state =
+            state_folder(request.global, request.environment).map_err(|why| invalid(vec![why]))?;
         let journal = FileJournal::open(state).map_err(|error| unchanged(error.to_string()))?;
 
         let interrupted = || unchanged("interrupted".to_owned());
@@ -105,9 +106,10 @@ fn select(request: &Request<'_>, settings: &Settings) -> Result<Selected, Vec<St
     config::select(settings, request.selection, &registry, &context)
 }
 
-fn state_folder(request: &Request<'_>) -> Result<PathBuf, String> {
-    let named = request.global.state_dir.clone();
-    let named = named.or_else(|| user_state_folder(request.environment));
+/// Where the journal is.
+pub(crate) fn state_folder(global: &Global, environment: &Environment) -> Result<PathBuf, String> {
+    let named = global.state_dir.clone();
+    let named = named.or_else(|| user_state_folder(environment));
     named.ok_or_else(|| {
         "there is no home folder for the journal; name one with --state-dir".to_owned()
     })

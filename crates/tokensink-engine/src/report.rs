@@ -1,5 +1,6 @@
 //! The report of a run: what a person reads in a table and a script in JSON. It carries no secret.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokensink_core::{Fingerprint, TakesEffect, TargetId};
 
@@ -24,6 +25,8 @@ pub enum Command {
     Sinks,
     /// Write a config to start from.
     Init,
+    /// List the runs so far.
+    History,
     /// Run the stand-ins.
     Sandbox,
     /// Reset a token in the stand-ins.
@@ -136,6 +139,8 @@ pub struct SinkReport {
     pub outage_ms: Option<u64>,
     /// How many times a write was tried.
     pub attempts: u32,
+    /// When this machine last wrote there, as far as its journal knows. In `status` only.
+    pub written_at: Option<Timestamp>,
     /// The last thing that went wrong, if it was not overcome.
     pub error: Option<String>,
 }
@@ -153,6 +158,7 @@ impl SinkReport {
             takes_effect: sink.takes_effect(),
             outage_ms: None,
             attempts: 0,
+            written_at: None,
             error: None,
         }
     }

@@ -53,6 +53,7 @@ struct Account {
     api_key: String,
     users: BTreeMap<String, User>,
     faults: Vec<ResetFault>,
+    next_token: Option<String>,
 }
 
 #[derive(Debug)]
@@ -70,8 +71,12 @@ impl Upstash {
     ///
     /// When no loopback port can be had.
     pub async fn start() -> io::Result<Self> {
-        let account =
-            Account { api_key: random_hex(16), users: BTreeMap::new(), faults: Vec::new() };
+        let account = Account {
+            api_key: random_hex(16),
+            users: BTreeMap::new(),
+            faults: Vec::new(),
+            next_token: None,
+        };
         let accounts: Accounts = Arc::new(Mutex::new(account));
         let developer_api = Router::new()
             .route("/v2/qstash/users", get(list))
@@ -134,6 +139,11 @@ impl Upstash {
         reset(&self.accounts, id);
     }
 
+    /// The next reset brings this token.
+    pub fn next_token(&self, token: &str) {
+        locked(&self.accounts).next_token = Some(token.to_owned());
+    }
+
     /// Queues a fault for the next reset that has none.
     pub fn fail_next_reset(&self, fault: ResetFault) {
         locked(&self.accounts).faults.push(fault);
@@ -151,8 +161,10 @@ impl Upstash {
 }
 
 fn reset(accounts: &Accounts, id: &str) {
-    if let Some(user) = locked(accounts).users.get_mut(id) {
-        (user.token, user.read_only_token) = (new_token(id), new_token(id));
+    let mut account = locked(accounts);
+    let token = account.next_token.take().unwrap_or_else(|| new_token(id));
+    if let Some(user) = account.users.get_mut(id) {
+        (user.token, user.read_only_token) = (token, new_token(id));
         user.resets += 1;
     }
 }

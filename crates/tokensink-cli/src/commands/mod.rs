@@ -1,6 +1,7 @@
 //! One file for each command: from its arguments to its exit code.
 
 mod demo;
+mod history;
 mod init;
 mod pushing;
 mod reset;
@@ -30,6 +31,7 @@ pub(crate) async fn run(arguments: Arguments, environment: Environment) -> u8 {
     let world = World { global: &global, environment: &environment, interrupt };
     match command {
         Command::Init => init::run(&world),
+        Command::History => history::run(&world).await,
         Command::Sandbox => sandbox::run(&world).await,
         Command::Demo => demo::run(&world).await,
         Command::Sinks { kind } => sinks::run(&world, kind.as_deref()),

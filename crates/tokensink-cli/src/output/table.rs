@@ -18,12 +18,20 @@ pub(crate) fn print_sinks(sinks: &[SinkReport]) {
             Cell::new(format!("{}{optional}", sink.name)),
             Cell::new(&sink.place),
             state_cell(sink.state),
-            Cell::new(sink.error.as_ref().unwrap_or(&sink.evidence)),
+            Cell::new(evidence(sink)),
             Cell::new(sink.takes_effect),
             Cell::new(outage),
         ]);
     }
     super::say(&trimmed(&table));
+}
+
+fn evidence(sink: &SinkReport) -> String {
+    let known = sink.error.as_ref().unwrap_or(&sink.evidence);
+    match sink.written_at {
+        Some(at) => format!("{known}; last written {}", at.strftime("%Y-%m-%d %H:%M UTC")),
+        None => known.clone(),
+    }
 }
 
 /// Any rows under a header.

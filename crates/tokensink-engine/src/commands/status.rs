@@ -9,8 +9,13 @@ impl Coordinator {
     pub fn status(&self, plan: &Plan) -> Report {
         let mut report = self.review(Command::Status, plan);
         report.errors.clear();
+        for (sink, prepared) in report.sinks.iter_mut().zip(&plan.prepared) {
+            sink.written_at = prepared.last_write.as_ref().map(|write| write.at);
+        }
         for run in self.earlier_runs() {
-            if run.outcome().is_none() {
+            if let Some(damage) = &run.damage {
+                report.warnings.push(format!("{damage}; move it away once `sync` is complete"));
+            } else if run.outcome().is_none() {
                 report.warnings.push(format!("run {} was never finished", run.id));
             }
         }

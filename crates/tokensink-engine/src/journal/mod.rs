@@ -5,6 +5,7 @@
 
 mod entry;
 mod file;
+mod history;
 mod memory;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use crate::Outcome;
 
 pub use entry::{Entry, LastWrite, Record, Run, RunId};
 pub use file::{FileJournal, Lock, LockError};
+pub use history::{ResetSummary, RunSummary, WriteSummary};
 pub use memory::MemoryJournal;
 
 /// An append-only record of runs. An entry is durable when [`append`](Self::append) returns.

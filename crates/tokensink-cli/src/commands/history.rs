@@ -1,0 +1,83 @@
+//! `history`: the runs in the journal, newest last.
+
+use serde::Serialize;
+use tokensink_engine::journal::{FileJournal, Journal as _, ResetSummary, RunSummary};
+use tokensink_engine::{Command, Outcome, Report};
+
+use super::{World, finish};
+use crate::args::Output;
+use crate::output::{print_json, print_rows, say, warn};
+use crate::run::state_folder;
+
+#[derive(Serialize)]
+struct Document {
+    schema: &'static str,
+    runs: Vec<RunSummary>,
+}
+
+pub(super) async fn run(world: &World<'_>) -> u8 {
+    let runs = match read(world).await {
+        Ok(runs) => runs,
+        Err(report) => return finish(world.global, &report),
+    };
+    match world.global.output {
+        Output::Json => print_json(&Document { schema: "tokensink.history/1", runs }),
+        Output::Text => show(&runs),
+    }
+    0
+}
+
+async fn read(world: &World<'_>) -> Result<Vec<RunSummary>, Report> {
+    let refused = |outcome, why| Report::refused(Command::History, outcome, vec![why]);
+    let folder = state_folder(world.global, world.environment)
+        .map_err(|why| refused(Outcome::Invalid, why))?;
+    let unreadable = |error: &dyn std::fmt::Display| refused(Outcome::Unchanged, error.to_string());
+    let journal = FileJournal::open(folder).map_err(|error| unreadable(&error))?;
+    let runs = journal.runs().await.map_err(|error| unreadable(&error))?;
+    Ok(runs.iter().map(RunSummary::from).collect())
+}
+
+fn show(runs: &[RunSummary]) {
+    if runs.is_empty() {
+        say("there has been no run yet");
+        return;
+    }
+    let rows: Vec<[String; 6]> = runs.iter().map(row).collect();
+    print_rows(["RUN", "COMMAND", "STARTED", "OUTCOME", "TOKEN", "SINKS"], &rows);
+    for damage in runs.iter().filter_map(|run| run.damage.as_deref()) {
+        warn(damage);
+    }
+}
+
+fn row(run: &RunSummary) -> [String; 6] {
+    let unknown = || "?".to_owned();
+    let written = run.sinks.iter().filter(|sink| sink.acknowledged).count();
+    let started = run.started_at.map(|at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string());
+    [
+        run.id.clone(),
+        run.command.map_or_else(unknown, |command| name_of(&command)),
+        started.unwrap_or_else(unknown),
+        run.outcome.map_or_else(|| "never finished".to_owned(), |outcome| name_of(&outcome)),
+        token(run),
+        format!("{written} of {} written", run.sinks.len()),
+    ]
+}
+
+fn token(run: &RunSummary) -> String {
+    let shown =
+        |token: &Option<_>| token.as_ref().map_or_else(|| "?".to_owned(), ToString::to_string);
+    match run.reset {
+        None => run.sinks.first().map_or_else(|| "-".to_owned(), |sink| sink.token.to_string()),
+        Some(ResetSummary::Confirmed) => {
+            format!("{} -> {}", shown(&run.before), shown(&run.after))
+        }
+        Some(ResetSummary::NotReset) => format!("{}, not reset", shown(&run.before)),
+        Some(ResetSummary::Unconfirmed) => format!("{}, perhaps reset", shown(&run.before)),
+    }
+}
+
+/// As it stands in JSON.
+fn name_of(word: &impl Serialize) -> String {
+    let name = serde_json::to_value(word).ok();
+    name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
+}

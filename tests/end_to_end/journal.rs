@@ -1,0 +1,125 @@
+//! The journal: what it tells, what it survives, and where it refuses to live.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::PathBuf;
+
+use tokensink_sandbox::ResetFault;
+
+use crate::world::{World, words};
+
+fn runs(world: &World) -> PathBuf {
+    world.folder.path().join("home/.local/state/tokensink/runs")
+}
+
+fn only_record(world: &World) -> PathBuf {
+    fs::read_dir(runs(world)).unwrap().next().unwrap().unwrap().path()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn history_lists_what_was_done() {
+    let world = World::new().await;
+    let (code, history) = world.run(&["history"]).await;
+    assert_eq!((code, history["runs"].as_array().map(Vec::len)), (0, Some(0)), "{history}");
+    world.run(&["reset", "--yes"]).await;
+    world.run(&["sync"]).await;
+    let (_, history) = world.run(&["history"]).await;
+    let (reset, sync) = (&history["runs"][0], &history["runs"][1]);
+    assert_eq!(history["schema"], "tokensink.history/1");
+    let told = ["command", "outcome", "reset"].map(|field| reset[field].as_str().unwrap());
+    assert_eq!(told, ["reset", "complete", "confirmed"], "{reset}");
+    assert_eq!(reset["sinks"].as_array().unwrap().len(), 4, "{reset}");
+    assert!(sync["command"] == "sync" && sync["reset"].is_null(), "{sync}");
+    let output = world.finish(world.command(&["history"]), "").await;
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(shown.contains("4 of 4 written") && shown.contains(" -> "), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_tells_when_each_sink_was_written_and_notices_a_foreign_overwrite() {
+    let world = World::new().await;
+    world.run(&["reset", "--yes"]).await;
+    let (code, report) = world.run(&["status"]).await;
+    assert_eq!(code, 0, "{report}");
+    for sink in report["sinks"].as_array().unwrap() {
+        assert_eq!(sink["state"], "current", "{sink}");
+        assert!(sink["written_at"].is_string(), "{sink}");
+    }
+    world.sandbox.github.put_as_stranger(crate::world::REPOSITORY_SECRET, "theirs");
+    let (code, report) = world.run(&["status"]).await;
+    assert_eq!(code, 5, "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_on_top_of_an_unfinished_one_offers_sync() {
+    let world = World::new().await;
+    world.sandbox.upstash.fail_next_reset(ResetFault::Nothing);
+    assert_eq!(world.run(&["reset", "--yes"]).await.0, 4);
+    let (code, report) = world.run(&["reset", "--yes"]).await;
+    assert!(code == 1 && words(&report).contains("tokensink sync"), "{report}");
+    assert_eq!(world.posts(), 1);
+    assert_eq!(world.run(&["sync"]).await.0, 0);
+    assert_eq!(world.run(&["reset", "--yes"]).await.0, 0);
+    assert_eq!(world.posts(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_or_newer_record_stops_a_reset_and_no_repair() {
+    for (bytes, expected) in [
+        (&b"garbage\n"[..], "no journal line"),
+        (b"{\"v\":9,\"entry\":\"later\"}\n", "newer tokensink"),
+        (b"\0\0\0\0\n", "no journal line"),
+    ] {
+        let world = World::new().await;
+        world.run(&["sync"]).await;
+        fs::write(only_record(&world), bytes).unwrap();
+        let (code, report) = world.run(&["reset", "--yes"]).await;
+        assert!(code == 1 && words(&report).contains(expected), "{report}");
+        let (code, report) = world.run(&["status"]).await;
+        assert!(code == 0 && report["warnings"].to_string().contains(expected), "{report}");
+        assert_eq!(world.run(&["sync"]).await.0, 0);
+        assert_eq!(world.run(&["reset", "--yes"]).await.0, 0);
+        assert_eq!(world.posts(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_folder_that_is_none_is_refused() {
+    let world = World::new().await;
+    let place = |name: &str| world.folder.path().join(name);
+    fs::write(place("file"), "").unwrap();
+    fs::create_dir(place("real")).unwrap();
+    symlink(place("real"), place("link")).unwrap();
+    for (name, expected) in [("file", "not a folder"), ("link", "symbolic link")] {
+        let (code, report) = world.run(&["reset", "--yes", "--state-dir", name]).await;
+        assert!(code == 1 && words(&report).contains(expected), "{report}");
+    }
+    assert_eq!(world.posts(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_journal_is_the_owners_alone() {
+    let world = World::new().await;
+    world.run(&["reset", "--yes"]).await;
+    let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(runs(&world)), 0o700);
+    assert_eq!(mode(only_record(&world)), 0o600);
+}
+
+/// The token cannot be written to a sink that has no spelling for it; the others get it, and it is
+/// not lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_one_sink_cannot_hold_reaches_the_others() {
+    let world = World::new().await;
+    world.sandbox.upstash.next_token("it's $odd\"#");
+    let (code, report) = world.run(&["reset", "--yes"]).await;
+    assert_eq!(code, 3, "{report}");
+    let sinks = report["sinks"].as_array().unwrap();
+    let state =
+        |name: &str| sinks.iter().find(|sink| sink["name"] == name).unwrap()["state"].clone();
+    assert_eq!([state("local"), state("ci"), state("own")], ["stale", "current", "current"]);
+    assert_eq!(world.read("token"), world.live());
+    world.sandbox.upstash.reset_as_stranger(&world.qstash);
+    assert_eq!(world.run(&["sync"]).await.0, 0);
+    world.assert_everywhere(&world.live());
+}
