@@ -123,3 +123,46 @@ async fn a_token_that_one_sink_cannot_hold_reaches_the_others() {
     assert_eq!(world.run(&["sync"]).await.0, 0);
     world.assert_everywhere(&world.live());
 }
+
+/// Runs the program where no file may grow beyond so many blocks of 1 KiB: a full disk.
+fn on_a_full_disk(world: &World, blocks: u32, arguments: &[&str]) -> tokio::process::Command {
+    let plain = world.command(&[]);
+    let program = plain.as_std().get_program().to_owned();
+    let mut command = world.command(&[]);
+    let variables: Vec<_> = command
+        .as_std()
+        .get_envs()
+        .map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned)))
+        .collect();
+    command = tokio::process::Command::new("bash");
+    command.env_clear().current_dir(world.folder.path()).kill_on_drop(true);
+    for (name, value) in variables {
+        command.env(name, value.unwrap_or_default());
+    }
+    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
+    command.args(["-c", &script, "bash"]).arg(program);
+    command.args(arguments).args(["--output", "json"]);
+    let pipe = std::process::Stdio::piped;
+    command.stdin(pipe()).stdout(pipe()).stderr(pipe());
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_stops_a_reset_before_it_leaves_and_no_fan_out_after_it() {
+    let world = World::new().await;
+    let before = world.live();
+    let output = world.finish(on_a_full_disk(&world, 0, &["reset", "--yes"]), "").await;
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(output.status.code() == Some(1) && words(&report).contains("journal"), "{report}");
+    world.assert_everywhere(&before);
+
+    let output = world.finish(on_a_full_disk(&world, 1, &["reset", "--yes"]), "").await;
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{report}");
+    assert!(report["warnings"].to_string().contains("journal is not complete"), "{report}");
+    world.assert_everywhere(&world.live());
+    world.sandbox.github.put_as_stranger(crate::world::REPOSITORY_SECRET, "theirs");
+    let output = world.finish(on_a_full_disk(&world, 1, &["sync"]), "").await;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    world.assert_everywhere(&world.live());
+}

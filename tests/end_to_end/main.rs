@@ -4,6 +4,8 @@
 
 mod bad_input;
 mod config;
+mod fault_proxy;
+mod faults;
 mod interrupts;
 mod journal;
 mod kill;

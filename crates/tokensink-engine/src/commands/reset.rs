@@ -30,7 +30,8 @@ impl Coordinator {
         if plan.obstacles().next().is_some() {
             return Err(self.refuse(COMMAND, &plan));
         }
-        self.start(COMMAND).await?;
+        let started = self.start(COMMAND).await;
+        started.map_err(|problem| self.unchanged(COMMAND, problem))?;
         self.still_the_same(&plan).await?;
         let before = plan.token().fingerprint();
         let intent = Entry::ResetIntended { before: before.clone() };

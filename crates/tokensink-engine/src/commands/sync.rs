@@ -20,11 +20,13 @@ impl Coordinator {
 
     async fn sync_and_settle(&self, plan: Plan) -> Result<Report, Report> {
         let plan = self.not_superseded(Command::Sync, plan).await?;
-        self.start(Command::Sync).await?;
+        // Without a record a repair is still a repair.
+        let unrecorded = self.start(Command::Sync).await.err();
         let before = plan.token().fingerprint();
         let in_doubt = self.unconfirmed_reset().is_some();
         let mut warnings: Vec<String> = plan.prepared.iter().flat_map(Prepared::warnings).collect();
         let token = Arc::new(plan.issued.token);
+        warnings.extend(unrecorded);
         let mut chase = Chase { token, superseded: Vec::new(), in_doubt };
         let mut standings: Vec<Standing> = plan.prepared.into_iter().map(Standing::from).collect();
         let stale = |standing: &Standing| standing.state().0 != State::Current;
@@ -54,10 +56,9 @@ impl Coordinator {
     }
 
     /// Opens the run's record.
-    pub(super) async fn start(&self, command: Command) -> Result<(), Report> {
+    pub(super) async fn start(&self, command: Command) -> Result<(), String> {
         let issuer = self.parties.issuer_id.clone();
-        let started = self.record(Entry::Started { command, issuer }).await;
-        started.map_err(|problem| self.unchanged(command, problem))
+        self.record(Entry::Started { command, issuer }).await
     }
 }
 

@@ -79,8 +79,11 @@ impl FileJournal {
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
         let holder = format!("`{purpose}`, process {}, since {}", std::process::id(), now());
-        file.set_len(0).and_then(|()| file.rewind()).map_err(failed)?;
-        file.write_all(holder.as_bytes()).map_err(failed)?;
+        // On a full disk the lock holds all the same; the other one is told less.
+        let told = file.set_len(0).and_then(|()| file.rewind());
+        if let Err(error) = told.and_then(|()| file.write_all(holder.as_bytes())) {
+            tracing::warn!(%error, "could not note who holds the lock");
+        }
         Ok(Lock { _file: file })
     }
 

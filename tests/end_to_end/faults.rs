@@ -1,0 +1,149 @@
+//! Every fault of the network, at every provider, in every phase: the exit code, what is said of
+//! each sink, and that one `sync` repairs it.
+
+use futures::StreamExt as _;
+use futures::stream;
+use serde_json::Value;
+
+use crate::fault_proxy::{Fault, Proxy};
+use crate::world::World;
+
+/// What is spoiled, and what must come of it.
+#[derive(Clone, Copy, Debug)]
+struct Cell {
+    provider: Provider,
+    phase: Phase,
+    fault: Fault,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Provider {
+    Upstash,
+    GitHub,
+    Aws,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Prepare,
+    /// The reset itself, or the write of a sink.
+    Change,
+    /// Looking at it afterwards.
+    Verify,
+}
+
+impl Cell {
+    /// In the head of the requests whose answers are spoiled.
+    fn pattern(self) -> &'static str {
+        match (self.provider, self.phase) {
+            (Provider::Upstash, Phase::Prepare) => "GET /v2/qstash/users",
+            (Provider::Upstash, Phase::Change) => "POST ",
+            (Provider::Upstash, Phase::Verify) => "GET /v2/qstash/user/",
+            (Provider::GitHub, Phase::Prepare) => "/public-key",
+            (Provider::GitHub, Phase::Change) => "PUT ",
+            (Provider::GitHub, Phase::Verify) => "GET /repos/acme/api/actions/secrets/QSTASH_TOKEN",
+            (Provider::Aws, Phase::Prepare) => "secretsmanager.DescribeSecret",
+            (Provider::Aws, Phase::Change) => "secretsmanager.PutSecretValue",
+            (Provider::Aws, Phase::Verify) => "secretsmanager.GetSecretValue",
+        }
+    }
+
+    fn expected_code(self) -> i32 {
+        match (self.provider, self.phase) {
+            _ if self.fault.is_harmless() => 0,
+            // Lost is only the answer: the new token is found by reading.
+            (Provider::Upstash, Phase::Change) => 0,
+            (Provider::Upstash, Phase::Prepare | Phase::Verify) => 1,
+            // What prepares these writes is a write already, or a read that prepare needs too.
+            (Provider::Aws, _) | (Provider::GitHub, Phase::Prepare) => 1,
+            (Provider::GitHub, Phase::Change | Phase::Verify) => 3,
+        }
+    }
+}
+
+fn cells() -> impl Iterator<Item = Cell> {
+    [Provider::Upstash, Provider::GitHub, Provider::Aws].into_iter().flat_map(|provider| {
+        [Phase::Prepare, Phase::Change, Phase::Verify].into_iter().flat_map(move |phase| {
+            Fault::ALL.into_iter().map(move |fault| Cell { provider, phase, fault })
+        })
+    })
+}
+
+async fn world_behind(cell: Cell) -> (World, Proxy) {
+    let world = World::new().await;
+    let sandbox = &world.sandbox;
+    let upstream = match cell.provider {
+        Provider::Upstash => sandbox.upstash.url(),
+        Provider::GitHub => sandbox.github.url(),
+        Provider::Aws => sandbox.aws.url(),
+    };
+    let proxy = Proxy::before(&upstream, cell.pattern(), cell.fault).await;
+    let behind = match cell.provider {
+        Provider::Upstash => format!("{}/v2", proxy.url()),
+        Provider::GitHub | Provider::Aws => proxy.url().to_owned(),
+    };
+    let config = world.read("tokensink.toml").replace(&upstream, &behind);
+    let config = config.replace("settle = \"2s\"", "settle = \"1s\"\ntimeout = \"1s\"");
+    let config =
+        config.replace("kind = \"github-actions\"", "kind = \"github-actions\"\ntimeout = \"2s\"");
+    let config = config.replace(
+        "kind = \"aws-secrets-manager\"",
+        "kind = \"aws-secrets-manager\"\ntimeout = \"2s\"",
+    );
+    world.file("tokensink.toml", &config);
+    (world, proxy)
+}
+
+/// Whatever is said to be current does hold the live token.
+fn assert_true(world: &World, cell: Cell, report: &Value) {
+    let live = world.live();
+    for sink in report["sinks"].as_array().unwrap() {
+        if sink["state"] != "current" {
+            continue;
+        }
+        let held = match sink["name"].as_str().unwrap() {
+            "local" => world.read(".env"),
+            "own" => world.read("token"),
+            "ci" => world.sandbox.github.secret(crate::world::REPOSITORY_SECRET).unwrap(),
+            _ => world.sandbox.aws.value("prod").unwrap(),
+        };
+        assert!(held.contains(&live), "{cell:?}: {sink}");
+    }
+}
+
+async fn holds(cell: Cell) {
+    let (world, proxy) = world_behind(cell).await;
+    let before = world.live();
+    let (code, report) = world.run(&["reset", "--yes"]).await;
+    assert_eq!(code, cell.expected_code(), "{cell:?}: {report}");
+    assert_true(&world, cell, &report);
+    assert!(world.posts() <= 1, "{cell:?}");
+    if code == 1 {
+        assert_eq!(world.posts(), 0, "{cell:?}");
+        world.assert_everywhere(&before);
+    }
+    for sink in report["sinks"].as_array().unwrap() {
+        // A failure of one provider is no failure of another.
+        let is_behind = matches!(
+            (cell.provider, sink["name"].as_str().unwrap()),
+            (Provider::GitHub, "ci") | (Provider::Aws, "prod") | (Provider::Upstash, _)
+        );
+        if code == 3 && !is_behind {
+            assert_eq!(sink["state"], "current", "{cell:?}: {sink}");
+        }
+        if code == 3 && is_behind {
+            assert_eq!(sink["state"], "unknown", "{cell:?}: {sink}");
+        }
+    }
+    proxy.heal();
+    let (code, report) = world.run(&["sync"]).await;
+    assert_eq!(code, 0, "{cell:?}: {report}");
+    world.assert_everywhere(&world.live());
+    assert!(world.posts() <= 1, "{cell:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_fault_at_every_provider_in_every_phase() {
+    assert_eq!(cells().count(), 54);
+    stream::iter(cells()).for_each_concurrent(6, holds).await;
+}
