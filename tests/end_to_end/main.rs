@@ -9,6 +9,7 @@ mod faults;
 mod interrupts;
 mod journal;
 mod kill;
+mod leaks;
 mod options;
 mod output;
 mod plugins;

@@ -17,7 +17,10 @@ async fn third_party_kinds_are_listed_beside_the_built_in_ones() {
         .iter()
         .map(|one| one["kind"].as_str().unwrap())
         .collect();
-    assert_eq!((code, kinds), (0, vec!["aws-secrets-manager", "dotenv", "file", "github-actions"]));
+    assert_eq!(
+        (code, kinds),
+        (0, vec!["aws-secrets-manager", "dotenv", "file", "github-actions", "panicking"])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

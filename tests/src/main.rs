@@ -1,10 +1,12 @@
-//! A third party's build: the whole command line, and a sink of its own.
+//! A third party's build: the whole command line, and sinks of its own.
 
 use std::process::ExitCode;
 
 #[allow(dead_code, reason = "as an example it has a main of its own")]
 #[path = "../../crates/tokensink-core/examples/file_sink.rs"]
 mod file_sink;
+
+mod panicking_sink;
 
 fn main() -> ExitCode {
     tokensink_cli::main()

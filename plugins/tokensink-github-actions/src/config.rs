@@ -60,8 +60,8 @@ the GITHUB_TOKEN of a workflow run may not write secrets";
         let credential =
             Credential::choose(&base, self.token_env.as_deref(), context.environment());
         let credential = credential.map_err(|mistake| vec![mistake])?;
-        let key = format!("github-actions {base} {}", credential.origin());
         let timeout = context.attempt_timeout();
+        let key = format!("github-actions {base} {} {timeout:?}", credential.origin());
         let api = context.shared(&key, || Api::new(base, credential, timeout));
         let sinks: Vec<GitHubSink> = scopes
             .into_iter()

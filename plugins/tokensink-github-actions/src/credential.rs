@@ -15,6 +15,25 @@ use tokio::sync::OnceCell;
 
 const GITHUB: &str = "api.github.com";
 
+/// Variables that people have set for a service of their own. A table that sends one of them to
+/// another host is a theft, or a mistake.
+const DEFAULTS: &[&str] = &["GH_", "GITHUB_", "UPSTASH_", "QSTASH_", "AWS_"];
+
+/// What the GitHub command line needs to find its login: no credential is among it.
+const CLI_VARIABLES: &[&str] = &[
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "GH_CONFIG_DIR",
+    "XDG_CONFIG_HOME",
+    "XDG_STATE_HOME",
+    "XDG_DATA_HOME",
+    "XDG_RUNTIME_DIR",
+    "DBUS_SESSION_BUS_ADDRESS",
+];
+
 /// A GitHub token, or how to get at one.
 #[derive(Debug)]
 pub(crate) struct Credential {
@@ -26,7 +45,7 @@ pub(crate) struct Credential {
 #[derive(Debug)]
 enum Source {
     Variable(Option<Secret>),
-    GitHubCli,
+    GitHubCli(Vec<(&'static str, String)>),
 }
 
 impl Credential {
@@ -43,14 +62,20 @@ impl Credential {
         let first_set = |names: [&str; 2]| {
             names.into_iter().find(|name| environment.secret(name).is_some()).map(variable)
         };
+        let host = base.host_str().unwrap_or_default();
+        let is_home = host == GITHUB || is_loopback(base);
         if let Some(name) = named {
+            let is_default = DEFAULTS.iter().any(|prefix| name.to_uppercase().starts_with(prefix));
+            if is_default && !is_home {
+                return Err(SinkError::config(format!("{name} does not belong to {host}"))
+                    .advise("put a token for that host into a variable of its own"));
+            }
             return Ok(variable(name));
         }
-        let host = base.host_str().unwrap_or_default();
-        if host == GITHUB || is_loopback(base) {
+        if is_home {
             let cli = Self {
                 origin: "gh auth token".to_owned(),
-                source: Source::GitHubCli,
+                source: Source::GitHubCli(cli_environment(environment)),
                 found: OnceCell::new(),
             };
             return Ok(first_set(["GH_TOKEN", "GITHUB_TOKEN"]).unwrap_or(cli));
@@ -79,7 +104,7 @@ impl Credential {
                         Err(SinkError::denied(format!("the variable {} is not set", self.origin))
                             .advise("set it to a GitHub token that may write secrets"))
                     }
-                    Source::GitHubCli => ask_cli(patience).await,
+                    Source::GitHubCli(variables) => ask_cli(variables, patience).await,
                 }
             })
             .await
@@ -95,13 +120,20 @@ impl Credential {
     }
 }
 
-async fn ask_cli(patience: Duration) -> Result<Secret, SinkError> {
+fn cli_environment(environment: &Environment) -> Vec<(&'static str, String)> {
+    let set = CLI_VARIABLES.iter();
+    set.filter_map(|name| Some((*name, environment.setting(name)?.to_owned()))).collect()
+}
+
+async fn ask_cli(variables: &[(&str, String)], patience: Duration) -> Result<Secret, SinkError> {
     let missing = || {
         SinkError::denied("there is no GitHub token")
             .advise("set GH_TOKEN, or log in with `gh auth login`")
     };
     let asked = Command::new("gh")
         .args(["auth", "token"])
+        .env_clear()
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .kill_on_drop(true)
