@@ -225,6 +225,7 @@ impl TokenSink for AwsSink {
             create: self.create,
             base,
             ours: Arc::clone(&self.ours),
+            written: Mutex::default(),
             is_proven: false,
             warnings: self.warnings(&described),
             round_trip,

@@ -35,6 +35,8 @@ pub(crate) struct Put {
     /// What the token is merged into; `None` where it may not be read or is not there.
     pub(crate) base: Option<Held>,
     pub(crate) ours: Arc<Mutex<Option<OurWrite>>>,
+    /// What this preparation wrote last.
+    pub(crate) written: Mutex<Option<OurWrite>>,
     pub(crate) is_proven: bool,
     pub(crate) warnings: Vec<String>,
     pub(crate) round_trip: Duration,
@@ -72,24 +74,37 @@ impl Put {
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
-        let (base, current) = match &self.base {
-            Some(base) => (base.version.as_str(), base.value.as_str()),
-            None => ("", ""),
-        };
+        let current = self.base.as_ref().map_or("", |base| base.value.as_str());
         let value = self.shape.merged(current, token, self.create)?;
         refuse_too_long(&value)?;
-        let version = request_token(&[&self.arn, base, &value]);
+        let base = self.base_of(&value);
+        let version = request_token(&[&self.arn, &base, &value]);
         let request = self.account.client().await.put_secret_value();
         let request = request
             .secret_id(&self.secret_id)
             .client_request_token(&version)
             .secret_string(value.as_str());
         request.send().await.map_err(|error| explain("put the secret's value", &error))?;
-        let ours = OurWrite { version: version.clone(), base: base.to_owned() };
+        let ours = OurWrite { version: version.clone(), base: base.clone() };
         if self.base.is_some() {
-            *self.ours.lock().unwrap_or_else(PoisonError::into_inner) = Some(ours);
+            *self.ours.lock().unwrap_or_else(PoisonError::into_inner) = Some(ours.clone());
         }
+        *self.written.lock().unwrap_or_else(PoisonError::into_inner) = Some(ours);
         Ok(Receipt::default().with("version", version).with("base", base))
+    }
+}
+
+impl Put {
+    /// The version that this write follows: a repeat follows what it followed before, and another
+    /// token follows our own last version, which is nobody else's doing.
+    fn base_of(&self, value: &str) -> String {
+        match &*self.written.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(ours) if request_token(&[&self.arn, &ours.base, value]) == ours.version => {
+                ours.base.clone()
+            }
+            Some(ours) => ours.version.clone(),
+            None => self.base.as_ref().map(|base| base.version.clone()).unwrap_or_default(),
+        }
     }
 }
 

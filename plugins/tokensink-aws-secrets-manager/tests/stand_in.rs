@@ -93,6 +93,23 @@ async fn what_someone_else_wrote_in_between_is_kept() {
 }
 
 #[tokio::test]
+async fn our_own_earlier_write_is_nobody_elses() {
+    let aws = Aws::start().await.unwrap();
+    aws.put_as_stranger(NAME, r#"{"T":"old","theirs":1}"#);
+    let sink = json_sink(&aws);
+    let prepared = sink.prepare().await.unwrap();
+    for token in ["one", "two", "two", "one"] {
+        let token = Token::new(token);
+        prepared.write(&token).await.unwrap();
+        assert_eq!(sink.inspect(&token, None).await.unwrap(), Holds::Token);
+    }
+    assert_eq!(
+        (aws.versions(NAME), aws.value(NAME).unwrap().as_str()),
+        (4, r#"{"T":"one","theirs":1}"#)
+    );
+}
+
+#[tokio::test]
 async fn an_earlier_token_can_be_written_again() {
     let aws = Aws::start().await.unwrap();
     aws.put_as_stranger(NAME, "start");

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::OFlags;
 use tokensink_core::SinkError;
 
+use crate::attributes;
 use crate::edit::MAX_BYTES;
 
 /// Marks our temporary files, so that the next run can tell one that a kill left behind.
@@ -181,6 +182,7 @@ impl Place {
                 fchown(file, Some(user), Some(group)).map_err(failed)?;
             }
             file.set_permissions(Permissions::from_mode(original.mode)).map_err(failed)?;
+            attributes::copy(&File::open(&self.file).map_err(failed)?, file);
         }
         file.sync_all().map_err(failed)?;
         let now = fs::metadata(&self.file).ok().map(|found| Identity::of(&found));

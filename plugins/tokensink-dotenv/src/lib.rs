@@ -3,6 +3,7 @@
 //! `scan` finds where a key stands, `edit` makes the new bytes, `file` puts them in place. What a
 //! `.env` file means differs from reader to reader; what is written here reads the same in all.
 
+mod attributes;
 mod config;
 mod edit;
 mod file;

@@ -163,3 +163,20 @@ fn all_mistakes_of_a_table_are_told_together() {
         ["`path` and `paths` exclude each other", "option `key`: `1x` is no variable's name"]
     );
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn extended_attributes_are_kept() {
+    use rustix::fs::{XattrFlags, getxattr, setxattr};
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(".env");
+    fs::write(&file, "QSTASH_TOKEN=old\n").unwrap();
+    // Not every file system has them.
+    if setxattr(&file, "user.note", b"ours", XattrFlags::empty()).is_err() {
+        return;
+    }
+    write(env_sink(folder.path()).as_ref(), TOKEN).await;
+    let mut value = [0; 16];
+    let length = getxattr(&file, "user.note", &mut value).unwrap();
+    assert_eq!(&value[..length], b"ours");
+}

@@ -1,0 +1,21 @@
+//! Extended attributes, such as access control lists and labels: kept where the system lets us.
+
+use std::fs::File;
+
+use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fsetxattr};
+
+/// More than any file system keeps for one file.
+const MOST_BYTES: usize = 64 * 1024;
+
+/// Copies what it may. A label that only the system may set is set by the system.
+pub(crate) fn copy(from: &File, to: &File) {
+    let mut names = vec![0; MOST_BYTES];
+    let Ok(length) = flistxattr(from, &mut names[..]) else { return };
+    let mut value = vec![0; MOST_BYTES];
+    for name in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        if let Ok(length) = fgetxattr(from, name, &mut value[..]) {
+            // The best that can be done; a file without them is still the right file.
+            let _ = fsetxattr(to, name, &value[..length], XattrFlags::empty());
+        }
+    }
+}
