@@ -96,3 +96,31 @@ async fn wrong_options_are_told_with_what_was_expected() {
         assert!(words.contains(&format!("[sinks.{name}.")), "{words} should name {name}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_outage_is_forecast_and_can_be_limited() {
+    let world = World::new().await;
+    let (_, report) = world.run(&["check"]).await;
+    assert!(
+        report["forecast_ms"].is_u64() && report["sinks"][0]["forecast_ms"].is_u64(),
+        "{report}"
+    );
+    let (code, report) = world.run(&["reset", "--yes", "--max-outage", "1ms"]).await;
+    assert!(code == 1 && words(&report).contains("longer than the 1ms allowed"), "{report}");
+    assert_eq!(world.posts(), 0);
+    let (code, _) = world.run(&["reset", "--yes", "--max-outage", "soon"]).await;
+    assert_eq!(code, 2);
+    let (code, report) = world.run(&["reset", "--yes", "--max-outage", "5m"]).await;
+    assert!(code == 0 && report["forecast_ms"].is_u64(), "{report}");
+
+    let names: Vec<String> = (0..12).map(|one| format!("acme/r{one}")).collect();
+    for name in &names {
+        world.sandbox.github.add_repository(name);
+    }
+    world.config(&format!(
+        "[sinks.ci]\nkind = \"github-actions\"\nrepositories = {names:?}\napi_url = \"{}\"\n",
+        world.sandbox.github.url()
+    ));
+    let (_, report) = world.run(&["check"]).await;
+    assert!(report["next"].to_string().contains("1 write instead of 12"), "{report}");
+}

@@ -1,6 +1,7 @@
 //! The command line: names and help, no behaviour.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokensink_engine::Command as Asked;
@@ -104,6 +105,9 @@ pub(crate) struct Reset {
     /// Do not ask
     #[arg(long, short)]
     pub(crate) yes: bool,
+    /// Refuse to start when the sinks would be stale for longer, such as 30s
+    #[arg(long, value_name = "TIME", value_parser = crate::config::duration_from_flag)]
+    pub(crate) max_outage: Option<Duration>,
     /// First write the current token to every sink, to prove that writes are let in
     #[arg(long)]
     pub(crate) rehearse: bool,

@@ -1,6 +1,7 @@
 //! The coordinator: who takes part in a run, and the plan that every command starts from.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::future::join;
 use tokensink_core::{Issued, IssuerError, Redactor, Token, TokenIssuer};
@@ -50,6 +51,8 @@ pub struct Plan {
     pub prepared: Vec<Prepared>,
     pub(crate) issued: Issued,
     pub(crate) token_read_at: Instant,
+    /// How long the issuer took to answer.
+    pub(crate) issuer_round_trip: Duration,
     pub(crate) made_at: Instant,
 }
 
@@ -114,9 +117,10 @@ impl Coordinator {
             asked = asked => asked,
             () = interrupted => return Err(self.unchanged(command, "interrupted".to_owned())),
         };
-        let (issued, token_read_at) = live.map_err(|why| self.not_live(command, why))?;
+        let live = live.map_err(|why| self.not_live(command, why))?;
+        let Live { issued, read_at: token_read_at, round_trip: issuer_round_trip } = live;
         let prepared = self.inspect_all(writers, &issued.token).await;
-        Ok(Plan { prepared, issued, token_read_at, made_at: Instant::now() })
+        Ok(Plan { prepared, issued, token_read_at, issuer_round_trip, made_at: Instant::now() })
     }
 
     /// The runs before this one that concern the same QStash, oldest first.
@@ -153,16 +157,18 @@ impl Coordinator {
     /// answer as a dead one, so only this makes a later refusal mean anything.
     ///
     /// A refused token is read once more: somebody may have reset it between the two questions.
-    async fn live_token(&self) -> Result<(Issued, Instant), NotLive> {
+    async fn live_token(&self) -> Result<Live, NotLive> {
         let mut refused: Option<Token> = None;
         loop {
+            let asked_at = Instant::now();
             let issued = self.patiently(|| self.current()).await?;
+            let round_trip = asked_at.elapsed();
             self.learn(&issued.token);
             if refused.as_ref() == Some(&issued.token) {
                 return Err(NotLive::Refused);
             }
             if self.patiently(|| self.accepts(&issued.token)).await? {
-                return Ok((issued, Instant::now()));
+                return Ok(Live { issued, read_at: Instant::now(), round_trip });
             }
             refused = Some(issued.token);
             sleep(self.timing.poll).await;
@@ -303,6 +309,13 @@ impl Coordinator {
         let appended = self.parties.journal.append(&self.run, &entry).await;
         appended.map_err(|error| format!("the journal is not complete: {error}"))
     }
+}
+
+/// The live token, and how it was come by.
+struct Live {
+    issued: Issued,
+    read_at: Instant,
+    round_trip: Duration,
 }
 
 /// Why no live token could be established.

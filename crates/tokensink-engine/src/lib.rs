@@ -15,6 +15,7 @@
 mod commands;
 mod coordinator;
 mod fan_out;
+mod forecast;
 mod inspection;
 mod interrupt;
 pub mod journal;
@@ -30,6 +31,7 @@ mod sink;
 mod timing;
 
 pub use coordinator::{Coordinator, Parties, Plan};
+pub use forecast::Forecast;
 pub use interrupt::{Interrupt, Interrupter};
 pub use prepare::Prepared;
 pub use progress::{Event, Progress, Silent};

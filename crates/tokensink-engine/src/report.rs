@@ -1,10 +1,12 @@
 //! The report of a run: what a person reads in a table and a script in JSON. It carries no secret.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokensink_core::{Fingerprint, TakesEffect, TargetId};
 
-use crate::Sink;
+use crate::{Forecast, Sink};
 
 /// Names the shape of the JSON document.
 const SCHEMA: &str = "tokensink.report/1";
@@ -97,6 +99,8 @@ pub struct Report {
     /// From sending the reset to the acknowledgement of the last current sink, in milliseconds:
     /// the longest that any of them can have been without the live token.
     pub outage_ms: Option<u64>,
+    /// What `outage_ms` was expected to be, or would be if the token were reset now.
+    pub forecast_ms: Option<u64>,
     /// One entry for each target.
     pub sinks: Vec<SinkReport>,
     /// Why the command ended as it did, when that is not `complete` or `ready`.
@@ -137,6 +141,8 @@ pub struct SinkReport {
     pub takes_effect: TakesEffect,
     /// From sending the reset to the acknowledgement of the write, in milliseconds.
     pub outage_ms: Option<u64>,
+    /// What `outage_ms` was expected to be, or would be if the token were reset now.
+    pub forecast_ms: Option<u64>,
     /// How many times a write was tried.
     pub attempts: u32,
     /// When this machine last wrote there, as far as its journal knows. In `status` only.
@@ -157,6 +163,7 @@ impl SinkReport {
             evidence: evidence.into(),
             takes_effect: sink.takes_effect(),
             outage_ms: None,
+            forecast_ms: None,
             attempts: 0,
             written_at: None,
             error: None,
@@ -175,6 +182,7 @@ impl Report {
             run_id: None,
             token: TokenChange::default(),
             outage_ms: None,
+            forecast_ms: None,
             sinks: Vec::new(),
             errors: Vec::new(),
             warnings: Vec::new(),
@@ -199,6 +207,16 @@ impl Report {
         self
     }
 
+    /// The same report with what was to be expected.
+    #[must_use]
+    pub(crate) fn expecting(mut self, forecast: &Forecast) -> Self {
+        self.forecast_ms = Some(milliseconds(forecast.whole));
+        for (sink, expected) in self.sinks.iter_mut().zip(&forecast.sinks) {
+            sink.forecast_ms = expected.map(milliseconds);
+        }
+        self
+    }
+
     /// Passes every text in it through `clean`.
     #[must_use]
     pub(crate) fn cleaned(mut self, clean: impl Fn(&str) -> String) -> Self {
@@ -211,4 +229,8 @@ impl Report {
         }
         self
     }
+}
+
+pub(crate) fn milliseconds(duration: Duration) -> u64 {
+    duration.as_millis().try_into().unwrap_or(u64::MAX)
 }

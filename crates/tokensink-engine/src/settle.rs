@@ -10,6 +10,7 @@ use crate::coordinator::Coordinator;
 use crate::fan_out::{Order, Written, write};
 use crate::inspection::{Inspected, Write, conclude, inspect};
 use crate::journal::{Entry, LastWrite};
+use crate::report::milliseconds;
 use crate::side_by_side::{Ended, side_by_side};
 use crate::{Event, Failure, SinkReport, State};
 
@@ -74,9 +75,7 @@ impl Standing {
         let is_current = state == State::Current;
         let outage = acknowledged.zip(since).filter(|_| is_current);
         SinkReport {
-            outage_ms: outage.map(|(acknowledged, since)| {
-                (acknowledged.at - since).as_millis().try_into().unwrap_or(u64::MAX)
-            }),
+            outage_ms: outage.map(|(acknowledged, since)| milliseconds(acknowledged.at - since)),
             attempts: self.attempts,
             error: failed.filter(|_| !is_current).map(ToString::to_string),
             ..SinkReport::of(&self.order.sink, state, evidence)

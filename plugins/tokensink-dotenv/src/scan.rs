@@ -150,3 +150,32 @@ fn end_of_line(bytes: &[u8], start: usize) -> usize {
     let newline = bytes[start..].iter().position(|byte| *byte == b'\n');
     newline.map_or(bytes.len(), |offset| start + offset)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &str) -> Vec<usize> {
+        let found = assignments(text.as_bytes(), &["K".to_owned()]);
+        found.iter().map(|assignment| assignment.line).collect()
+    }
+
+    #[test]
+    fn lines_are_counted_through_values_of_several() {
+        assert_eq!(lines("K=1\n\n# c\nK=2"), [1, 4]);
+        assert_eq!(lines("A=\"one\ntwo\nthree\"\nK=2\nK=3\n"), [4, 5]);
+        assert_eq!(lines("\u{feff}K=1\r\nK=2\r\n"), [1, 2]);
+        assert_eq!(lines("K=\nK="), [1, 2]);
+        assert_eq!(lines(""), [0; 0]);
+    }
+
+    #[test]
+    fn a_colon_in_the_place_of_the_sign_is_noticed() {
+        for text in ["K: 1", "A=1\nexport K: 1\n", "\n  K : 1\n"] {
+            assert!(has_colon_assignment(text.as_bytes(), "K"), "{text}");
+        }
+        for text in ["", "K=1:2\n", "AK: 1\n", "# K: 1\n", "K"] {
+            assert!(!has_colon_assignment(text.as_bytes(), "K"), "{text}");
+        }
+    }
+}

@@ -34,7 +34,9 @@ pub(super) async fn run(world: &World<'_>) -> u8 {
     let inner =
         World { global: &global, environment: &environment, interrupt: world.interrupt.clone() };
     let selection = Selection::default();
-    let report = reset::run(&inner, &Reset { selection, yes: true, rehearse: false }).await;
+    let report =
+        reset::run(&inner, &Reset { selection, yes: true, max_outage: None, rehearse: false })
+            .await;
     let code = finish(world.global, &report);
     if text {
         say("\nWhat the applications find there, by fingerprint:\n");

@@ -23,6 +23,9 @@ async fn carry_out(world: &World<'_>, reset: &Reset, mut run: Run) -> Result<Rep
     if plan.obstacles().next().is_some() {
         return Err(coordinator.refuse(Command::Reset, &plan));
     }
+    if let Some(most) = reset.max_outage.filter(|most| plan.forecast().whole > *most) {
+        return Err(coordinator.refuse_outage(&plan, most));
+    }
     if !reset.yes {
         run.watcher.clear();
         confirm(world, coordinator, &plan, &run).await?;
@@ -46,11 +49,20 @@ async fn confirm(
             output::warn(warning);
         }
     }
+    let forecast = plan.forecast();
     let question = format!(
-        "Reset the token of {} now? The old one is dead at once; {} target(s) get the new one.",
+        "Reset the token of {} now? The old one is dead at once; {} target(s) get the new one within \
+         about {}.",
         coordinator.issuer(),
-        plan.prepared.len()
+        plan.prepared.len(),
+        output::in_words(forecast.whole)
     );
+    if world.global.output == Output::Text {
+        if let Some(dominated_by) = &forecast.dominated_by {
+            output::say(&format!("What takes longest: {dominated_by}."));
+        }
+        forecast.advice.iter().for_each(|advice| output::say(&format!("  shorter: {advice}")));
+    }
     let why = match output::ask(&question, &run.interrupt).await {
         Answer::Yes => return Ok(()),
         Answer::No => "declined: the token was not reset",

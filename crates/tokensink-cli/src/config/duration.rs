@@ -28,6 +28,12 @@ pub(super) fn duration_of(value: &Value) -> Result<Duration, String> {
     Ok(duration)
 }
 
+/// The duration that a flag means.
+pub(crate) fn duration_from_flag(text: &str) -> Result<Duration, String> {
+    let number = text.parse::<serde_json::Number>().map(Value::Number);
+    duration_of(&number.unwrap_or_else(|_| Value::String(text.to_owned())))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

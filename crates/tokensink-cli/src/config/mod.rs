@@ -14,6 +14,7 @@ use config::{Config, File, FileFormat};
 use serde_json::{Map, Value};
 use tokensink_core::{Environment, Registry, nearest};
 
+pub(crate) use duration::duration_from_flag;
 pub(crate) use mistake::Mistake;
 pub(crate) use sinks::{Selected, select};
 pub(crate) use upstash::UpstashTable;

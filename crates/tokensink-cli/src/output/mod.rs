@@ -8,6 +8,7 @@ mod prompt;
 mod table;
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use tokensink_engine::Report;
@@ -82,8 +83,25 @@ fn verdict(report: &Report) -> String {
             format!(" (token {before} -> {after})")
         };
     }
-    if let Some(outage) = report.outage_ms {
-        line += &format!("; outage at most {outage} ms");
+    let shown = |ms: u64| in_words(Duration::from_millis(ms));
+    match (report.outage_ms, report.forecast_ms) {
+        (Some(outage), Some(forecast)) => {
+            line += &format!("; outage at most {} (forecast {})", shown(outage), shown(forecast));
+        }
+        (Some(outage), None) => line += &format!("; outage at most {}", shown(outage)),
+        (None, Some(forecast)) if report.outcome != Outcome::Unknown => {
+            line += &format!("; a reset would leave the sinks stale for about {}", shown(forecast));
+        }
+        _ => {}
     }
     line
+}
+
+/// A time as people say it.
+pub(crate) fn in_words(duration: Duration) -> String {
+    match duration.as_millis() {
+        milliseconds @ 0..1000 => format!("{milliseconds} ms"),
+        milliseconds @ 1000..120_000 => format!("{:.1} s", milliseconds as f64 / 1000.0),
+        _ => format!("{} min", duration.as_secs().div_ceil(60)),
+    }
 }

@@ -1,13 +1,18 @@
 //! `check`: could a reset finish, and does every sink hold the live token now?
 
+use std::time::Duration;
+
 use crate::coordinator::{Coordinator, Plan};
 use crate::inspection::Write;
+use crate::report::milliseconds;
 use crate::{Command, Outcome, Report, SinkReport, State, TokenChange};
 
 impl Coordinator {
     /// The report on a plan: which sinks are ready, and which hold another value.
     pub fn check(&self, plan: &Plan) -> Report {
-        let mut report = self.review(Command::Check, plan);
+        let forecast = plan.forecast();
+        let mut report = self.review(Command::Check, plan).expecting(&forecast);
+        report.next.extend(forecast.advice);
         let drifted = |sink: &SinkReport| sink.required && sink.state == State::Stale;
         let outcome = if plan.obstacles().next().is_some() {
             report.next.push("mend what is named above; nothing was changed".to_owned());
@@ -19,6 +24,20 @@ impl Coordinator {
             Outcome::Ready
         };
         self.publish(report.ending(outcome))
+    }
+
+    /// The report of a reset that would take longer than its owner allows.
+    pub fn refuse_outage(&self, plan: &Plan, most: Duration) -> Report {
+        let forecast = plan.forecast();
+        let mut report = self.review(Command::Reset, plan).expecting(&forecast);
+        let dominated_by = forecast.dominated_by.unwrap_or_default();
+        report.errors.push(format!(
+            "the sinks would be stale for about {:?}, longer than the {most:?} allowed: {dominated_by}",
+            rounded(forecast.whole)
+        ));
+        report.next.extend(forecast.advice);
+        report.next.push("allow more with --max-outage, or take fewer sinks at once".to_owned());
+        self.publish(report.ending(Outcome::Unchanged))
     }
 
     /// The report of a command that stopped because a required sink is not ready.
@@ -60,4 +79,9 @@ impl crate::prepare::Prepared {
         let state = crate::inspection::conclude(Write::None, &self.holds).0;
         self.writer.is_ok() && state != State::Stale
     }
+}
+
+/// Nobody reads microseconds.
+fn rounded(duration: Duration) -> Duration {
+    Duration::from_millis(milliseconds(duration))
 }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use crate::coordinator::Coordinator;
 use crate::journal::Entry;
 use crate::settle::{Certainty, Chase, Standing};
-use crate::{Command, Outcome, Report, SinkReport, State, TokenChange};
+use crate::{Command, Forecast, Outcome, Report, SinkReport, State, TokenChange};
 
 /// What a run that wrote has to tell.
 pub(super) struct Conclusion {
@@ -18,16 +18,21 @@ pub(super) struct Conclusion {
     pub(super) warnings: Vec<String>,
     /// When the reset left, if there was one.
     pub(super) since: Option<Instant>,
+    /// What was to be expected, where there was a reset.
+    pub(super) forecast: Option<Forecast>,
 }
 
 impl Coordinator {
     /// Judges the run, records its end, and reports.
     pub(super) async fn conclude(&self, conclusion: Conclusion) -> Report {
-        let Conclusion { command, before, chase, standings, certainty, warnings, since } =
+        let Conclusion { command, before, chase, standings, certainty, warnings, since, forecast } =
             conclusion;
         let mut report = Report::new(command, Outcome::Complete);
         report.warnings = warnings;
         report.sinks = standings.iter().map(|standing| standing.report(since)).collect();
+        if let Some(forecast) = &forecast {
+            report = report.expecting(forecast);
+        }
         report.outage_ms = report.sinks.iter().filter_map(|sink| sink.outage_ms).max();
         report.token = TokenChange { before: Some(before), after: Some(chase.token.fingerprint()) };
         let outcome = self.judge(certainty, &mut report);

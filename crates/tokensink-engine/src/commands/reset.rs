@@ -33,7 +33,7 @@ impl Coordinator {
         let started = self.start(COMMAND).await;
         started.map_err(|problem| self.unchanged(COMMAND, problem))?;
         self.still_the_same(&plan).await?;
-        let before = plan.token().fingerprint();
+        let (before, forecast) = (plan.token().fingerprint(), Some(plan.forecast()));
         let intent = Entry::ResetIntended { before: before.clone() };
         self.record(intent).await.map_err(|problem| self.unchanged(COMMAND, problem))?;
 
@@ -57,7 +57,7 @@ impl Coordinator {
         let certainty = self.settle(&mut standings, &mut chase, &mut warnings).await;
         let (command, since) = (COMMAND, Some(since));
         let conclusion =
-            Conclusion { command, before, chase, standings, certainty, warnings, since };
+            Conclusion { command, before, chase, standings, certainty, warnings, since, forecast };
         Ok(self.conclude(conclusion).await)
     }
 

@@ -33,9 +33,9 @@ impl Coordinator {
         warnings.extend(self.push(&mut standings, &chase, stale).await);
         let certainty = self.settle(&mut standings, &mut chase, &mut warnings).await;
         let command = Command::Sync;
-        let since = None;
+        let (since, forecast) = (None, None);
         let conclusion =
-            Conclusion { command, before, chase, standings, certainty, warnings, since };
+            Conclusion { command, before, chase, standings, certainty, warnings, since, forecast };
         Ok(self.conclude(conclusion).await)
     }
 
