@@ -12,6 +12,7 @@ mod kill;
 mod leaks;
 mod options;
 mod output;
+mod phases;
 mod plugins;
 mod reset;
 mod servers;

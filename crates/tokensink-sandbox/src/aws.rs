@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -15,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde_json::{Value, json};
 
-use crate::server::{Request, Server, locked};
+use crate::server::{Network, Request, Server, locked};
 
 const ACCESS_KEY_ID: &str = "AKIDSTANDIN";
 const REGION: &str = "eu-central-1";
@@ -56,9 +57,18 @@ impl Aws {
     ///
     /// When no loopback port can be had.
     pub async fn start() -> io::Result<Self> {
+        Self::start_at(Network::default()).await
+    }
+
+    /// Starts it at a distance.
+    ///
+    /// # Errors
+    ///
+    /// When no loopback port can be had.
+    pub async fn start_at(network: Network) -> io::Result<Self> {
         let vault = Shared::default();
         let router = Router::new().route("/", post(answer)).with_state(Arc::clone(&vault));
-        Ok(Self { server: Server::start(router).await?, vault })
+        Ok(Self { server: Server::start(router, network).await?, vault })
     }
 
     /// Its endpoint.
@@ -132,6 +142,11 @@ impl Aws {
     /// Every request so far; the operation is in [`Request::operation`].
     pub fn requests(&self) -> Vec<Request> {
         self.server.requests()
+    }
+
+    /// When each connection brought its first request.
+    pub fn connections(&self) -> Vec<Instant> {
+        self.server.connections()
     }
 }
 

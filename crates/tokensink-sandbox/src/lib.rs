@@ -13,7 +13,7 @@ use std::io;
 
 pub use aws::Aws;
 pub use github::GitHub;
-pub use server::Request;
+pub use server::{Network, Request};
 pub use upstash::{ResetFault, Upstash};
 
 /// All three stand-ins, each on a loopback port of its own. They stop when it is dropped.
@@ -34,10 +34,19 @@ impl Sandbox {
     ///
     /// When no loopback port can be had.
     pub async fn start() -> io::Result<Self> {
+        Self::start_at(Network::default()).await
+    }
+
+    /// Starts empty stand-ins at a distance.
+    ///
+    /// # Errors
+    ///
+    /// When no loopback port can be had.
+    pub async fn start_at(network: Network) -> io::Result<Self> {
         Ok(Self {
-            upstash: Upstash::start().await?,
-            github: GitHub::start().await?,
-            aws: Aws::start().await?,
+            upstash: Upstash::start_at(network).await?,
+            github: GitHub::start_at(network).await?,
+            aws: Aws::start_at(network).await?,
         })
     }
 }

@@ -1,12 +1,14 @@
 //! One HTTP server on loopback: binding, the log of requests, stopping on drop.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{ConnectInfo, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use tokio::net::TcpListener;
@@ -27,7 +29,21 @@ pub struct Request {
     pub at: Instant,
 }
 
-type Log = Arc<Mutex<Vec<Request>>>;
+/// How far away a stand-in is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Network {
+    /// From a request's leaving to its answer's arrival, apart from the work itself. A connection's
+    /// first request takes two more: the handshakes of TCP and of TLS 1.3.
+    pub round_trip: Duration,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Log {
+    requests: Arc<Mutex<Vec<Request>>>,
+    /// When each connection brought its first request.
+    connections: Arc<Mutex<BTreeMap<SocketAddr, Instant>>>,
+    network: Network,
+}
 
 /// A server that stops when it is dropped.
 #[derive(Debug)]
@@ -38,11 +54,13 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) async fn start(router: Router) -> io::Result<Self> {
+    pub(crate) async fn start(router: Router, network: Network) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let log = Log::default();
-        let logged = router.layer(middleware::from_fn_with_state(Arc::clone(&log), record));
+        let log = Log { network, ..Log::default() };
+        let logged = router
+            .layer(middleware::from_fn_with_state(log.clone(), record))
+            .into_make_service_with_connect_info::<SocketAddr>();
         let task = tokio::spawn(async move {
             // It only returns when the listener breaks, and then every request says so.
             let _ = axum::serve(listener, logged).await;
@@ -57,7 +75,12 @@ impl Server {
 
     /// Every request so far, in the order of arrival.
     pub(crate) fn requests(&self) -> Vec<Request> {
-        locked(&self.log).clone()
+        locked(&self.log.requests).clone()
+    }
+
+    /// When each connection brought its first request.
+    pub(crate) fn connections(&self) -> Vec<Instant> {
+        locked(&self.log.connections).values().copied().collect()
     }
 }
 
@@ -67,7 +90,22 @@ impl Drop for Server {
     }
 }
 
-async fn record(State(log): State<Log>, request: axum::extract::Request, next: Next) -> Response {
+async fn record(
+    State(log): State<Log>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: axum::extract::Request,
+    next: Next,
+) -> Response {
+    let round_trip = log.network.round_trip;
+    let is_new = match locked(&log.connections).entry(peer) {
+        Entry::Vacant(place) => {
+            place.insert(Instant::now());
+            true
+        }
+        Entry::Occupied(_) => false,
+    };
+    let handshakes = if is_new { round_trip * 2 } else { Duration::ZERO };
+    travel(handshakes + round_trip / 2).await;
     let operation = request.headers().get("x-amz-target").and_then(|name| name.to_str().ok());
     let entry = Request {
         method: request.method().to_string(),
@@ -77,13 +115,20 @@ async fn record(State(log): State<Log>, request: axum::extract::Request, next: N
         at: Instant::now(),
     };
     let index = {
-        let mut log = locked(&log);
-        log.push(entry);
-        log.len() - 1
+        let mut requests = locked(&log.requests);
+        requests.push(entry);
+        requests.len() - 1
     };
     let response = next.run(request).await;
-    locked(&log)[index].status = response.status().as_u16();
+    locked(&log.requests)[index].status = response.status().as_u16();
+    travel(round_trip / 2).await;
     response
+}
+
+async fn travel(time: Duration) {
+    if !time.is_zero() {
+        tokio::time::sleep(time).await;
+    }
 }
 
 /// The lock, even after a handler panicked: the state is only ever changed in one step.

@@ -19,7 +19,7 @@ use crypto_box::aead::OsRng;
 use crypto_box::aead::rand_core::RngCore as _;
 use serde_json::{Value, json};
 
-use crate::server::{Request, Server, locked};
+use crate::server::{Network, Request, Server, locked};
 
 const EMAIL: &str = "owner@example.com";
 
@@ -71,6 +71,15 @@ impl Upstash {
     ///
     /// When no loopback port can be had.
     pub async fn start() -> io::Result<Self> {
+        Self::start_at(Network::default()).await
+    }
+
+    /// Starts it at a distance.
+    ///
+    /// # Errors
+    ///
+    /// When no loopback port can be had.
+    pub async fn start_at(network: Network) -> io::Result<Self> {
         let account = Account {
             api_key: random_hex(16),
             users: BTreeMap::new(),
@@ -87,8 +96,8 @@ impl Upstash {
             .route("/v2/globalParallelism", get(parallelism))
             .with_state(Arc::clone(&accounts));
         Ok(Self {
-            developer_api: Server::start(developer_api).await?,
-            qstash: Server::start(qstash).await?,
+            developer_api: Server::start(developer_api, network).await?,
+            qstash: Server::start(qstash, network).await?,
             accounts,
         })
     }

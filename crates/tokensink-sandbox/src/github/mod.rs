@@ -8,6 +8,7 @@ mod world;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -22,7 +23,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use self::world::{Repository, Secret, World};
-use crate::server::{Request, Server, locked};
+use crate::server::{Network, Request, Server, locked};
 
 const TOKEN: &str = "ghp_stand_in_for_a_personal_access_token";
 
@@ -42,6 +43,15 @@ impl GitHub {
     ///
     /// When no loopback port can be had.
     pub async fn start() -> io::Result<Self> {
+        Self::start_at(Network::default()).await
+    }
+
+    /// Starts it at a distance.
+    ///
+    /// # Errors
+    ///
+    /// When no loopback port can be had.
+    pub async fn start_at(network: Network) -> io::Result<Self> {
         let world = World {
             key: SecretKey::generate(&mut OsRng),
             key_id: 568_250_167_242_549_743,
@@ -54,7 +64,7 @@ impl GitHub {
         };
         let world: Shared = Arc::new(Mutex::new(world));
         let router = Router::new().fallback(answer).with_state(Arc::clone(&world));
-        Ok(Self { server: Server::start(router).await?, world })
+        Ok(Self { server: Server::start(router, network).await?, world })
     }
 
     /// Its base URL.
@@ -178,6 +188,11 @@ impl GitHub {
     /// Every request so far.
     pub fn requests(&self) -> Vec<Request> {
         self.server.requests()
+    }
+
+    /// When each connection brought its first request.
+    pub fn connections(&self) -> Vec<Instant> {
+        self.server.connections()
     }
 }
 
