@@ -7,11 +7,7 @@ use tokensink_sandbox::Request;
 use crate::world::World;
 
 /// Requests that arrived after the reset and before the last sink was written.
-fn between(
-    requests: &[Request],
-    reset: Instant,
-    end: Instant,
-) -> impl Iterator<Item = &Request> {
+fn between(requests: &[Request], reset: Instant, end: Instant) -> impl Iterator<Item = &Request> {
     requests.iter().filter(move |request| request.at > reset && request.at <= end)
 }
 

@@ -1,4 +1,4 @@
-//! Development tasks, as plain Rust: `cargo xtask test | sim | sabotage | tidy | demo | ci`.
+//! Development tasks, as plain Rust: `cargo xtask test | sim | sabotage | bench | tidy | demo | ci`.
 
 mod peers;
 mod sabotage;
@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Some("test") => test(),
         Some("sim") => sim(&rest),
         Some("sabotage") => sabotage::sabotage(&project_root(), &cargo_path(), tell),
+        Some("bench") => bench(&rest),
         Some("tidy") => tidy(),
         Some("demo") => cargo(&["run", "--quiet", "--", "demo"]),
         Some("ci") => ci(),
@@ -56,6 +57,22 @@ fn sim(rest: &[String]) -> Result<(), String> {
     let rest = rest.iter().map(String::as_str);
     let arguments = ["run", "--quiet", "--package", "tokensink-simulation", "--"].into_iter();
     cargo(&arguments.chain(rest).collect::<Vec<_>>())
+}
+
+/// How long the outage is: the release build against stand-ins at a distance.
+fn bench(rest: &[String]) -> Result<(), String> {
+    cargo(&["build", "--release", "--package", "tokensink-cli", "--package", "tokensink-bench"])?;
+    let root = project_root();
+    let release = root.join("target/release");
+    let mut bench = Command::new(release.join("tokensink-bench"));
+    bench.arg("--program").arg(release.join("tokensink")).args(rest);
+    let python = root.join("target/peers/venv/bin/python");
+    if python.exists() {
+        bench.arg("--python").arg(python);
+    } else {
+        tell("without the third parties (`cargo xtask test` installs them) nothing is compared");
+    }
+    run(&mut bench)
 }
 
 /// What the gate does, in its order.

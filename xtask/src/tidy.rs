@@ -61,6 +61,7 @@ fn dependencies(root: &Path) -> Vec<String> {
             "tokensink-core" | "tokensink-sandbox" => &[],
             "tokensink-cli" => continue,
             "tokensink-http" | "tokensink-engine" | "tokensink-testkit" => &["tokensink-core"],
+            "tokensink-bench" => continue,
             "tokensink-simulation" => &["tokensink-core", "tokensink-engine", "tokensink-testkit"],
             _ => &["tokensink-core", "tokensink-http"],
         };

@@ -1,0 +1,189 @@
+//! A project folder with so many sinks, and the stand-ins that hold them.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tokensink_sandbox::{Network, Sandbox};
+use tokio::process::Command;
+
+use crate::Failure;
+use crate::usage::{Usage, watched};
+
+/// Which kinds of sinks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mix {
+    /// A third `.env` files, a third GitHub, a third AWS.
+    All,
+    GitHub,
+}
+
+impl fmt::Display for Mix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::All => "dotenv, GitHub, AWS",
+            Self::GitHub => "GitHub",
+        })
+    }
+}
+
+/// Sinks and stand-ins.
+pub(crate) struct Place {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) qstash: String,
+    pub(crate) files: Vec<PathBuf>,
+    pub(crate) repositories: Vec<String>,
+    pub(crate) secrets: Vec<String>,
+    folder: TempDir,
+}
+
+/// What one reset cost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measured {
+    /// From the reset at the server to the last write at its server.
+    pub(crate) outage: Duration,
+    /// What the program said to expect, on its own clock.
+    pub(crate) forecast: Option<Duration>,
+    /// What it said it was, on its own clock.
+    pub(crate) reported: Option<Duration>,
+    pub(crate) usage: Usage,
+}
+
+impl Place {
+    pub(crate) async fn new(mix: Mix, sinks: usize, round_trip: Duration) -> Result<Self, Failure> {
+        let sandbox = Sandbox::start_at(Network { round_trip }).await?;
+        let qstash = sandbox.upstash.add_user("eu-central-1");
+        let token = sandbox.upstash.token(&qstash).unwrap_or_default();
+        let folder = tempfile::tempdir()?;
+        let mut place = Self {
+            sandbox,
+            qstash,
+            files: Vec::new(),
+            repositories: Vec::new(),
+            secrets: Vec::new(),
+            folder,
+        };
+        for index in 0..sinks {
+            match (mix, index % 3) {
+                (Mix::All, 1) => place.add_file(index, &token)?,
+                (Mix::All, 2) => place.add_secret(index, &token),
+                _ => place.add_repository(index, &token),
+            }
+        }
+        fs::write(place.path("tokensink.toml"), place.config())?;
+        Ok(place)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn live(&self) -> String {
+        self.sandbox.upstash.token(&self.qstash).unwrap_or_default()
+    }
+
+    fn add_file(&mut self, index: usize, token: &str) -> Result<(), Failure> {
+        let file = self.path(&format!("{index}.env"));
+        fs::write(&file, format!("PORT=3000\nQSTASH_TOKEN={token}\n"))?;
+        self.files.push(file);
+        Ok(())
+    }
+
+    fn add_repository(&mut self, index: usize, token: &str) {
+        let name = format!("acme/r{index}");
+        let _id = self.sandbox.github.add_repository(&name);
+        let path = format!("repos/{name}/actions/secrets/QSTASH_TOKEN");
+        self.sandbox.github.put_as_stranger(&path, token);
+        self.repositories.push(name);
+    }
+
+    fn add_secret(&mut self, index: usize, token: &str) {
+        let name = format!("s{index}");
+        let value = format!("{{\"QSTASH_TOKEN\":\"{token}\",\"pool\":1.50}}");
+        self.sandbox.aws.put_as_stranger(&name, &value);
+        self.secrets.push(name);
+    }
+
+    fn config(&self) -> String {
+        let Sandbox { upstash, github, aws } = &self.sandbox;
+        let mut config = format!(
+            "[upstash]\napi_url = \"{}\"\nqstash_url = \"{}\"\n",
+            upstash.url(),
+            upstash.qstash_url()
+        );
+        if !self.files.is_empty() {
+            config += &format!("[sinks.files]\nkind = \"dotenv\"\npaths = {:?}\n", self.files);
+        }
+        if !self.repositories.is_empty() {
+            config += &format!(
+                "[sinks.repositories]\nkind = \"github-actions\"\nrepositories = {:?}\napi_url = \"{}\"\n",
+                self.repositories,
+                github.url()
+            );
+        }
+        for name in &self.secrets {
+            config += &format!(
+                "[sinks.{name}]\nkind = \"aws-secrets-manager\"\nsecret_id = \"{name}\"\n\
+                 json_key = \"QSTASH_TOKEN\"\nregion = \"eu-central-1\"\nendpoint_url = \"{}\"\n",
+                aws.url()
+            );
+        }
+        config
+    }
+
+    /// Runs `tokensink reset` here.
+    pub(crate) async fn measure(&self, program: &Path) -> Result<Measured, Failure> {
+        let mut command = Command::new(program);
+        command
+            .args(["reset", "--yes", "--output", "json"])
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("HOME", self.folder.path())
+            .env("UPSTASH_EMAIL", self.sandbox.upstash.email())
+            .env("UPSTASH_API_KEY", self.sandbox.upstash.api_key())
+            .env("GH_TOKEN", self.sandbox.github.token())
+            .env("AWS_ACCESS_KEY_ID", self.sandbox.aws.access_key_id())
+            .env("AWS_SECRET_ACCESS_KEY", "any")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit());
+        let (output, usage) = watched(command).await?;
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+        if !output.status.success() {
+            return Err(format!("the reset ended with {}: {report}", output.status).into());
+        }
+        let milliseconds = |field: &str| report[field].as_u64().map(Duration::from_millis);
+        let (forecast, reported) = (milliseconds("forecast_ms"), milliseconds("outage_ms"));
+        Ok(Measured { outage: self.outage()?, forecast, reported, usage })
+    }
+
+    /// From the reset to the last write, by the servers' clocks and those of the files.
+    pub(crate) fn outage(&self) -> Result<Duration, Failure> {
+        let posts = self.sandbox.upstash.requests();
+        let reset = posts.iter().find(|request| request.method == "POST");
+        let reset = reset.ok_or("there was no reset")?.at;
+        let puts = self.sandbox.github.requests().into_iter();
+        let puts = puts.filter(|request| request.method == "PUT");
+        let calls = self.sandbox.aws.requests().into_iter().filter(|request| {
+            request.operation.as_deref().is_some_and(|name| name.ends_with("PutSecretValue"))
+        });
+        let over_the_network = puts.chain(calls).map(|request| request.at).max();
+        let mut last = over_the_network.map_or(Duration::ZERO, |last| last - reset);
+        for file in &self.files {
+            let modified = fs::metadata(file)?.modified()?;
+            // Instant and SystemTime have no common origin but this moment.
+            let ago = modified.elapsed().unwrap_or_default();
+            last = last.max(Instant::now().saturating_duration_since(reset).saturating_sub(ago));
+            if !fs::read_to_string(file)?.contains(&self.live()) {
+                return Err(format!("{} is stale", file.display()).into());
+            }
+        }
+        Ok(last)
+    }
+}
