@@ -90,7 +90,9 @@ impl Place {
     }
 
     fn add_file(&mut self, index: usize, token: &str) -> Result<(), Failure> {
-        let file = self.path(&format!("{index}.env"));
+        let application = self.path(&format!("application-{index}"));
+        fs::create_dir(&application)?;
+        let file = application.join(".env");
         fs::write(&file, format!("PORT=3000\nQSTASH_TOKEN={token}\n"))?;
         self.files.push(file);
         Ok(())

@@ -1,7 +1,7 @@
 //! The write: one request, with a version id that makes a repeat of it a no-op.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
@@ -64,7 +64,10 @@ impl Put {
             .secret_id(&self.secret_id)
             .client_request_token(&base.version)
             .secret_string(base.value.as_str());
+        // The connection is there by now: as long as this takes, the write will.
+        let started = Instant::now();
         request.send().await.map_err(|error| explain("put the secret's value", &error))?;
+        self.round_trip = started.elapsed();
         self.is_proven = true;
         Ok(())
     }

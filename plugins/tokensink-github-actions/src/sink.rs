@@ -23,6 +23,10 @@ use crate::target::{App, Scope, Target};
 /// Requests under way at once, and writes a minute, that GitHub lets in
 /// (docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api).
 const CONCURRENT: usize = 100;
+
+/// An Enterprise Server has no such limit of its own; one that is set there is answered with a
+/// pause, which the coordinator keeps to.
+const CONCURRENT_AT_ENTERPRISE: usize = 500;
 const WRITES_PER_MINUTE: u32 = 80;
 
 /// `updated_at` has whole seconds, and is taken a moment before the answer's `Date`.
@@ -180,7 +184,7 @@ impl TokenSink for GitHubSink {
         let is_github = self.host == "api.github.com";
         Some(Quota {
             key: format!("github-actions {} {}", self.api.base, self.api.credential.origin()),
-            concurrent: CONCURRENT,
+            concurrent: if is_github { CONCURRENT } else { CONCURRENT_AT_ENTERPRISE },
             // Enterprise Servers have no limits unless their administrators set some.
             writes_per_minute: is_github.then_some(WRITES_PER_MINUTE),
         })
