@@ -265,6 +265,12 @@ mod tests {
         assert!(find().unwrap().warning().unwrap().contains("chmod 600"));
         fs::set_permissions(&legacy, fs::Permissions::from_mode(0o600)).unwrap();
         assert_eq!(find().unwrap().warning(), None);
+        let padded =
+            |blanks| format!("{}{}", " ".repeat(blanks), r#"{"email":"o@x","apiKey":"k"}"#);
+        fs::write(&legacy, padded(64 * 1024 - 30)).unwrap();
+        assert_eq!(find().unwrap().api_key.expose(), "k");
+        fs::write(&legacy, padded(64 * 1024)).unwrap();
+        assert!(find().unwrap_err().to_string().contains("larger than 64 KB"));
         fs::write(&legacy, "secret-garbage").unwrap();
         let error = find().unwrap_err().to_string();
         assert!(error.contains(".upstash.json") && !error.contains("secret-garbage"), "{error}");

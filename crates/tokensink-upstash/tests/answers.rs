@@ -1,0 +1,115 @@
+//! The issuer against answers that the stand-in never gives.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use tokensink_core::{Environment, IssuerError, Secret, Token, TokenIssuer as _};
+use tokensink_http::parse_base_url;
+use tokensink_upstash::{Credentials, Named, Pasted, Settings, Upstash};
+
+/// A server that answers everything alike. Returns its base URL.
+async fn answering(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> String {
+    let headers: HeaderMap = headers
+        .iter()
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+        .collect();
+    let answer = (StatusCode::from_u16(status).unwrap(), headers, body.to_owned());
+    let router = Router::new().fallback(move || {
+        let answer = answer.clone();
+        async move { answer }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url
+}
+
+fn pasted(urls: &str) -> Pasted {
+    let url = parse_base_url(urls).unwrap();
+    Pasted::new(&Secret::new("token"), Some(url), None, Duration::from_secs(5)).unwrap()
+}
+
+async fn probed(
+    status: u16,
+    headers: &[(&'static str, &'static str)],
+) -> Result<bool, IssuerError> {
+    let url = answering(status, headers, "{}").await;
+    pasted(&url).accepts(&Token::new("token")).await
+}
+
+#[tokio::test]
+async fn each_answer_to_the_probe_means_something() {
+    assert!(probed(200, &[]).await.unwrap());
+    assert!(!probed(401, &[]).await.unwrap());
+    // Known, but out of messages for today.
+    assert!(probed(429, &[("ratelimit-limit", "500")]).await.unwrap());
+    let per_second =
+        [("ratelimit-limit", "500"), ("burst-ratelimit-limit", "10"), ("retry-after", "7")];
+    let wait = Some(Duration::from_secs(7));
+    assert!(matches!(
+        probed(429, &per_second).await,
+        Err(IssuerError::Transient { wait: seen, .. }) if seen == wait
+    ));
+    assert!(matches!(probed(429, &[]).await, Err(IssuerError::Transient { .. })));
+    assert!(matches!(probed(503, &[]).await, Err(IssuerError::Transient { .. })));
+    for status in [302, 403, 404] {
+        assert!(
+            matches!(probed(status, &[]).await, Err(IssuerError::Permanent { .. })),
+            "{status}"
+        );
+    }
+}
+
+async fn connecting(status: u16, body: &str) -> String {
+    let variables = [("UPSTASH_EMAIL", "e@x"), ("UPSTASH_API_KEY", "a-key-of-some-length")];
+    let environment: Environment =
+        variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
+    let credentials = Credentials::find(&Named::default(), &environment).unwrap();
+    assert!(credentials.origin().contains("UPSTASH_EMAIL"));
+    assert!(format!("{credentials:?}").contains("UPSTASH_EMAIL"));
+    let settings = Settings {
+        api_url: parse_base_url(&answering(status, &[], body).await).unwrap(),
+        qstash_url: None,
+        id: None,
+        region: None,
+        timeout: Duration::from_secs(5),
+    };
+    match Upstash::connect(&credentials, &settings).await {
+        Ok(issuer) => format!("{issuer} {issuer:?}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[tokio::test]
+async fn each_answer_to_the_list_is_told_apart() {
+    let one = r#"{"id":"q1","region":"eu-central-1","token":"t"}"#;
+    for (status, body, words) in [
+        (200, format!("[{one}]"), "QStash q1 (eu-central-1) Upstash"),
+        (200, "[]".to_owned(), "this account has no QStash"),
+        (200, r#"[{"id":"","region":"eu-central-1","token":"t"}]"#.to_owned(), "names no id"),
+        (200, r#"[{"id":"q","region":"../x","token":"t"}]"#.to_owned(), "qstash_url"),
+        (200, "<html>".to_owned(), "not what is documented"),
+        (302, String::new(), "a redirect is not followed"),
+        (418, String::new(), "418"),
+    ] {
+        let said = connecting(status, &body).await;
+        assert!(said.contains(words), "{status} {body}: {said}");
+        assert_eq!(status == 302, said.contains("redirect"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_pasted_token_is_named_by_its_host_and_tried_at_each() {
+    let url = answering(200, &[], "{}").await;
+    assert_eq!(pasted(&url).id(), "pasted-127.0.0.1");
+    let anywhere = Pasted::new(&Secret::new("t"), None, None, Duration::from_secs(1)).unwrap();
+    assert_eq!(anywhere.id(), "pasted-any");
+    let regional =
+        Pasted::new(&Secret::new("t"), None, Some("us-east-1"), Duration::from_secs(1)).unwrap();
+    assert_eq!(regional.id(), "pasted-qstash-us-east-1.upstash.io");
+    assert!(anywhere.to_string().contains("pasted token"));
+    assert!(Pasted::new(&Secret::new("t"), None, Some("EU_1"), Duration::from_secs(1)).is_err());
+}
