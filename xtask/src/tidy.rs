@@ -42,7 +42,8 @@ fn plugins(root: &Path) -> Vec<String> {
         let statement = format!("use {} as _;", name.replace('-', "_"));
         demand(linked.contains(&statement), "is not linked in tokensink-cli/src/plugins.rs");
         demand(readme.contains(&kind), "is not in the README");
-        demand(folder.join("tests").is_dir(), "has no tests of its own");
+        let laws = read(&format!("plugins/{name}/tests/laws.rs"));
+        demand(laws.contains("obeys_the_laws("), "is not held to the laws of a sink");
     }
     found
 }
@@ -218,7 +219,7 @@ mod tests {
             "no feature",
             "not linked",
             "not in the README",
-            "no tests",
+            "not held to the laws",
             "must not depend on tokensink-engine",
             "only the AWS plugin",
             "what is tokio for?",

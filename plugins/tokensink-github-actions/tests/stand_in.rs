@@ -213,3 +213,25 @@ fn one_secret_has_one_identity() {
     assert_eq!(id(table("Acme/API", "qstash_token")), id(table("acme/api", "QSTASH_TOKEN")));
     assert_ne!(id(table("acme/api", "OTHER")), id(table("acme/api", "QSTASH_TOKEN")));
 }
+
+#[tokio::test]
+async fn a_quota_that_would_not_last_stops_before_the_reset() {
+    let github = github().await;
+    github.leave(3);
+    let (kind, words) = refusal(api_sink(&github).as_ref()).await;
+    assert!(kind == SinkErrorKind::Denied && words.contains("3 requests are left"), "{words}");
+    github.leave(300);
+    api_sink(&github).prepare().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_limit_is_a_pause_of_the_length_that_github_names() {
+    let github = github().await;
+    let prepared = api_sink(&github).prepare().await.unwrap();
+    github.limit_next_writes(1, "17");
+    let error = prepared.write(&Token::new("one")).await.unwrap_err();
+    let wait = std::time::Duration::from_secs(17);
+    assert_eq!(error.kind(), SinkErrorKind::Limited { wait }, "{error}");
+    prepared.write(&Token::new("one")).await.unwrap();
+    assert_eq!(github.secret(SECRET).as_deref(), Some("one"));
+}

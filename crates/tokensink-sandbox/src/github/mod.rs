@@ -61,6 +61,8 @@ impl GitHub {
             boxes: Vec::new(),
             key_is_short: false,
             writes_stall: false,
+            remaining: 4990,
+            limited: (0, String::new()),
         };
         let world: Shared = Arc::new(Mutex::new(world));
         let router = Router::new().fallback(answer).with_state(Arc::clone(&world));
@@ -168,6 +170,16 @@ impl GitHub {
     /// From now on writes are neither answered nor carried out, or are again.
     pub fn stall_writes(&self, stalled: bool) {
         locked(&self.world).writes_stall = stalled;
+    }
+
+    /// From now on so many requests are left for the hour.
+    pub fn leave(&self, remaining: u32) {
+        locked(&self.world).remaining = remaining;
+    }
+
+    /// The next writes meet the secondary rate limit, with this `Retry-After`.
+    pub fn limit_next_writes(&self, refusals: u32, retry_after: &str) {
+        locked(&self.world).limited = (refusals, retry_after.to_owned());
     }
 
     /// From now on the public key lacks its last byte.

@@ -26,6 +26,10 @@ pub(super) struct World {
     pub(super) boxes: Vec<(String, String)>,
     pub(super) key_is_short: bool,
     pub(super) writes_stall: bool,
+    /// Requests left for the hour.
+    pub(super) remaining: u32,
+    /// How many writes are refused by a limit, and with which `Retry-After`.
+    pub(super) limited: (u32, String),
 }
 
 #[derive(Debug)]
@@ -106,7 +110,9 @@ impl World {
             let whole = self.key.public_key();
             let length = if self.key_is_short { 31 } else { 32 };
             let key = STANDARD.encode(&whole.as_bytes()[..length]);
-            let headers = [("x-ratelimit-remaining", "4990"), ("x-ratelimit-limit", "5000")];
+            let remaining = self.remaining.to_string();
+            let headers =
+                [("x-ratelimit-remaining", remaining.as_str()), ("x-ratelimit-limit", "5000")];
             let body = json!({"key_id": self.key_id.to_string(), "key": key});
             (headers, axum::Json(body)).into_response()
         })
@@ -148,6 +154,12 @@ impl World {
     pub(super) fn put_secret(&mut self, path: &str, body: &[u8]) -> Option<Response> {
         if !self.has_owner_of(path) {
             return None;
+        }
+        let (refusals, retry_after) = &mut self.limited;
+        if let Some(left) = refusals.checked_sub(1) {
+            *refusals = left;
+            let said = message(StatusCode::FORBIDDEN, "You have exceeded a secondary rate limit.");
+            return Some(([("retry-after", retry_after.clone())], said).into_response());
         }
         let unprocessable = |text| Some(message(StatusCode::UNPROCESSABLE_ENTITY, text));
         let Ok(body) = serde_json::from_slice::<Value>(body) else {
