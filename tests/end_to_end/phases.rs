@@ -1,8 +1,8 @@
 //! What is sent when: all that does not need the new token is sent before the reset.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use tokensink_sandbox::Request;
+use tokensink_sandbox::{Network, Request};
 
 use crate::world::World;
 
@@ -13,7 +13,8 @@ fn between(requests: &[Request], reset: Instant, end: Instant) -> impl Iterator<
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_the_reset_each_sink_takes_one_request_on_a_connection_that_was_there() {
-    let world = World::new().await;
+    // Without a distance one connection could serve two sinks before the second has its own.
+    let world = World::at(Network { round_trip: Duration::from_millis(100) }).await;
     let (github, aws) = (&world.sandbox.github, &world.sandbox.aws);
     let names: Vec<String> = (0..20).map(|one| format!("acme/r{one}")).collect();
     let mut config = format!(

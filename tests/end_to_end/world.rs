@@ -8,7 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
-use tokensink_sandbox::Sandbox;
+use tokensink_sandbox::{Network, Sandbox};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
@@ -22,7 +22,12 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let sandbox = Sandbox::start().await.unwrap();
+        Self::at(Network::default()).await
+    }
+
+    /// With stand-ins that are so far away.
+    pub(crate) async fn at(network: Network) -> Self {
+        let sandbox = Sandbox::start_at(network).await.unwrap();
         let qstash = sandbox.upstash.add_user("eu-central-1");
         let token = sandbox.upstash.token(&qstash).unwrap();
         sandbox.github.add_repository("acme/api");
