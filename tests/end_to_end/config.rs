@@ -191,3 +191,27 @@ async fn what_init_writes_is_a_config() {
     let output = world.finish(command, "").await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pasted_secret_is_pointed_at_and_never_repeated() {
+    const SECRET: &str = "ghp_16C7e42F292c6912E7710c838347Ae178B4a";
+    let world = World::new().await;
+    for table in [
+        "kind = \"dotenv\"\npath = \".env\"\nkey = \"SECRET\"",
+        "kind = \"SECRET\"",
+        "kind = \"github-actions\"\nrepositories = \"SECRET\"",
+        "kind = \"github-actions\"\nrepositories = [\"SECRET\"]",
+        "kind = \"dotenv\"\npath = \".env\"\nSECRET = 1",
+        "kind = \"dotenv\"\npath = \".env\"\ntimeout = \"SECRET\"",
+        "kind = \"github-actions\"\nrepositories = [\"a/b\"]\napp = \"SECRET\"",
+        "kind = \"github-actions\"\nrepositories = [\"a/b\"]\napi_url = \"SECRET\"",
+        "kind = \"dotenv\"\npath = \".env\"\n[SECRET]\na = 1",
+        "kind = \"dotenv\"\npath = \".env\"\n[upstash]\nregion = \"SECRET\"",
+        "kind = \"dotenv\"\npath = \".env\"\n[upstash]\ntimeout = \"SECRET\"",
+    ] {
+        world.file("tokensink.toml", &format!("[sinks.a]\n{}\n", table.replace("SECRET", SECRET)));
+        let (code, report) = world.run(&["check"]).await;
+        assert!(code == 2 && words(&report).contains("looks like a secret"), "{table}: {report}");
+        assert!(!report.to_string().contains("ghp_16"), "{table}: {report}");
+    }
+}

@@ -1,6 +1,8 @@
 //! A small world to reset a token in: the stand-ins, seeded, and the config that names them.
 
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use tempfile::TempDir;
@@ -27,10 +29,11 @@ impl Stage {
         let qstash = sandbox.upstash.add_user("eu-central-1");
         let token = sandbox.upstash.token(&qstash).unwrap_or_default();
         let folder = tempfile::Builder::new().prefix("tokensink-").tempdir()?;
-        std::fs::write(
-            folder.path().join(".env"),
-            format!("# the application's settings\nPORT=3000\nQSTASH_TOKEN=\"{token}\"  # live\n"),
-        )?;
+        let env = folder.path().join(".env");
+        let text =
+            format!("# the application's settings\nPORT=3000\nQSTASH_TOKEN=\"{token}\"  # live\n");
+        std::fs::write(&env, text)?;
+        std::fs::set_permissions(&env, Permissions::from_mode(0o600))?;
         for repository in ["acme/api", "acme/web"] {
             let _id = sandbox.github.add_repository(repository);
             sandbox.github.put_as_stranger(&repository_secret(repository), &token);

@@ -128,7 +128,8 @@ fn merge(layers: &Layers) -> Result<Value, Mistake> {
     merged.try_deserialize().map_err(unusable)
 }
 
-fn read(merged: Value, layers: Layers) -> Result<Settings, Vec<Mistake>> {
+fn read(mut merged: Value, layers: Layers) -> Result<Settings, Vec<Mistake>> {
+    let secrets = secret_shape::withhold(&mut merged, "");
     let Value::Object(mut root) = merged else {
         return Err(vec![layers.mistake("", "expected tables")]);
     };
@@ -137,7 +138,7 @@ fn read(merged: Value, layers: Layers) -> Result<Settings, Vec<Mistake>> {
         return Err(vec![empty.advise("`tokensink init` writes one to start from")]);
     }
     let mut mistakes = unknown_tables(&root, &layers);
-    for place in secret_shape::suspicious(&Value::Object(root.clone()), "") {
+    for place in secrets {
         let mistake = layers.mistake(&place, "this looks like a secret");
         mistakes.push(mistake.advise(
             "no secret stands in a config: name an environment variable, and reset this one",

@@ -1,25 +1,46 @@
 //! Recognises values that look like a secret, so that none stays in a file that is committed.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Prefixes that vendors give their credentials, so that scanners can find them.
 const PREFIXES: [&str; 10] =
     ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "AKIA", "ASIA", "sig_", "eyJ"];
 
-/// The dotted paths of all strings in `value` that look like a secret.
-pub(super) fn suspicious(value: &Value, path: &str) -> Vec<String> {
-    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+/// What stands in the place of a secret that was taken out.
+const WITHHELD: &str = "(withheld)";
+
+/// Takes every key and every string that looks like a secret out of `value`, so that no later
+/// complaint can repeat it. Gives the dotted paths of where they stood.
+pub(super) fn withhold(value: &mut Value, path: &str) -> Vec<String> {
     match value {
-        Value::String(text) if looks_like_a_secret(text) => vec![path.to_owned()],
+        Value::String(text) if looks_like_a_secret(text) => {
+            WITHHELD.clone_into(text);
+            vec![path.to_owned()]
+        }
         Value::Array(items) => {
-            let found = items.iter().flat_map(|item| suspicious(item, path));
-            found.take(1).collect()
+            let found: Vec<String> =
+                items.iter_mut().flat_map(|item| withhold(item, path)).collect();
+            found.into_iter().take(1).collect()
         }
-        Value::Object(table) => {
-            table.iter().flat_map(|(key, value)| suspicious(value, &below(key))).collect()
-        }
+        Value::Object(table) => withhold_in_table(table, path),
         _ => Vec::new(),
     }
+}
+
+fn withhold_in_table(table: &mut Map<String, Value>, path: &str) -> Vec<String> {
+    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    let mut found = Vec::new();
+    for (key, mut value) in std::mem::take(table) {
+        let key = if looks_like_a_secret(&key) {
+            found.push(below(WITHHELD));
+            WITHHELD.to_owned()
+        } else {
+            found.extend(withhold(&mut value, &below(&key)));
+            key
+        };
+        table.insert(key, value);
+    }
+    found
 }
 
 fn looks_like_a_secret(text: &str) -> bool {
@@ -66,8 +87,14 @@ mod tests {
     }
 
     #[test]
-    fn the_path_is_named_and_not_the_value() {
-        let config = serde_json::json!({"sinks": {"ci": {"token_env": "ghp_16C7e42F292c6912E7710c838347Ae178B4a"}}});
-        assert_eq!(suspicious(&config, ""), ["sinks.ci.token_env"]);
+    fn the_path_is_named_and_the_value_is_gone() {
+        const SECRET: &str = "ghp_16C7e42F292c6912E7710c838347Ae178B4a";
+        let mut config = serde_json::json!({
+            "sinks": { "ci": { "token_env": SECRET, "repositories": ["a/b", SECRET, SECRET] } },
+            "upstash": { SECRET: 1 },
+        });
+        let places = withhold(&mut config, "");
+        assert_eq!(places, ["sinks.ci.token_env", "sinks.ci.repositories", "upstash.(withheld)"]);
+        assert!(!config.to_string().contains(SECRET), "{config}");
     }
 }
