@@ -51,6 +51,21 @@ async fn status_tells_when_each_sink_was_written_and_notices_a_foreign_overwrite
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn status_claims_no_more_than_it_was_told() {
+    let world = World::new().await;
+    let output = world.finish(world.command(&["status"]), "").await;
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{shown}");
+    let verdict = "3 of 4 targets hold the live token, and of the others it cannot be told";
+    assert!(shown.contains(verdict), "{shown}");
+
+    fs::remove_file(world.folder.path().join("token")).unwrap();
+    fs::create_dir(world.folder.path().join("token")).unwrap();
+    let (code, report) = world.run(&["status"]).await;
+    assert!(code == 1 && words(&report).contains("own"), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reset_on_top_of_an_unfinished_one_offers_sync() {
     let world = World::new().await;
     world.sandbox.upstash.fail_next_reset(ResetFault::Nothing);

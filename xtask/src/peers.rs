@@ -9,6 +9,14 @@ use std::process::{Command, Stdio};
 /// What pins the versions. A change of either installs again.
 const PINS: &[&str] = &["requirements.txt", "package.json"];
 
+/// What they are for. Each test needs Python, Node or both.
+const PEERS: &[&str] = &[
+    "AWS Secrets Manager against moto and roto",
+    "GitHub against its OpenAPI description, and PyNaCl as the reader of sealed boxes",
+    "Upstash against its own command line",
+    ".env files before the readers of other languages",
+];
+
 /// Installs what is missing. Returns what cannot be had on this machine, a line for each.
 ///
 /// # Errors
@@ -34,13 +42,13 @@ pub(crate) fn install(root: &Path, tell: fn(&str)) -> Result<Vec<String>, String
 }
 
 fn missing_tools() -> Vec<String> {
-    let tools = [
-        ("python3", "moto, roto, PyNaCl and the Python and shell readers were not run"),
-        ("node", "prism, the Upstash command line and the Node readers were not run"),
-        ("npm", "prism, the Upstash command line and the Node readers were not run"),
-    ];
-    let missing = tools.into_iter().filter(|(tool, _)| !is_there(tool));
-    missing.map(|(tool, lost)| format!("{tool} is not there: {lost}")).collect()
+    let tools: Vec<&str> =
+        ["python3", "node", "npm"].into_iter().filter(|tool| !is_there(tool)).collect();
+    if tools.is_empty() {
+        return Vec::new();
+    }
+    let absent = tools.join(", ");
+    PEERS.iter().map(|peer| format!("not run without {absent}: {peer}")).collect()
 }
 
 fn is_there(tool: &str) -> bool {

@@ -35,6 +35,9 @@ use tokensink_engine::{Outcome, Report};
 
 use crate::args::{Arguments, Output};
 
+#[cfg(fuzzing)]
+pub use crate::config::load_bytes;
+
 /// Runs the command line of this process. Every linked plugin takes part.
 pub fn main() -> ExitCode {
     hardening::harden();

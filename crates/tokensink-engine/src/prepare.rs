@@ -44,15 +44,19 @@ impl Prepared {
 
     /// What the plugin wants a person to know, and a value that is not ours to overwrite blindly.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        let named = |text: String| format!("{} ({}): {text}", self.sink.name, self.sink.target);
-        let mut warnings: Vec<String> =
-            self.writer.iter().flat_map(|writer| writer.warnings()).map(named).collect();
-        if let Err(failure) = &self.holds
-            && self.writer.is_ok()
-        {
-            warnings.push(named(format!("could not be inspected: {failure}")));
-        }
-        warnings
+        let own = self.writer.iter().flat_map(|writer| writer.warnings());
+        let own = own.map(|text| self.named(&text));
+        own.chain(self.not_inspected().filter(|_| self.writer.is_ok())).collect()
+    }
+
+    /// Why it cannot be told what it holds, if the question failed.
+    pub(crate) fn not_inspected(&self) -> Option<String> {
+        let failure = self.holds.as_ref().err()?;
+        Some(self.named(&format!("could not be inspected: {failure}")))
+    }
+
+    fn named(&self, text: &str) -> String {
+        format!("{} ({}): {text}", self.sink.name, self.sink.target)
     }
 }
 

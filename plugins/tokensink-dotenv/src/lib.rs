@@ -13,6 +13,8 @@ mod sink;
 use tokensink_core::{SinkFactory, inventory};
 
 pub use config::DotenvConfig;
+#[cfg(fuzzing)]
+pub use edit::assert_only_values_change;
 pub use sink::DotenvSink;
 
 inventory::submit! { SinkFactory::of::<DotenvConfig>() }

@@ -50,11 +50,14 @@ async fn confirm(
         }
     }
     let forecast = plan.forecast();
+    let targets = match plan.prepared.len() {
+        1 => "1 target gets".to_owned(),
+        many => format!("{many} targets get"),
+    };
     let question = format!(
-        "Reset the token of {} now? The old one is dead at once; {} target(s) get the new one within \
-         about {}.",
+        "Reset the token of {} now? The old one is dead at once; {targets} the new one within about \
+         {}.",
         coordinator.issuer(),
-        plan.prepared.len(),
         output::in_words(forecast.whole)
     );
     if world.global.output == Output::Text {

@@ -96,10 +96,17 @@ pub(crate) fn load(
         Some(read) => read.map_err(|mistake| vec![mistake])?,
         None => None,
     };
-    let variables = variables_of(environment);
-    let layers = Layers { project, user, variables };
-    let merged = merge(&layers).map_err(|mistake| vec![mistake])?;
-    read(merged, layers)
+    read(Layers { project, user, variables: variables_of(environment) })
+}
+
+/// Loads `bytes` as a config, and builds its sinks. For the fuzzer: it must not panic.
+#[cfg(fuzzing)]
+pub fn load_bytes(bytes: &[u8]) {
+    let Ok(project) = Source::parse(Path::new("tokensink.toml"), bytes.to_vec()) else { return };
+    let Ok(settings) = read(Layers { project, user: None, variables: Vec::new() }) else { return };
+    let registry = Registry::linked().expect("the plugins fit together");
+    let context = tokensink_core::BuildContext::new("/", Environment::default());
+    let _ = select(&settings, &Default::default(), &registry, &context);
 }
 
 /// Only names with a double underscore are config: a cluster injects others that begin alike.
@@ -128,7 +135,8 @@ fn merge(layers: &Layers) -> Result<Value, Mistake> {
     merged.try_deserialize().map_err(unusable)
 }
 
-fn read(mut merged: Value, layers: Layers) -> Result<Settings, Vec<Mistake>> {
+fn read(layers: Layers) -> Result<Settings, Vec<Mistake>> {
+    let mut merged = merge(&layers).map_err(|mistake| vec![mistake])?;
     let secrets = secret_shape::withhold(&mut merged, "");
     let Value::Object(mut root) = merged else {
         return Err(vec![layers.mistake("", "expected tables")]);

@@ -32,14 +32,20 @@ impl Source {
             .take(MAX_BYTES + 1)
             .read_to_end(&mut bytes)
             .map_err(|error| mistake(format!("could not be read: {error}")))?;
+        Self::parse(file, bytes).map(Some)
+    }
+
+    /// What `file` holds.
+    pub(super) fn parse(file: &Path, bytes: Vec<u8>) -> Result<Self, Mistake> {
+        let mistake = |problem: &str| Mistake::new(file, "", problem);
         if bytes.len() as u64 > MAX_BYTES {
-            return Err(mistake("is larger than 1 MB".to_owned()).advise("is this the right file?"));
+            return Err(mistake("is larger than 1 MB").advise("is this the right file?"));
         }
         let text = String::from_utf8(bytes)
-            .map_err(|_| mistake("is not UTF-8".to_owned()).advise("save it as UTF-8"))?;
+            .map_err(|_| mistake("is not UTF-8").advise("save it as UTF-8"))?;
         let source = Self { file: file.to_owned(), text };
         source.check_syntax()?;
-        Ok(Some(source))
+        Ok(source)
     }
 
     fn check_syntax(&self) -> Result<(), Mistake> {

@@ -7,11 +7,12 @@ mod progress;
 mod prompt;
 mod table;
 
+use std::borrow::Cow;
 use std::io::Write as _;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use tokensink_engine::Report;
+use tokensink_engine::{Report, SinkReport, State};
 
 use crate::args::Output;
 
@@ -33,6 +34,12 @@ pub(crate) fn say(line: &str) {
 /// One line on standard error.
 pub(crate) fn tell(line: &str) {
     let _ = writeln!(anstream::stderr(), "{line}");
+}
+
+/// A question on standard error: the answer stands behind it.
+fn question(text: &str) {
+    let mut stderr = anstream::stderr();
+    let _ = write!(stderr, "{text} ").and_then(|()| stderr.flush());
 }
 
 /// A warning, on standard error.
@@ -67,13 +74,13 @@ fn print_text(report: &Report) {
 fn verdict(report: &Report) -> String {
     use tokensink_engine::Outcome;
     let (style, text) = match report.outcome {
-        Outcome::Complete => (GREEN, "complete: every required sink holds the live token"),
-        Outcome::Ready => (GREEN, "ready: a reset could finish"),
-        Outcome::Drift => (YELLOW, "drift: a sink does not hold the live token"),
-        Outcome::Partial => (RED, "partial: not every required sink is proven current"),
-        Outcome::Unknown => (RED, "unknown: it is not certain which token is live"),
-        Outcome::Unchanged => (BOLD, "unchanged: the token was not reset"),
-        Outcome::Invalid => (BOLD, "invalid: nothing was started"),
+        Outcome::Complete => (GREEN, completeness(&report.sinks)),
+        Outcome::Ready => (GREEN, "ready: a reset could finish".into()),
+        Outcome::Drift => (YELLOW, "drift: a sink does not hold the live token".into()),
+        Outcome::Partial => (RED, "partial: not every required sink is proven current".into()),
+        Outcome::Unknown => (RED, "unknown: it is not certain which token is live".into()),
+        Outcome::Unchanged => (BOLD, "unchanged: the token was not reset".into()),
+        Outcome::Invalid => (BOLD, "invalid: nothing was started".into()),
     };
     let mut line = format!("{style}{text}{style:#}");
     if let (Some(before), Some(after)) = (&report.token.before, &report.token.after) {
@@ -95,6 +102,20 @@ fn verdict(report: &Report) -> String {
         _ => {}
     }
     line
+}
+
+/// Some providers show no values: `status` can be complete without having seen them all.
+fn completeness(sinks: &[SinkReport]) -> Cow<'static, str> {
+    let required = || sinks.iter().filter(|sink| sink.required);
+    let current = required().filter(|sink| sink.state == State::Current).count();
+    match required().count() {
+        all if all == current => "complete: every required sink holds the live token".into(),
+        all => format!(
+            "no drift seen: {current} of {all} targets hold the live token, and of the others it \
+             cannot be told"
+        )
+        .into(),
+    }
 }
 
 /// A time as people say it.

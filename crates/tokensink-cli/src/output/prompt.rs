@@ -18,7 +18,7 @@ pub(crate) async fn ask(question: &str, interrupt: &Interrupt) -> Answer {
     if !stdin().is_terminal() {
         return Answer::NoTerminal;
     }
-    super::tell(&format!("{question} [y/N]"));
+    super::question(&format!("{question} [y/N]"));
     let line = tokio::task::spawn_blocking(|| {
         let mut line = String::new();
         stdin().lock().read_line(&mut line).map(|_| line)

@@ -12,6 +12,11 @@ impl Coordinator {
     pub fn check(&self, plan: &Plan) -> Report {
         let forecast = plan.forecast();
         let mut report = self.review(Command::Check, plan).expecting(&forecast);
+        for (sink, prepared) in report.sinks.iter_mut().zip(&plan.prepared) {
+            if let Some(doubt) = prepared.doubt() {
+                sink.evidence = format!("{}; {doubt}", sink.evidence);
+            }
+        }
         report.next.extend(forecast.advice);
         let drifted = |sink: &SinkReport| sink.required && sink.state == State::Stale;
         let outcome = if plan.obstacles().next().is_some() {
@@ -63,8 +68,6 @@ impl Coordinator {
                 } else {
                     report.warnings.push(format!("not ready, not required: {named}"));
                 }
-            } else if let Some(doubt) = prepared.doubt() {
-                sink.evidence = format!("{}; {doubt}", sink.evidence);
             }
             report.warnings.extend(prepared.warnings());
             report.sinks.push(sink);

@@ -1,14 +1,16 @@
 //! `status`: each sink against the live token.
 
 use crate::coordinator::{Coordinator, Plan};
+use crate::prepare::Prepared;
 use crate::{Command, Outcome, Report, SinkReport, State};
 
 impl Coordinator {
     /// The report on what every sink holds. A sink that could not be prepared is still reported by
-    /// what it holds.
+    /// what it holds; a required one that could not be asked is an error.
     pub fn status(&self, plan: &Plan) -> Report {
         let mut report = self.review(Command::Status, plan);
-        report.errors.clear();
+        report.errors = plan.prepared.iter().filter_map(not_asked).collect();
+        report.warnings.retain(|warning| !report.errors.contains(warning));
         for (sink, prepared) in report.sinks.iter_mut().zip(&plan.prepared) {
             sink.written_at = prepared.last_write.as_ref().map(|write| write.at);
         }
@@ -20,7 +22,9 @@ impl Coordinator {
             }
         }
         let drifted = |sink: &SinkReport| sink.required && sink.state == State::Stale;
-        let outcome = if report.sinks.iter().any(drifted) {
+        let outcome = if !report.errors.is_empty() {
+            Outcome::Unchanged
+        } else if report.sinks.iter().any(drifted) {
             report.next.push("`tokensink sync` writes the live token to every sink".to_owned());
             Outcome::Drift
         } else {
@@ -28,4 +32,9 @@ impl Coordinator {
         };
         self.publish(report.ending(outcome))
     }
+}
+
+/// Why a required sink could not be asked what it holds.
+fn not_asked(prepared: &Prepared) -> Option<String> {
+    prepared.not_inspected().filter(|_| prepared.sink.required)
 }
