@@ -1,33 +1,16 @@
 //! The new bytes of a `.env` file: nothing but the values is touched.
 
 use tokensink_core::SinkError;
+use zeroize::Zeroizing;
 
-use crate::scan::{Assignment, assignments};
+use crate::scan::{Assignment, all_assignments, assignments};
 
 /// The largest file that is edited.
 pub(crate) const MAX_BYTES: u64 = 10 * 1024 * 1024;
 
-/// Finds the assignments of `keys`, and everything that forbids an edit.
-pub(crate) fn check(
-    bytes: &[u8],
-    keys: &[String],
-    create: bool,
-) -> Result<Vec<Assignment>, SinkError> {
-    refuse_unreadable(bytes)?;
-    let found = assignments(bytes, keys);
-    for one in &found {
-        if bytes[one.value.clone()].starts_with(b"encrypted:") {
-            let problem = format!("{} is encrypted by dotenvx in line {}", one.key, one.line);
-            return Err(SinkError::refused(problem)
-                .advise("decrypt it, or write it with dotenvx after the reset"));
-        }
-    }
-    let missing = keys.iter().find(|key| !found.iter().any(|one| one.key == **key));
-    match missing {
-        Some(key) if !create => Err(SinkError::not_found(format!("there is no {key} in it"))
-            .advise("add the line, or set `create = true`")),
-        _ => Ok(found),
-    }
+/// Finds out whether a token could be written, and why not.
+pub(crate) fn rehearse(bytes: &[u8], keys: &[String], create: bool) -> Result<(), SinkError> {
+    edited(bytes, keys, "rehearsal", create).map(drop)
 }
 
 /// `bytes` with `value` in every active assignment of `keys`; missing ones are appended.
@@ -36,31 +19,62 @@ pub(crate) fn edited(
     keys: &[String],
     value: &str,
     create: bool,
-) -> Result<Vec<u8>, SinkError> {
-    if !is_portable(value) {
-        return Err(SinkError::refused(
-            "the token has a character that dotenv readers do not agree on",
-        )
-        .advise("write it by hand, quoted as your reader wants it"));
+) -> Result<Zeroizing<Vec<u8>>, SinkError> {
+    refuse_unportable(value)?;
+    refuse_unreadable(bytes)?;
+    let found = assignments(bytes, keys);
+    refuse_encrypted(bytes, &found)?;
+    if let Some(key) = missing(keys, &found).next().filter(|_| !create) {
+        return Err(SinkError::not_found(format!("there is no {key} in it"))
+            .advise("add the line, or set `create = true`"));
     }
-    let found = check(bytes, keys, create)?;
-    let mut edited = Vec::with_capacity(bytes.len() + (found.len() + keys.len()) * 256);
-    let mut copied = 0;
-    for one in &found {
-        edited.extend_from_slice(&bytes[copied..one.span.start]);
-        edited.extend_from_slice(value.as_bytes());
-        copied = one.span.end;
-    }
-    edited.extend_from_slice(&bytes[copied..]);
-    for key in keys.iter().filter(|key| !found.iter().any(|one| one.key == **key)) {
-        append(&mut edited, bytes, key, value);
-    }
-    if holds(&edited, keys, value) {
+    let edited = replaced(bytes, &found, missing(keys, &found), value);
+    if reads_as_meant(bytes, &edited, keys, value) {
         Ok(edited)
     } else {
         Err(SinkError::refused("the edited file would not read back")
             .advise("see the lines of the variable for unbalanced quotes"))
     }
+}
+
+fn replaced<'a>(
+    bytes: &[u8],
+    found: &[Assignment],
+    appended: impl Iterator<Item = &'a String>,
+    value: &str,
+) -> Zeroizing<Vec<u8>> {
+    let appended: Vec<&String> = appended.collect();
+    let names: usize = appended.iter().map(|key| key.len() + "\r\n=\r\n".len()).sum();
+    let values = (found.len() + appended.len()) * value.len();
+    // Sized at once, so that growing leaves no unzeroized copy behind.
+    let mut edited = Zeroizing::new(Vec::with_capacity(bytes.len() + names + values));
+    let mut copied = 0;
+    for one in found {
+        edited.extend_from_slice(&bytes[copied..one.span.start]);
+        edited.extend_from_slice(value.as_bytes());
+        copied = one.span.end;
+    }
+    edited.extend_from_slice(&bytes[copied..]);
+    for key in appended {
+        append(&mut edited, bytes, key, value);
+    }
+    edited
+}
+
+/// Whether every assignment of before is there still, those of `keys` with `value`. A value that is
+/// replaced may have held the quote that kept another one from spanning lines.
+fn reads_as_meant(before: &[u8], after: &[u8], keys: &[String], value: &str) -> bool {
+    let (old, new) = (all_assignments(before), all_assignments(after));
+    let kept = old.iter().zip(&new).all(|(old, new)| {
+        let is_ours = keys.contains(&old.key);
+        old.key == new.key && (is_ours || before[old.value.clone()] == after[new.value.clone()])
+    });
+    let appended = missing(keys, &old).count();
+    kept && new.len() == old.len() + appended && holds(after, keys, value)
+}
+
+fn missing<'a>(keys: &'a [String], found: &[Assignment]) -> impl Iterator<Item = &'a String> {
+    keys.iter().filter(|key| !found.iter().any(|one| one.key == **key))
 }
 
 /// Whether every key is there, and every assignment of each is `value`.
@@ -83,10 +97,21 @@ fn append(edited: &mut Vec<u8>, original: &[u8], key: &str, value: &str) {
     edited.extend_from_slice(end_of_line);
 }
 
-/// The characters that need no quotes in any reader, and mean themselves in all.
-fn is_portable(value: &str) -> bool {
+/// Some characters need no quotes in any reader, and mean themselves in all.
+fn refuse_unportable(value: &str) -> Result<(), SinkError> {
     let portable = |c: char| c.is_ascii_alphanumeric() || "+/=_.-".contains(c);
-    !value.is_empty() && value.chars().all(portable)
+    if !value.is_empty() && value.chars().all(portable) {
+        return Ok(());
+    }
+    Err(SinkError::refused("the token has a character that dotenv readers do not agree on")
+        .advise("write it by hand, quoted as your reader wants it"))
+}
+
+fn refuse_encrypted(bytes: &[u8], found: &[Assignment]) -> Result<(), SinkError> {
+    let encrypted = |one: &&Assignment| bytes[one.value.clone()].starts_with(b"encrypted:");
+    let Some(one) = found.iter().find(encrypted) else { return Ok(()) };
+    let problem = format!("{} is encrypted by dotenvx in line {}", one.key, one.line);
+    Err(SinkError::refused(problem).advise("decrypt it, or write it with dotenvx after the reset"))
 }
 
 fn refuse_unreadable(bytes: &[u8]) -> Result<(), SinkError> {
@@ -108,7 +133,7 @@ fn refuse_unreadable(bytes: &[u8]) -> Result<(), SinkError> {
 
 /// Panics where an edit of `K` changes anything but its values, loses one, or is not idempotent.
 #[cfg(any(test, fuzzing))]
-pub fn assert_only_values_change(bytes: &[u8]) {
+pub(crate) fn assert_only_values_change(bytes: &[u8]) {
     const NEW: &str = "bmV3+/_-.==";
     let keys = ["K".to_owned()];
     let outside = |bytes: &[u8]| {
@@ -138,7 +163,8 @@ mod tests {
     }
 
     fn edit(text: &str) -> String {
-        String::from_utf8(edited(text.as_bytes(), &keys(), NEW, false).unwrap()).unwrap()
+        let edited = edited(text.as_bytes(), &keys(), NEW, false).unwrap();
+        String::from_utf8(edited.to_vec()).unwrap()
     }
 
     #[test]
@@ -187,6 +213,9 @@ mod tests {
             (b"\xFF\xFEK\0=\0", "UTF-16"),
             (b"A=1\rK=2\r", "carriage return"),
             (b"K=\"encrypted:abc\"\n", "encrypted by dotenvx in line 1"),
+            // With the stray quote gone, the value of J would close two lines further down.
+            (b"J=\"\nK==\"d\n\"\nK=", "would not read back"),
+            (b"J=\"\nK==\"d\nL=1\"\n", "would not read back"),
         ] {
             let error = edited(bytes, &keys(), NEW, false).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");
@@ -200,7 +229,8 @@ mod tests {
     fn missing_keys_are_appended_when_asked() {
         let both = vec!["K".to_owned(), "L".to_owned()];
         let append = |text: &str| {
-            String::from_utf8(edited(text.as_bytes(), &both, NEW, true).unwrap()).unwrap()
+            let edited = edited(text.as_bytes(), &both, NEW, true).unwrap();
+            String::from_utf8(edited.to_vec()).unwrap()
         };
         assert_eq!(append(""), format!("K={NEW}\nL={NEW}\n"));
         assert_eq!(append("A=1"), format!("A=1\nK={NEW}\nL={NEW}\n"));

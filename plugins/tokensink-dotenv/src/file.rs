@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
 use tokensink_core::SinkError;
+use zeroize::Zeroizing;
 
 use crate::attributes;
 use crate::edit::MAX_BYTES;
@@ -19,10 +20,10 @@ use crate::edit::MAX_BYTES;
 /// Marks our temporary files, so that the next run can tell one that a kill left behind.
 const TEMPORARY: &str = ".tokensink-";
 
-/// A file as it was read, and enough to notice that it was changed since.
-#[derive(Debug)]
+/// A file as it was read, and enough to notice that it was changed since. It has no `Debug`: its
+/// bytes are secrets.
 pub(crate) struct Contents {
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: Zeroizing<Vec<u8>>,
     pub(crate) mode: u32,
     identity: Option<Identity>,
     owner: (u32, u32),
@@ -90,7 +91,7 @@ impl Place {
         if found.len() > MAX_BYTES {
             return Err(SinkError::refused("is larger than 10 MB").advise("is it the right file?"));
         }
-        let mut bytes = Vec::with_capacity(found.len() as usize);
+        let mut bytes = Zeroizing::new(Vec::with_capacity(found.len() as usize));
         let mut limited = opened.take(MAX_BYTES + 1);
         limited.read_to_end(&mut bytes).map_err(|error| failed("read it", error))?;
         Ok(Some(Contents {
@@ -205,7 +206,7 @@ impl Place {
 impl Contents {
     /// A file that is not there yet: made with mode 0600.
     pub(crate) fn missing() -> Self {
-        Self { bytes: Vec::new(), mode: 0o600, identity: None, owner: (0, 0) }
+        Self { bytes: Zeroizing::default(), mode: 0o600, identity: None, owner: (0, 0) }
     }
 
     /// Whether it is there.

@@ -19,8 +19,15 @@ pub(crate) struct Assignment {
     pub(crate) has_glued_comment: bool,
 }
 
-/// All active assignments of `keys`, in the order of the file.
+/// The active assignments of `keys`, in the order of the file.
 pub(crate) fn assignments(bytes: &[u8], keys: &[String]) -> Vec<Assignment> {
+    let mut found = all_assignments(bytes);
+    found.retain(|one| keys.contains(&one.key));
+    found
+}
+
+/// Every active assignment, in the order of the file.
+pub(crate) fn all_assignments(bytes: &[u8]) -> Vec<Assignment> {
     let mut found = Vec::new();
     let mut start = if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
     let mut line = 1;
@@ -29,15 +36,8 @@ pub(crate) fn assignments(bytes: &[u8], keys: &[String]) -> Vec<Assignment> {
         if let Some((key, after)) = key_of_line(bytes, start, b'=') {
             let value = read_value(bytes, after);
             next = next.max(end_of_line(bytes, value.span.end) + 1);
-            if keys.contains(&key) {
-                found.push(Assignment {
-                    key,
-                    span: value.span,
-                    value: value.value,
-                    line,
-                    has_glued_comment: value.has_glued_comment,
-                });
-            }
+            let Value { span, value, has_glued_comment } = value;
+            found.push(Assignment { key, span, value, line, has_glued_comment });
         }
         line += bytes[start..next.min(bytes.len())].iter().filter(|byte| **byte == b'\n').count();
         start = next;

@@ -12,7 +12,7 @@ use tokensink_core::{
     Token, TokenSink, WriteCost,
 };
 
-use crate::edit::{check, edited, holds};
+use crate::edit::{edited, holds, rehearse};
 use crate::file::{Contents, Place};
 use crate::scan::{assignments, has_colon_assignment};
 
@@ -55,7 +55,7 @@ impl DotenvSink {
         if contents.exists() {
             place.refuse_unwritable(&contents)?;
         }
-        check(&contents.bytes, &self.keys, self.create)?;
+        rehearse(&contents.bytes, &self.keys, self.create)?;
         place.try_folder()?;
         let warnings = self.warnings(&contents);
         Ok(Prepared { sink: self.clone(), warnings, round_trip: started.elapsed() })
@@ -113,7 +113,7 @@ impl DotenvSink {
         // Read under the lock: what a neighbour wrote since the preparation must not be lost.
         let (place, contents) = self.read()?;
         let bytes = edited(&contents.bytes, &self.keys, token.expose(), self.create)?;
-        if bytes != contents.bytes || !contents.exists() {
+        if *bytes != *contents.bytes || !contents.exists() {
             place.replace(&contents, &bytes, is_abandoned)?;
         }
         Ok(Receipt::default().with("token", token.fingerprint().to_string()))

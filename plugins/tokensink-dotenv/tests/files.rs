@@ -84,12 +84,16 @@ async fn what_a_kill_left_behind_is_swept() {
 #[tokio::test]
 async fn each_unfit_file_is_refused_with_its_reason() {
     type Arrange = fn(&Path);
-    let cases: [(Arrange, &str); 9] = [
+    let cases: [(Arrange, &str); 10] = [
         (|_| {}, "there is no such file"),
         (|file| fs::create_dir(file).unwrap(), "is a folder"),
         (|file| symlink("nowhere", file).unwrap(), "a file that is not there"),
         (|file| symlink(".env", file).unwrap(), "in a loop"),
         (|file| fs::write(file, "A=1").unwrap(), "there is no QSTASH_TOKEN"),
+        (
+            |file| fs::write(file, "A=\"\nQSTASH_TOKEN=x\"y\nB=1\"\n").unwrap(),
+            "would not read back",
+        ),
         (|file| fs::write(file, vec![b'#'; 11 << 20]).unwrap(), "larger than 10 MB"),
         (
             |file| {
