@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod config;
+mod encryption;
 mod fault_proxy;
 mod faults;
 mod interrupts;

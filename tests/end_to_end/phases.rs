@@ -13,8 +13,9 @@ fn between(requests: &[Request], reset: Instant, end: Instant) -> impl Iterator<
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_the_reset_each_sink_takes_one_request_on_a_connection_that_was_there() {
+    let far_away = Network::default().with_round_trip(Duration::from_millis(100));
     // Without a distance one connection could serve two sinks before the second has its own.
-    let world = World::at(Network { round_trip: Duration::from_millis(100) }).await;
+    let world = World::at(&far_away).await;
     let (github, aws) = (&world.sandbox.github, &world.sandbox.aws);
     let names: Vec<String> = (0..20).map(|one| format!("acme/r{one}")).collect();
     let mut config = format!(

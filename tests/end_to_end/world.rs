@@ -22,11 +22,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        Self::at(Network::default()).await
+        Self::at(&Network::default()).await
     }
 
-    /// With stand-ins that are so far away.
-    pub(crate) async fn at(network: Network) -> Self {
+    /// With stand-ins that are reached over `network`.
+    pub(crate) async fn at(network: &Network) -> Self {
         let sandbox = Sandbox::start_at(network).await.unwrap();
         let qstash = sandbox.upstash.add_user("eu-central-1");
         let token = sandbox.upstash.token(&qstash).unwrap();

@@ -54,7 +54,7 @@ pub(crate) struct Measured {
 
 impl Place {
     pub(crate) async fn new(mix: Mix, sinks: usize, round_trip: Duration) -> Result<Self, Failure> {
-        let sandbox = Sandbox::start_at(Network { round_trip }).await?;
+        let sandbox = Sandbox::start_at(&Network::default().with_round_trip(round_trip)).await?;
         let qstash = sandbox.upstash.add_user("eu-central-1");
         let token = sandbox.upstash.token(&qstash).unwrap_or_default();
         let folder = tempfile::tempdir()?;

@@ -16,7 +16,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde_json::{Value, json};
 
-use crate::server::{Network, Request, Server, locked};
+use crate::network::{Network, Protocol};
+use crate::server::{Request, Server, locked};
 
 const ACCESS_KEY_ID: &str = "AKIDSTANDIN";
 const REGION: &str = "eu-central-1";
@@ -57,7 +58,7 @@ impl Aws {
     ///
     /// When no loopback port can be had.
     pub async fn start() -> io::Result<Self> {
-        Self::start_at(Network::default()).await
+        Self::start_at(&Network::default()).await
     }
 
     /// Starts it at a distance.
@@ -65,10 +66,10 @@ impl Aws {
     /// # Errors
     ///
     /// When no loopback port can be had.
-    pub async fn start_at(network: Network) -> io::Result<Self> {
+    pub async fn start_at(network: &Network) -> io::Result<Self> {
         let vault = Shared::default();
         let router = Router::new().route("/", post(answer)).with_state(Arc::clone(&vault));
-        Ok(Self { server: Server::start(router, network).await?, vault })
+        Ok(Self { server: Server::start(router, network, Protocol::Http1).await?, vault })
     }
 
     /// Its endpoint.

@@ -5,15 +5,21 @@
 //! caller look behind the protocol: at the values stored and the requests received.
 
 mod aws;
+#[cfg(feature = "tls")]
+mod encryption;
 mod github;
+mod network;
 mod server;
 mod upstash;
 
 use std::io;
 
 pub use aws::Aws;
+#[cfg(feature = "tls")]
+pub use encryption::Encryption;
 pub use github::GitHub;
-pub use server::{Network, Request};
+pub use network::Network;
+pub use server::Request;
 pub use upstash::{ResetFault, Upstash};
 
 /// All three stand-ins, each on a loopback port of its own. They stop when it is dropped.
@@ -34,15 +40,15 @@ impl Sandbox {
     ///
     /// When no loopback port can be had.
     pub async fn start() -> io::Result<Self> {
-        Self::start_at(Network::default()).await
+        Self::start_at(&Network::default()).await
     }
 
-    /// Starts empty stand-ins at a distance.
+    /// Starts empty stand-ins that are reached over `network`.
     ///
     /// # Errors
     ///
     /// When no loopback port can be had.
-    pub async fn start_at(network: Network) -> io::Result<Self> {
+    pub async fn start_at(network: &Network) -> io::Result<Self> {
         Ok(Self {
             upstash: Upstash::start_at(network).await?,
             github: GitHub::start_at(network).await?,

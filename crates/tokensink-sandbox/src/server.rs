@@ -8,11 +8,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
+use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::middleware::{self, Next};
 use axum::response::Response;
+use axum::serve::IncomingStream;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+
+#[cfg(feature = "tls")]
+use crate::encryption::EncryptedListener;
+use crate::network::{Network, Protocol};
 
 /// A request that a stand-in received. It holds no header and no body: those carry secrets.
 #[derive(Clone, Debug)]
@@ -29,48 +35,64 @@ pub struct Request {
     pub at: Instant,
 }
 
-/// How far away a stand-in is.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Network {
-    /// From a request's leaving to its answer's arrival, apart from the work itself. A connection's
-    /// first request takes two more: the handshakes of TCP and of TLS 1.3.
-    pub round_trip: Duration,
-}
-
 #[derive(Clone, Debug, Default)]
 struct Log {
     requests: Arc<Mutex<Vec<Request>>>,
     /// When each connection brought its first request.
     connections: Arc<Mutex<BTreeMap<SocketAddr, Instant>>>,
-    network: Network,
+    round_trip: Duration,
+}
+
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug)]
+struct Peer(SocketAddr);
+
+impl Connected<IncomingStream<'_, TcpListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
+        Self(*stream.remote_addr())
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Connected<IncomingStream<'_, EncryptedListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, EncryptedListener>) -> Self {
+        Self(*stream.remote_addr())
+    }
 }
 
 /// A server that stops when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
-    address: SocketAddr,
+    url: String,
     log: Log,
     task: JoinHandle<()>,
 }
 
 impl Server {
-    pub(crate) async fn start(router: Router, network: Network) -> io::Result<Self> {
+    #[cfg_attr(not(feature = "tls"), expect(unused_variables, reason = "without TLS, HTTP/1.1"))]
+    pub(crate) async fn start(
+        router: Router,
+        network: &Network,
+        protocol: Protocol,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let log = Log { network, ..Log::default() };
-        let logged = router
-            .layer(middleware::from_fn_with_state(log.clone(), record))
-            .into_make_service_with_connect_info::<SocketAddr>();
-        let task = tokio::spawn(async move {
-            // It only returns when the listener breaks, and then every request says so.
-            let _ = axum::serve(listener, logged).await;
-        });
-        Ok(Self { address, log, task })
+        let log = Log { round_trip: network.round_trip, ..Log::default() };
+        let logged = router.layer(middleware::from_fn_with_state(log.clone(), record));
+        let service = logged.into_make_service_with_connect_info::<Peer>();
+        #[cfg(feature = "tls")]
+        if let Some(encryption) = &network.encryption {
+            let listener = encryption.listen(listener, protocol);
+            let task = tokio::spawn(served(axum::serve(listener, service).into_future()));
+            return Ok(Self { url: format!("https://{address}"), log, task });
+        }
+        let task = tokio::spawn(served(axum::serve(listener, service).into_future()));
+        Ok(Self { url: format!("http://{address}"), log, task })
     }
 
     /// `http://127.0.0.1:PORT`, without a slash at the end.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.url.clone()
     }
 
     /// Every request so far, in the order of arrival.
@@ -90,13 +112,18 @@ impl Drop for Server {
     }
 }
 
+/// It only returns when the listener breaks, and then every request says so.
+async fn served(server: impl Future<Output = io::Result<()>>) {
+    let _ = server.await;
+}
+
 async fn record(
     State(log): State<Log>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
     request: axum::extract::Request,
     next: Next,
 ) -> Response {
-    let round_trip = log.network.round_trip;
+    let round_trip = log.round_trip;
     let is_new = match locked(&log.connections).entry(peer) {
         Entry::Vacant(place) => {
             place.insert(Instant::now());

@@ -19,7 +19,8 @@ use crypto_box::aead::OsRng;
 use crypto_box::aead::rand_core::RngCore as _;
 use serde_json::{Value, json};
 
-use crate::server::{Network, Request, Server, locked};
+use crate::network::{Network, Protocol};
+use crate::server::{Request, Server, locked};
 
 const EMAIL: &str = "owner@example.com";
 
@@ -71,7 +72,7 @@ impl Upstash {
     ///
     /// When no loopback port can be had.
     pub async fn start() -> io::Result<Self> {
-        Self::start_at(Network::default()).await
+        Self::start_at(&Network::default()).await
     }
 
     /// Starts it at a distance.
@@ -79,7 +80,7 @@ impl Upstash {
     /// # Errors
     ///
     /// When no loopback port can be had.
-    pub async fn start_at(network: Network) -> io::Result<Self> {
+    pub async fn start_at(network: &Network) -> io::Result<Self> {
         let account = Account {
             api_key: random_hex(16),
             users: BTreeMap::new(),
@@ -96,8 +97,8 @@ impl Upstash {
             .route("/v2/globalParallelism", get(parallelism))
             .with_state(Arc::clone(&accounts));
         Ok(Self {
-            developer_api: Server::start(developer_api, network).await?,
-            qstash: Server::start(qstash, network).await?,
+            developer_api: Server::start(developer_api, network, Protocol::Http2).await?,
+            qstash: Server::start(qstash, network, Protocol::Http2).await?,
             accounts,
         })
     }

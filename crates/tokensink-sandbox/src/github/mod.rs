@@ -23,7 +23,8 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use self::world::{Repository, Secret, World};
-use crate::server::{Network, Request, Server, locked};
+use crate::network::{Network, Protocol};
+use crate::server::{Request, Server, locked};
 
 const TOKEN: &str = "ghp_stand_in_for_a_personal_access_token";
 
@@ -43,7 +44,7 @@ impl GitHub {
     ///
     /// When no loopback port can be had.
     pub async fn start() -> io::Result<Self> {
-        Self::start_at(Network::default()).await
+        Self::start_at(&Network::default()).await
     }
 
     /// Starts it at a distance.
@@ -51,7 +52,7 @@ impl GitHub {
     /// # Errors
     ///
     /// When no loopback port can be had.
-    pub async fn start_at(network: Network) -> io::Result<Self> {
+    pub async fn start_at(network: &Network) -> io::Result<Self> {
         let world = World {
             key: SecretKey::generate(&mut OsRng),
             key_id: 568_250_167_242_549_743,
@@ -66,7 +67,7 @@ impl GitHub {
         };
         let world: Shared = Arc::new(Mutex::new(world));
         let router = Router::new().fallback(answer).with_state(Arc::clone(&world));
-        Ok(Self { server: Server::start(router, network).await?, world })
+        Ok(Self { server: Server::start(router, network, Protocol::Http2).await?, world })
     }
 
     /// Its base URL.

@@ -1,0 +1,123 @@
+//! TLS for the stand-ins, under a certificate authority that exists for one run alone.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::serve::Listener;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::server::TlsStream;
+
+use crate::network::Protocol;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// A certificate for loopback, and the authority that signed it.
+#[derive(Clone, Debug)]
+pub struct Encryption {
+    authority: String,
+    server: Arc<ServerConfig>,
+}
+
+impl Encryption {
+    /// A new authority, and a certificate of its own making.
+    ///
+    /// # Errors
+    ///
+    /// When the TLS library makes no keys.
+    pub fn made_up() -> Result<Self, Failure> {
+        let mut params = CertificateParams::new([])?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = rcgen::CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+        let (certificate, key) = signed(&authority)?;
+        let server = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)?;
+        Ok(Self { authority: authority.pem(), server: Arc::new(server) })
+    }
+
+    /// The authority's certificate, for clients to trust.
+    pub fn authority_pem(&self) -> &str {
+        &self.authority
+    }
+
+    /// Encrypts what `listener` accepts.
+    pub(crate) fn listen(&self, listener: TcpListener, protocol: Protocol) -> EncryptedListener {
+        let mut config = ServerConfig::clone(&self.server);
+        config.alpn_protocols = match protocol {
+            Protocol::Http1 => vec![b"http/1.1".to_vec()],
+            Protocol::Http2 => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        };
+        let address = listener.local_addr();
+        let (sender, accepted) = mpsc::channel(16);
+        tokio::spawn(shake_hands(listener, TlsAcceptor::from(Arc::new(config)), sender));
+        EncryptedListener { accepted, address }
+    }
+}
+
+fn signed(
+    authority: &Issuer<'_, KeyPair>,
+) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), Failure> {
+    let key = KeyPair::generate()?;
+    let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
+    let certificate = CertificateParams::new(names)?.signed_by(&key, authority)?;
+    let key = PrivateKeyDer::try_from(key.serialize_der())?;
+    Ok((certificate.der().clone(), key))
+}
+
+type Accepted = (TlsStream<TcpStream>, SocketAddr);
+
+/// All handshakes at once: one that stalls holds up no other. Ends with its receiver.
+async fn shake_hands(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    accepted: mpsc::Sender<Accepted>,
+) {
+    loop {
+        let connection = tokio::select! {
+            connection = listener.accept() => connection,
+            () = accepted.closed() => return,
+        };
+        let Ok((stream, peer)) = connection else { continue };
+        let (acceptor, accepted) = (acceptor.clone(), accepted.clone());
+        tokio::spawn(async move {
+            // A client that does not trust the certificate hangs up here.
+            if let Ok(stream) = acceptor.accept(stream).await {
+                let _ = accepted.send((stream, peer)).await;
+            }
+        });
+    }
+}
+
+/// Connections whose handshake is done.
+#[derive(Debug)]
+pub(crate) struct EncryptedListener {
+    accepted: mpsc::Receiver<Accepted>,
+    address: std::io::Result<SocketAddr>,
+}
+
+impl Listener for EncryptedListener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> Accepted {
+        match self.accepted.recv().await {
+            Some(accepted) => accepted,
+            // The runtime is ending.
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        match &self.address {
+            Ok(address) => Ok(*address),
+            Err(error) => Err(error.kind().into()),
+        }
+    }
+}

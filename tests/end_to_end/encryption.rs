@@ -1,0 +1,101 @@
+//! TLS: a company's own certificate authority, its proxy, and nothing without either.
+
+use std::sync::{Arc, Mutex};
+
+use tokensink_sandbox::{Encryption, Network};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Command;
+
+use crate::world::{World, words};
+
+async fn encrypted_world() -> World {
+    let encryption = Encryption::made_up().unwrap();
+    let world = World::at(&Network::default().with_encryption(&encryption)).await;
+    world.file("authority.pem", encryption.authority_pem());
+    world
+}
+
+fn trusting(world: &World, arguments: &[&str]) -> Command {
+    let mut command = world.command(&[arguments, &["--output", "json"]].concat());
+    command.env("SSL_CERT_FILE", world.folder.path().join("authority.pem"));
+    command
+}
+
+async fn code_of(world: &World, command: Command) -> i32 {
+    let output = world.finish(command, "").await;
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    output.status.code().unwrap_or_else(|| panic!("{shown}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_companys_own_authority_is_given_by_file() {
+    let world = encrypted_world().await;
+    assert_eq!(code_of(&world, trusting(&world, &["reset", "--yes"])).await, 0);
+    world.assert_everywhere(&world.live());
+    assert_eq!(code_of(&world, trusting(&world, &["status"])).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_nobody_vouches_for_is_refused() {
+    let world = encrypted_world().await;
+    let before = world.live();
+    let (code, report) = world.run(&["reset", "--yes"]).await;
+    assert!(code == 1 && words(&report).contains("certificate"), "{report}");
+    assert_eq!(world.posts(), 0);
+    world.assert_everywhere(&before);
+    // Not one request got through, not even to be refused.
+    assert!(world.sandbox.upstash.requests().is_empty());
+    assert!(world.sandbox.github.requests().is_empty());
+    assert!(world.sandbox.aws.requests().is_empty());
+}
+
+/// A proxy that only tunnels, and remembers where to.
+async fn tunnel() -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked_for = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked_for);
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            tokio::spawn(pass_through(client, Arc::clone(&seen)));
+        }
+    });
+    (url, asked_for)
+}
+
+async fn pass_through(mut client: TcpStream, seen: Arc<Mutex<Vec<String>>>) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(client.read_u8().await.unwrap());
+    }
+    let head = String::from_utf8(head).unwrap();
+    let place = head.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next()).unwrap();
+    seen.lock().unwrap().push(place.to_owned());
+    let mut server = TcpStream::connect(place).await.unwrap();
+    client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+    // Either side may hang up.
+    let _ = copy_bidirectional(&mut client, &mut server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_provider_is_reached_through_the_proxy() {
+    let world = encrypted_world().await;
+    let (proxy, asked_for) = tunnel().await;
+    let mut command = trusting(&world, &["reset", "--yes"]);
+    command.env("HTTPS_PROXY", proxy);
+    assert_eq!(code_of(&world, command).await, 0);
+    world.assert_everywhere(&world.live());
+    let asked_for = asked_for.lock().unwrap();
+    let sandbox = &world.sandbox;
+    let urls = [
+        sandbox.upstash.url(),
+        sandbox.upstash.qstash_url(),
+        sandbox.github.url(),
+        sandbox.aws.url(),
+    ];
+    for url in urls {
+        let place = url.trim_start_matches("https://").split('/').next().unwrap();
+        assert!(asked_for.iter().any(|seen| seen == place), "{url} in {asked_for:?}");
+    }
+}
