@@ -28,7 +28,11 @@ pub(crate) async fn measure(place: &Place, python: &Path) -> Result<Measured, Fa
     fs::write(place.path("seal.py"), SEAL)?;
     fs::write(place.path("loop.sh"), script(place, python)?)?;
     let mut command = Command::new("bash");
-    command.arg("loop.sh").current_dir(place.folder()).stdout(Stdio::null());
+    command
+        .arg("loop.sh")
+        .current_dir(place.folder())
+        .env("CURL_CA_BUNDLE", place.path("authority.pem"))
+        .stdout(Stdio::null());
     let (output, usage) = watched(command).await?;
     if !output.status.success() {
         return Err(format!("the loop of curl calls ended with {}", output.status).into());

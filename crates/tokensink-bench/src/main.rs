@@ -19,7 +19,7 @@ use clap::Parser;
 use crate::place::{Mix, Place};
 use crate::table::Row;
 
-type Failure = Box<dyn std::error::Error>;
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// How long the outage is, by the servers' clocks
 #[derive(Debug, Parser)]

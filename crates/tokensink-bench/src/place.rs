@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use tokensink_sandbox::{Network, Sandbox};
+use tokensink_sandbox::{Encryption, Network, Sandbox};
 use tokio::process::Command;
 
 use crate::Failure;
@@ -54,7 +54,9 @@ pub(crate) struct Measured {
 
 impl Place {
     pub(crate) async fn new(mix: Mix, sinks: usize, round_trip: Duration) -> Result<Self, Failure> {
-        let sandbox = Sandbox::start_at(&Network::default().with_round_trip(round_trip)).await?;
+        let encryption = Encryption::made_up()?;
+        let network = Network::default().with_round_trip(round_trip).with_encryption(&encryption);
+        let sandbox = Sandbox::start_at(&network).await?;
         let qstash = sandbox.upstash.add_user("eu-central-1");
         let token = sandbox.upstash.token(&qstash).unwrap_or_default();
         let folder = tempfile::tempdir()?;
@@ -74,6 +76,7 @@ impl Place {
             }
         }
         fs::write(place.path("tokensink.toml"), place.config())?;
+        fs::write(place.path("authority.pem"), encryption.authority_pem())?;
         Ok(place)
     }
 
@@ -148,6 +151,7 @@ impl Place {
             .current_dir(self.folder.path())
             .env_clear()
             .env("HOME", self.folder.path())
+            .env("SSL_CERT_FILE", self.path("authority.pem"))
             .env("UPSTASH_EMAIL", self.sandbox.upstash.email())
             .env("UPSTASH_API_KEY", self.sandbox.upstash.api_key())
             .env("GH_TOKEN", self.sandbox.github.token())

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::serve::Listener;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
@@ -33,6 +33,8 @@ impl Encryption {
     pub fn made_up() -> Result<Self, Failure> {
         let mut params = CertificateParams::new([])?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // OpenSSL takes a certificate for self-signed that is named like its issuer.
+        params.distinguished_name.push(DnType::CommonName, "authority of the stand-ins");
         let authority = rcgen::CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
         let (certificate, key) = signed(&authority)?;
         let server = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))

@@ -6,17 +6,16 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use crypto_box::PublicKey;
-use crypto_box::aead::OsRng;
 use reqwest::header::{ACCEPT, AUTHORIZATION};
 use reqwest::{Client, Method, Url};
 use serde::Deserialize;
 use serde_json::Value;
-use tokensink_core::{SinkError, Token};
+use tokensink_core::SinkError;
 use tokensink_http::{Answer, build_client};
 
 use crate::credential::Credential;
 use crate::failure::{header, refused, unanswered};
+use crate::sealing::SealingKey;
 
 /// Requests that one sink may still send after its preparation: a write, one with a new key, and
 /// an inspection or two.
@@ -31,13 +30,6 @@ pub(crate) struct Api {
     pub(crate) sinks: AtomicUsize,
     client: OnceLock<Client>,
     timeout: Duration,
-}
-
-/// The key with which a secret is sealed.
-#[derive(Clone, Debug)]
-pub(crate) struct SealingKey {
-    pub(crate) id: String,
-    key: PublicKey,
 }
 
 #[derive(Deserialize)]
@@ -107,7 +99,7 @@ impl Api {
         let length = bytes.len();
         let bytes: [u8; 32] =
             bytes.try_into().map_err(|_| unusable(&format!("it has {length} bytes, not 32")))?;
-        Ok(SealingKey { id: key.key_id, key: PublicKey::from(bytes) })
+        Ok(SealingKey::new(key.key_id, bytes))
     }
 
     /// Refuses to go on when the hourly quota would not last until the end.
@@ -130,14 +122,5 @@ impl Api {
         let client = build_client(self.timeout)
             .map_err(|error| SinkError::other("could not start a client").because(error))?;
         Ok(self.client.get_or_init(|| client))
-    }
-}
-
-impl SealingKey {
-    /// `token`, sealed for GitHub alone (docs.github.com/rest/guides/encrypting-secrets-for-the-rest-api).
-    pub(crate) fn seal(&self, token: &Token) -> Result<String, SinkError> {
-        let sealed = self.key.seal(&mut OsRng, token.expose().as_bytes());
-        let sealed = sealed.map_err(|_| SinkError::other("the token could not be sealed"))?;
-        Ok(STANDARD.encode(sealed))
     }
 }

@@ -9,6 +9,7 @@ mod config;
 mod credential;
 mod failure;
 mod organization;
+mod sealing;
 mod sink;
 mod target;
 

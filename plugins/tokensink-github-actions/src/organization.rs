@@ -1,7 +1,7 @@
 //! Who may use an organization's secret: an update that leaves it out would clear it.
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokensink_core::SinkError;
 
 use crate::api::Api;
@@ -30,7 +30,7 @@ pub(crate) async fn visibility(
     api: &Api,
     secret_path: &str,
     app: App,
-) -> Result<Vec<(&'static str, Value)>, SinkError> {
+) -> Result<Map<String, Value>, SinkError> {
     let answer = api.get(secret_path, "see who may use the organization's secret").await;
     let secret: Secret = answer
         .map_err(|error| match error.kind() {
@@ -44,7 +44,7 @@ pub(crate) async fn visibility(
     let Some(visibility) = secret.visibility else {
         return Err(SinkError::other("GitHub does not say who may use the organization's secret"));
     };
-    let mut fields = Vec::new();
+    let mut fields = Map::new();
     if visibility == "selected" {
         let ids = selected_repositories(api, secret_path).await?;
         let ids: Vec<Value> = match app {
@@ -52,9 +52,9 @@ pub(crate) async fn visibility(
             App::Dependabot => ids.iter().map(|id| json!(id.to_string())).collect(),
             App::Actions | App::Codespaces => ids.iter().map(|id| json!(id)).collect(),
         };
-        fields.push(("selected_repository_ids", Value::Array(ids)));
+        fields.insert("selected_repository_ids".to_owned(), Value::Array(ids));
     }
-    fields.push(("visibility", Value::String(visibility)));
+    fields.insert("visibility".to_owned(), Value::String(visibility));
     Ok(fields)
 }
 

@@ -8,16 +8,17 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tokensink_core::{
     Holds, PreparedSink, Quota, Readiness, Receipt, SinkError, TakesEffect, TargetId, Token,
     TokenSink, WriteCost,
 };
 use tokensink_http::{Answer, server_time};
 
-use crate::api::{Api, SealingKey};
+use crate::api::Api;
 use crate::failure::header;
 use crate::organization;
+use crate::sealing::{Envelope, SealingKey};
 use crate::target::{App, Scope, Target};
 
 /// Requests under way at once, and writes a minute, that GitHub lets in
@@ -192,7 +193,7 @@ impl TokenSink for GitHubSink {
 
     async fn prepare(&self) -> Result<Box<dyn PreparedSink>, SinkError> {
         let mut warnings = Vec::new();
-        let mut extra = Vec::new();
+        let mut extra = Map::new();
         match &self.target.scope {
             Scope::Repository { repository, environment } => {
                 warnings.extend(self.check_repository(repository).await?);
@@ -211,9 +212,16 @@ impl TokenSink for GitHubSink {
         let secrets_path = self.secrets_path();
         let key = self.api.sealing_key(&secrets_path).await?;
         let round_trip = started.elapsed();
-        let api = Arc::clone(&self.api);
-        let secret = self.target.secret.clone();
-        Ok(Box::new(Prepared { api, secrets_path, secret, key, extra, warnings, round_trip }))
+        Ok(Box::new(Prepared {
+            api: Arc::clone(&self.api),
+            secrets_path,
+            secret: self.target.secret.clone(),
+            envelope: Mutex::new(Some(key.envelope())),
+            key,
+            extra,
+            warnings,
+            round_trip,
+        }))
     }
 
     async fn inspect(&self, _token: &Token, last: Option<&Receipt>) -> Result<Holds, SinkError> {
@@ -241,27 +249,34 @@ impl TokenSink for GitHubSink {
     }
 }
 
-/// A secret whose key is at hand.
+/// A secret whose key is at hand, and whose box lacks nothing but the token.
 #[derive(Debug)]
 struct Prepared {
     api: Arc<Api>,
     secrets_path: String,
     secret: String,
     key: SealingKey,
+    /// For the first write; another one is sealed from the key.
+    envelope: Mutex<Option<Envelope>>,
     /// What the PUT must repeat beside the value.
-    extra: Vec<(&'static str, Value)>,
+    extra: Map<String, Value>,
     warnings: Vec<String>,
     round_trip: Duration,
 }
 
 impl Prepared {
-    async fn put(&self, key: &SealingKey, token: &Token) -> Result<Answer, SinkError> {
-        let mut body = Map::new();
-        body.insert("encrypted_value".to_owned(), json!(key.seal(token)?));
-        body.insert("key_id".to_owned(), json!(key.id));
-        body.extend(self.extra.iter().map(|(field, value)| ((*field).to_owned(), value.clone())));
+    async fn put(&self, envelope: Envelope, token: &Token) -> Result<Answer, SinkError> {
+        let sealed = envelope.seal(token)?;
+        let mut body = self.extra.clone();
+        body.insert("encrypted_value".to_owned(), Value::String(sealed.encrypted_value));
+        body.insert("key_id".to_owned(), Value::String(sealed.key_id));
         let path = format!("{}/{}", self.secrets_path, self.secret);
         self.api.send(Method::PUT, &path, Some(&Value::Object(body)), "put the secret").await
+    }
+
+    fn envelope(&self) -> Envelope {
+        let ready = self.envelope.lock().unwrap_or_else(PoisonError::into_inner).take();
+        ready.unwrap_or_else(|| self.key.envelope())
     }
 }
 
@@ -280,11 +295,11 @@ impl PreparedSink for Prepared {
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
-        let mut answer = self.put(&self.key, token).await?;
+        let mut answer = self.put(self.envelope(), token).await?;
         if answer.status == StatusCode::UNPROCESSABLE_ENTITY {
             // The key was rotated since it was fetched.
             let key = self.api.sealing_key(&self.secrets_path).await?;
-            answer = self.put(&key, token).await?;
+            answer = self.put(key.envelope(), token).await?;
         }
         if !answer.status.is_success() {
             return Err(self.api.refusal("put the secret", &answer).await);
