@@ -1,5 +1,6 @@
 //! Writing one token to one sink, as often as it takes. All sinks do this at once.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use tokensink_core::{PreparedSink, Receipt, SinkErrorKind, Token};
@@ -24,6 +25,12 @@ impl Order {
     pub(crate) fn of(prepared: &Prepared) -> Self {
         let writer = prepared.writer.as_ref().map(Arc::clone).map_err(Failure::clone);
         Self { sink: Arc::clone(&prepared.sink), lane: prepared.lane.clone(), writer }
+    }
+
+    /// The most important first; among equals the one that is under way the longest.
+    pub(crate) fn turn(&self) -> impl Ord {
+        let round_trip = self.writer.as_ref().map(|writer| writer.cost().round_trip).ok();
+        Reverse((self.sink.priority, round_trip))
     }
 }
 

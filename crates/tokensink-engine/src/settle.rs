@@ -124,8 +124,9 @@ impl Coordinator {
         chase: &Chase,
         which: impl Fn(&Standing) -> bool,
     ) -> Vec<String> {
-        let chosen: Vec<usize> =
+        let mut chosen: Vec<usize> =
             (0..standings.len()).filter(|index| which(&standings[*index])).collect();
+        chosen.sort_by_key(|index| standings[*index].order.turn());
         self.parties.progress.on(&Event::FanningOut { total: chosen.len() });
         let records = std::sync::Mutex::new(Vec::new());
         let ended = {
