@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokensink_core::SinkError;
 use tokensink_http::{Answer, build_client};
 
+use crate::config::Limits;
 use crate::credential::Credential;
 use crate::failure::{header, refused, unanswered};
 use crate::sealing::SealingKey;
@@ -26,6 +27,7 @@ const REQUESTS_TO_COME: usize = 4;
 pub(crate) struct Api {
     pub(crate) base: Url,
     pub(crate) credential: Credential,
+    pub(crate) limits: Limits,
     /// How many sinks share it.
     pub(crate) sinks: AtomicUsize,
     client: OnceLock<Client>,
@@ -39,9 +41,14 @@ struct PublicKeyAnswer {
 }
 
 impl Api {
-    pub(crate) fn new(base: Url, credential: Credential, timeout: Duration) -> Self {
+    pub(crate) fn new(
+        base: Url,
+        credential: Credential,
+        timeout: Duration,
+        limits: Limits,
+    ) -> Self {
         let (sinks, client) = (AtomicUsize::new(0), OnceLock::new());
-        Self { base, credential, sinks, client, timeout }
+        Self { base, credential, limits, sinks, client, timeout }
     }
 
     /// Sends one request and returns the answer, whatever its status.

@@ -34,6 +34,19 @@ pub struct GitHubActionsConfig {
     api_url: Option<String>,
     /// the environment variable that holds the GitHub token
     token_env: Option<String>,
+    /// what the server lets in a minute: github.com, or none (unless given: what the host is)
+    limits: Option<Limits>,
+}
+
+/// Whose limits on requests are kept to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub(crate) enum Limits {
+    /// Those of github.com; an Enterprise Server can be given the same.
+    #[serde(rename = "github.com")]
+    GitHubCom,
+    /// None are known beforehand: a pause that the server asks for is kept to.
+    #[serde(rename = "none")]
+    None,
 }
 
 impl SinkConfig for GitHubActionsConfig {
@@ -57,12 +70,17 @@ the GITHUB_TOKEN of a workflow run may not write secrets";
         let base = self.base(&mut mistakes);
         let (Some(base), true) = (base, mistakes.is_empty()) else { return Err(mistakes) };
         let host = base.host_str().unwrap_or_default().to_owned();
+        let limits = self.limits.unwrap_or(if base.as_str() == format!("{API_URL}/") {
+            Limits::GitHubCom
+        } else {
+            Limits::None
+        });
         let credential =
             Credential::choose(&base, self.token_env.as_deref(), context.environment());
         let credential = credential.map_err(|mistake| vec![mistake])?;
         let timeout = context.attempt_timeout();
-        let key = format!("github-actions {base} {} {timeout:?}", credential.origin());
-        let api = context.shared(&key, || Api::new(base, credential, timeout));
+        let key = format!("github-actions {base} {} {timeout:?} {limits:?}", credential.origin());
+        let api = context.shared(&key, || Api::new(base, credential, timeout, limits));
         let sinks: Vec<GitHubSink> = scopes
             .into_iter()
             .map(|scope| {

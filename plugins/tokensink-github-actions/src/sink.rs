@@ -16,6 +16,7 @@ use tokensink_core::{
 use tokensink_http::{Answer, server_time};
 
 use crate::api::Api;
+use crate::config::Limits;
 use crate::failure::header;
 use crate::organization;
 use crate::sealing::{Envelope, SealingKey};
@@ -24,11 +25,11 @@ use crate::target::{App, Scope, Target};
 /// Requests under way at once, and writes a minute, that GitHub lets in
 /// (docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api).
 const CONCURRENT: usize = 100;
+const WRITES_PER_MINUTE: u32 = 80;
 
 /// An Enterprise Server has no such limit of its own; one that is set there is answered with a
 /// pause, which the coordinator keeps to.
-const CONCURRENT_AT_ENTERPRISE: usize = 500;
-const WRITES_PER_MINUTE: u32 = 80;
+const CONCURRENT_WITHOUT_LIMITS: usize = 500;
 
 /// `updated_at` has whole seconds, and is taken a moment before the answer's `Date`.
 const CLOCK_TOLERANCE_SECONDS: i64 = 2;
@@ -182,13 +183,12 @@ impl TokenSink for GitHubSink {
     }
 
     fn quota(&self) -> Option<Quota> {
-        let is_github = self.host == "api.github.com";
-        Some(Quota {
-            key: format!("github-actions {} {}", self.api.base, self.api.credential.origin()),
-            concurrent: if is_github { CONCURRENT } else { CONCURRENT_AT_ENTERPRISE },
-            // Enterprise Servers have no limits unless their administrators set some.
-            writes_per_minute: is_github.then_some(WRITES_PER_MINUTE),
-        })
+        let key = format!("github-actions {} {}", self.api.base, self.api.credential.origin());
+        let (concurrent, writes_per_minute) = match self.api.limits {
+            Limits::GitHubCom => (CONCURRENT, Some(WRITES_PER_MINUTE)),
+            Limits::None => (CONCURRENT_WITHOUT_LIMITS, None),
+        };
+        Some(Quota { key, concurrent, writes_per_minute })
     }
 
     async fn prepare(&self) -> Result<Box<dyn PreparedSink>, SinkError> {

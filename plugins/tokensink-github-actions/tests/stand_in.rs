@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+use std::time::{Duration, SystemTime};
+
 use serde_json::{Value, json};
 use tokensink_core::{
     BuildContext, Environment, Holds, Receipt, Registry, SinkError, SinkErrorKind, Token, TokenSink,
@@ -228,10 +230,19 @@ async fn a_quota_that_would_not_last_stops_before_the_reset() {
 async fn a_limit_is_a_pause_of_the_length_that_github_names() {
     let github = github().await;
     let prepared = api_sink(&github).prepare().await.unwrap();
-    github.limit_next_writes(1, "17");
-    let error = prepared.write(&Token::new("one")).await.unwrap_err();
-    let wait = std::time::Duration::from_secs(17);
-    assert_eq!(error.kind(), SinkErrorKind::Limited { wait }, "{error}");
+    let in_a_while = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(17));
+    for (status, said, seconds) in [
+        (403, Some("17"), 17..=17),
+        (429, Some("17"), 17..=17),
+        (429, Some(in_a_while.as_str()), 15..=18),
+        (403, None, 60..=60),
+        (429, None, 60..=60),
+    ] {
+        github.limit_next_writes(status, 1, said);
+        let error = prepared.write(&Token::new("one")).await.unwrap_err();
+        let SinkErrorKind::Limited { wait } = error.kind() else { panic!("{status}: {error}") };
+        assert!(seconds.contains(&wait.as_secs()), "{status} {said:?}: {wait:?}");
+    }
     prepared.write(&Token::new("one")).await.unwrap();
     assert_eq!(github.secret(SECRET).as_deref(), Some("one"));
 }

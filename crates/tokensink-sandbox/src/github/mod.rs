@@ -3,6 +3,7 @@
 //! It opens every sealed box with its own key, so that a wrong one is refused as GitHub refuses it.
 
 mod documents;
+mod limits;
 mod world;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use crypto_box::aead::OsRng;
 use jiff::Timestamp;
 use serde_json::json;
 
+use self::limits::{SERVICE_TIME, SecondaryLimits};
 use self::world::{Repository, Secret, World};
 use crate::network::{Network, Protocol};
 use crate::server::{Request, Server, locked};
@@ -63,7 +65,8 @@ impl GitHub {
             key_is_short: false,
             writes_stall: false,
             remaining: 4990,
-            limited: (0, String::new()),
+            limited: (StatusCode::FORBIDDEN, 0, None),
+            secondary_limits: None,
         };
         let world: Shared = Arc::new(Mutex::new(world));
         let router = Router::new().fallback(answer).with_state(Arc::clone(&world));
@@ -178,9 +181,16 @@ impl GitHub {
         locked(&self.world).remaining = remaining;
     }
 
-    /// The next writes meet the secondary rate limit, with this `Retry-After`.
-    pub fn limit_next_writes(&self, refusals: u32, retry_after: &str) {
-        locked(&self.world).limited = (refusals, retry_after.to_owned());
+    /// The next writes meet the secondary rate limit: a 403 or a 429, with or without a
+    /// `Retry-After`.
+    pub fn limit_next_writes(&self, status: u16, refusals: u32, retry_after: Option<&str>) {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN);
+        locked(&self.world).limited = (status, refusals, retry_after.map(str::to_owned));
+    }
+
+    /// From now on the secondary limits are counted, and enforced.
+    pub fn enforce_secondary_limits(&self) {
+        locked(&self.world).secondary_limits = Some(SecondaryLimits::default());
     }
 
     /// From now on the public key lacks its last byte.
@@ -214,6 +224,16 @@ fn message(status: StatusCode, text: &str) -> Response {
     (status, axum::Json(body)).into_response()
 }
 
+async fn within_limits(world: &Shared, method: &Method, path: &str) -> Result<(), Box<Response>> {
+    let path = path.trim_start_matches('/');
+    let entered = locked(world).secondary_limits.as_mut().map(|limits| limits.enter(method, path));
+    if let Some(entered) = entered {
+        let _under_way = entered.map_err(Box::new)?;
+        tokio::time::sleep(SERVICE_TIME).await;
+    }
+    Ok(())
+}
+
 async fn answer(
     State(world): State<Shared>,
     method: Method,
@@ -230,6 +250,9 @@ async fn answer(
     }
     if method == Method::PUT && locked(&world).writes_stall {
         std::future::pending::<()>().await;
+    }
+    if let Err(refusal) = within_limits(&world, &method, uri.path()).await {
+        return *refusal;
     }
     let mut world = locked(&world);
     let path = uri.path().trim_start_matches('/').to_owned();

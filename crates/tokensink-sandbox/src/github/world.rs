@@ -10,6 +10,7 @@ use crypto_box::SecretKey;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::limits::SecondaryLimits;
 use super::{documents, message};
 
 const PAGE: usize = 100;
@@ -28,8 +29,10 @@ pub(super) struct World {
     pub(super) writes_stall: bool,
     /// Requests left for the hour.
     pub(super) remaining: u32,
-    /// How many writes are refused by a limit, and with which `Retry-After`.
-    pub(super) limited: (u32, String),
+    /// How writes are refused by a limit, how many of them, and with which `Retry-After`.
+    pub(super) limited: (StatusCode, u32, Option<String>),
+    /// Counted and enforced, if they are.
+    pub(super) secondary_limits: Option<SecondaryLimits>,
 }
 
 #[derive(Debug)]
@@ -155,11 +158,14 @@ impl World {
         if !self.has_owner_of(path) {
             return None;
         }
-        let (refusals, retry_after) = &mut self.limited;
+        let (status, refusals, retry_after) = &mut self.limited;
         if let Some(left) = refusals.checked_sub(1) {
             *refusals = left;
-            let said = message(StatusCode::FORBIDDEN, "You have exceeded a secondary rate limit.");
-            return Some(([("retry-after", retry_after.clone())], said).into_response());
+            let said = message(*status, "You have exceeded a secondary rate limit.");
+            return Some(match retry_after {
+                Some(pause) => ([("retry-after", pause.clone())], said).into_response(),
+                None => said,
+            });
         }
         let unprocessable = |text| Some(message(StatusCode::UNPROCESSABLE_ENTITY, text));
         let Ok(body) = serde_json::from_slice::<Value>(body) else {
