@@ -105,7 +105,11 @@ async fn a_state_folder_that_is_none_is_refused() {
     fs::write(place("file"), "").unwrap();
     fs::create_dir(place("real")).unwrap();
     symlink(place("real"), place("link")).unwrap();
-    for (name, expected) in [("file", "not a folder"), ("link", "symbolic link")] {
+    fs::create_dir(place("sealed")).unwrap();
+    fs::set_permissions(place("sealed"), fs::Permissions::from_mode(0o500)).unwrap();
+    for (name, expected) in
+        [("file", "not a folder"), ("link", "symbolic link"), ("sealed", "read-only")]
+    {
         let (code, report) = world.run(&["reset", "--yes", "--state-dir", name]).await;
         assert!(code == 1 && words(&report).contains(expected), "{report}");
     }

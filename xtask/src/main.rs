@@ -1,5 +1,6 @@
 //! Development tasks, as plain Rust: `cargo xtask test | sim | sabotage | bench | tidy | demo | ci`.
 
+mod bench;
 mod peers;
 mod sabotage;
 mod tidy;
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 const USAGE: &str =
-    "usage: cargo xtask test | sim [--runs N] [--seed N] | sabotage | tidy | demo | ci";
+    "usage: cargo xtask test | sim [--runs N] [--seed N] | sabotage | bench | tidy | demo | ci";
 
 fn main() -> ExitCode {
     let task = std::env::args().nth(1);
@@ -17,7 +18,7 @@ fn main() -> ExitCode {
         Some("test") => test(),
         Some("sim") => sim(&rest),
         Some("sabotage") => sabotage::sabotage(&project_root(), &cargo_path(), tell),
-        Some("bench") => bench(&rest),
+        Some("bench") => bench::bench(&rest),
         Some("tidy") => tidy(),
         Some("demo") => cargo(&["run", "--quiet", "--", "demo"]),
         Some("ci") => ci(),
@@ -57,24 +58,6 @@ fn sim(rest: &[String]) -> Result<(), String> {
     let rest = rest.iter().map(String::as_str);
     let arguments = ["run", "--quiet", "--package", "tokensink-simulation", "--"].into_iter();
     cargo(&arguments.chain(rest).collect::<Vec<_>>())
-}
-
-/// How long the outage is: the release build against stand-ins at a distance.
-fn bench(rest: &[String]) -> Result<(), String> {
-    // One after the other: the program is to be what people get, without the stand-ins' TLS.
-    cargo(&["build", "--release", "--package", "tokensink-bench"])?;
-    cargo(&["build", "--release", "--package", "tokensink-cli"])?;
-    let root = project_root();
-    let release = root.join("target/release");
-    let mut bench = Command::new(release.join("tokensink-bench"));
-    bench.arg("--program").arg(release.join("tokensink")).args(rest);
-    let python = root.join("target/peers/venv/bin/python");
-    if python.exists() {
-        bench.arg("--python").arg(python);
-    } else {
-        tell("without the third parties (`cargo xtask test` installs them) nothing is compared");
-    }
-    run(&mut bench)
 }
 
 /// What the gate does, in its order.

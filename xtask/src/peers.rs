@@ -3,7 +3,7 @@
 //! Deliberately absent: starting them. The tests do that themselves, on free ports.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What pins the versions. A change of either installs again.
@@ -16,6 +16,8 @@ const PEERS: &[&str] = &[
     "Upstash against its own command line",
     ".env files before the readers of other languages",
 ];
+
+const AWS_COMMAND_LINE: &str = "awscli==1.46.3";
 
 /// Installs what is missing. Returns what cannot be had on this machine, a line for each.
 ///
@@ -39,6 +41,22 @@ pub(crate) fn install(root: &Path, tell: fn(&str)) -> Result<Vec<String>, String
     install_node(&pins, &folder)?;
     fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))?;
     Ok(missing)
+}
+
+/// The AWS command line, in a place of its own: only the bench compares with it.
+pub(crate) fn install_aws_command_line(root: &Path) -> Result<PathBuf, String> {
+    let venv = root.join("target/bench/venv");
+    let program = venv.join("bin/aws");
+    if !program.exists() {
+        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
+        run(Command::new(venv.join("bin/pip")).args([
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            AWS_COMMAND_LINE,
+        ]))?;
+    }
+    Ok(program)
 }
 
 fn missing_tools() -> Vec<String> {

@@ -1,13 +1,14 @@
 //! `cargo xtask bench`: how long the outage is, by the servers' clocks.
 //!
-//! The stand-ins are half a round trip away in each direction; the program is the release build, as
-//! a process of its own. What people do today runs against the same stand-ins: a loop of `curl`
-//! calls, with everything that can be had beforehand fetched beforehand.
+//! The stand-ins are half a round trip away in each direction, over TLS; the program is the release
+//! build, as a process of its own. What people do today runs against the same stand-ins.
 
-mod curl_loop;
+mod limits;
 mod many;
 mod place;
+mod plot;
 mod table;
+mod today;
 mod usage;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use clap::Parser;
 
 use crate::place::{Mix, Place};
 use crate::table::Row;
+use crate::today::Tools;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -27,10 +29,18 @@ struct Arguments {
     /// The program to measure
     #[arg(long)]
     program: PathBuf,
-    /// The Python of the peer tests, whose PyNaCl seals boxes for the curl loop; without it the
-    /// loop is left out
+    /// Where the third parties of the peer tests are; without them nothing is compared
+    #[arg(long, requires = "aws", requires = "redirect")]
+    peers: Option<PathBuf>,
+    /// The AWS command line
     #[arg(long)]
-    python: Option<PathBuf>,
+    aws: Option<PathBuf>,
+    /// What turns the requests of the Upstash command line to the stand-in
+    #[arg(long)]
+    redirect: Option<PathBuf>,
+    /// Where to draw the picture
+    #[arg(long)]
+    picture: Option<PathBuf>,
     /// A round trip, in milliseconds
     #[arg(long, default_value_t = 50)]
     round_trip: u64,
@@ -58,26 +68,40 @@ async fn run(arguments: &Arguments) -> Result<String, Failure> {
         return many::in_memory(sinks).await;
     }
     let round_trip = Duration::from_millis(arguments.round_trip);
+    let tools = arguments.tools();
     let mut rows = Vec::new();
     for (mix, sinks) in
         [(Mix::All, 1), (Mix::All, 10), (Mix::All, 100), (Mix::GitHub, 100), (Mix::GitHub, 1000)]
     {
-        let place = Place::new(mix, sinks, round_trip).await?;
-        let ours = place.measure(&arguments.program).await?;
-        let loops = match &arguments.python {
-            Some(python) if sinks <= 100 => {
-                let place = Place::new(mix, sinks, round_trip).await?;
-                Some(curl_loop::measure(&place, python).await?)
-            }
-            _ => None,
-        };
-        rows.push(Row { mix, sinks, ours, loops });
+        let new = || Place::new(mix, sinks, round_trip);
+        let ours = new().await?.measure(&arguments.program).await?;
+        let (mut curl, mut vendors) = (None, None);
+        if let Some(tools) = tools.as_ref().filter(|_| sinks <= 100 && mix == Mix::All) {
+            curl = Some(today::curl_loop(&new().await?, tools).await?);
+            vendors = Some(today::vendors_tools(&new().await?, tools).await?);
+        }
+        rows.push(Row { mix, sinks, ours, curl, vendors });
     }
-    let mut report = table::markdown(&rows, round_trip);
-    for sinks in [1, 10, 100, 1000, 10_000] {
-        report += &many::in_a_process_of_its_own(sinks).await?;
+    if let Some(picture) = &arguments.picture {
+        plot::draw(&rows, round_trip, picture)?;
     }
+    let bare = Place::new(Mix::GitHub, 1, round_trip).await?.bare_round_trip().await?;
+    let mut report = table::markdown(&rows, round_trip, bare);
+    report += &limits::measure(&arguments.program, round_trip).await?;
+    report += &many::table().await?;
     Ok(report)
+}
+
+impl Arguments {
+    fn tools(&self) -> Option<Tools> {
+        let peers = self.peers.as_ref()?;
+        Some(Tools {
+            python: peers.join("venv/bin/python"),
+            upstash: peers.join("node_modules/@upstash/cli/dist/cli.js"),
+            aws: self.aws.clone()?,
+            redirect: self.redirect.clone()?,
+        })
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "this is what the program is for")]

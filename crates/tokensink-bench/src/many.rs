@@ -1,5 +1,6 @@
 //! Very many sinks, in memory: what the coordinator itself costs.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -43,20 +44,65 @@ pub(crate) async fn in_memory(sinks: usize) -> Result<String, Failure> {
     let took = started.elapsed();
     let usage = usage::of("self").unwrap_or_default();
     Ok(format!(
-        "| in memory | {sinks} | {} | {took:.0?} | {:.0?} | {:.0} MiB |",
-        report.outage_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms")),
-        usage.processor,
+        "{sinks} {} {} {}",
+        took.as_micros(),
+        usage.processor.as_micros(),
         usage.peak_mebibytes
     ))
 }
 
-/// The same, so that neither time nor memory of another run is counted.
-pub(crate) async fn in_a_process_of_its_own(sinks: usize) -> Result<String, Failure> {
+/// What was measured for so many sinks: whole run and processor time in microseconds, and MiB.
+struct Cost {
+    sinks: f64,
+    took: f64,
+    processor: f64,
+    mebibytes: f64,
+}
+
+/// A table over many sizes, and the cost of one more sink.
+pub(crate) async fn table() -> Result<String, Failure> {
+    let mut text =
+        "\n| sinks in memory | whole run | CPU | memory |\n| --- | --- | --- | --- |\n".to_owned();
+    let mut costs = Vec::new();
+    for sinks in [1, 10, 100, 1000, 10_000] {
+        let Cost { sinks, took, processor, mebibytes } = in_a_process_of_its_own(sinks).await?;
+        let (took_ms, processor_ms) = (took / 1000.0, processor / 1000.0);
+        writeln!(
+            text,
+            "| {sinks} | {took_ms:.0} ms | {processor_ms:.0} ms | {mebibytes:.0} MiB |"
+        )?;
+        costs.push(Cost { sinks, took, processor, mebibytes });
+    }
+    writeln!(
+        text,
+        "\nOne more sink costs {:.0} µs and {:.1} KiB (least squares).",
+        slope(&costs, |cost| cost.took),
+        slope(&costs, |cost| cost.mebibytes * 1024.0)
+    )?;
+    Ok(text)
+}
+
+/// The slope of the line through the measurements, by least squares.
+fn slope(costs: &[Cost], of: impl Fn(&Cost) -> f64) -> f64 {
+    let count = costs.len() as f64;
+    let mean = |of: &dyn Fn(&Cost) -> f64| costs.iter().map(of).sum::<f64>() / count;
+    let (sinks, cost) = (mean(&|one| one.sinks), mean(&of));
+    let both = |one: &Cost| (one.sinks - sinks) * (of(one) - cost);
+    let spread = |one: &Cost| (one.sinks - sinks).powi(2);
+    costs.iter().map(both).sum::<f64>() / costs.iter().map(spread).sum::<f64>()
+}
+
+/// So that neither time nor memory of another run is counted.
+async fn in_a_process_of_its_own(sinks: usize) -> Result<Cost, Failure> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--program", "none", "--in-memory", &sinks.to_string()]);
     let output = command.output().await?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stdout).into_owned().into());
+    let text = String::from_utf8(output.stdout)?;
+    let numbers = text.split_whitespace().map(str::parse).collect::<Result<Vec<f64>, _>>();
+    match numbers.as_deref() {
+        Ok(&[sinks, took, processor, mebibytes]) if output.status.success() => {
+            Ok(Cost { sinks, took, processor, mebibytes })
+        }
+        _ => Err(text.into()),
     }
-    Ok(String::from_utf8(output.stdout)?)
 }

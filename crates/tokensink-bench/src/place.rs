@@ -19,6 +19,8 @@ pub(crate) enum Mix {
     /// A third `.env` files, a third GitHub, a third AWS.
     All,
     GitHub,
+    /// A third GitHub with its limits, and two thirds AWS, so that both are busy.
+    LimitedGitHub,
 }
 
 impl fmt::Display for Mix {
@@ -26,6 +28,7 @@ impl fmt::Display for Mix {
         f.write_str(match self {
             Self::All => "dotenv, GitHub, AWS",
             Self::GitHub => "GitHub",
+            Self::LimitedGitHub => "GitHub with limits, AWS",
         })
     }
 }
@@ -71,11 +74,11 @@ impl Place {
         for index in 0..sinks {
             match (mix, index % 3) {
                 (Mix::All, 1) => place.add_file(index, &token)?,
-                (Mix::All, 2) => place.add_secret(index, &token),
+                (Mix::All, 2) | (Mix::LimitedGitHub, 1 | 2) => place.add_secret(index, &token),
                 _ => place.add_repository(index, &token),
             }
         }
-        fs::write(place.path("tokensink.toml"), place.config())?;
+        fs::write(place.path("tokensink.toml"), place.config(mix))?;
         fs::write(place.path("authority.pem"), encryption.authority_pem())?;
         Ok(place)
     }
@@ -116,7 +119,7 @@ impl Place {
         self.secrets.push(name);
     }
 
-    fn config(&self) -> String {
+    fn config(&self, mix: Mix) -> String {
         let Sandbox { upstash, github, aws } = &self.sandbox;
         let mut config = format!(
             "[upstash]\napi_url = \"{}\"\nqstash_url = \"{}\"\n",
@@ -132,6 +135,9 @@ impl Place {
                 self.repositories,
                 github.url()
             );
+            if mix == Mix::LimitedGitHub {
+                config += "limits = \"github.com\"\n";
+            }
         }
         for name in &self.secrets {
             config += &format!(
@@ -171,15 +177,10 @@ impl Place {
 
     /// From the reset to the last write, by the servers' clocks and those of the files.
     pub(crate) fn outage(&self) -> Result<Duration, Failure> {
-        let posts = self.sandbox.upstash.requests();
-        let reset = posts.iter().find(|request| request.method == "POST");
-        let reset = reset.ok_or("there was no reset")?.at;
+        let reset = self.reset_at()?;
         let puts = self.sandbox.github.requests().into_iter();
-        let puts = puts.filter(|request| request.method == "PUT");
-        let calls = self.sandbox.aws.requests().into_iter().filter(|request| {
-            request.operation.as_deref().is_some_and(|name| name.ends_with("PutSecretValue"))
-        });
-        let over_the_network = puts.chain(calls).map(|request| request.at).max();
+        let puts = puts.filter(|put| put.method == "PUT" && put.status == 204).map(|put| put.at);
+        let over_the_network = puts.chain(self.puts_to_aws()).max();
         let mut last = over_the_network.map_or(Duration::ZERO, |last| last - reset);
         for file in &self.files {
             let modified = fs::metadata(file)?.modified()?;
@@ -191,5 +192,35 @@ impl Place {
             }
         }
         Ok(last)
+    }
+
+    pub(crate) fn reset_at(&self) -> Result<Instant, Failure> {
+        let requests = self.sandbox.upstash.requests();
+        let reset = requests.iter().find(|request| request.method == "POST");
+        Ok(reset.ok_or("there was no reset")?.at)
+    }
+
+    pub(crate) fn puts_to_aws(&self) -> impl Iterator<Item = Instant> {
+        let requests = self.sandbox.aws.requests().into_iter();
+        let puts = requests.filter(|request| {
+            request.operation.as_deref().is_some_and(|name| name.ends_with("PutSecretValue"))
+        });
+        puts.map(|put| put.at)
+    }
+
+    /// What a request takes on a connection that is there: the middle of many.
+    pub(crate) async fn bare_round_trip(&self) -> Result<Duration, Failure> {
+        let mut command = Command::new("curl");
+        command.args(["--silent", "--write-out", "%{time_total}\n"]);
+        command.arg("--cacert").arg(self.path("authority.pem"));
+        for _ in 0..21 {
+            command.args(["--output", "/dev/null"]).arg(self.sandbox.github.url());
+        }
+        let output = command.stderr(Stdio::inherit()).output().await?;
+        let text = String::from_utf8(output.stdout)?;
+        let mut seconds = text.lines().skip(1).map(str::parse).collect::<Result<Vec<f64>, _>>()?;
+        seconds.sort_by(f64::total_cmp);
+        let middle = seconds.get(seconds.len() / 2).ok_or("curl measured nothing")?;
+        Ok(Duration::from_secs_f64(*middle))
     }
 }

@@ -2,14 +2,15 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, Journal, JournalError, Record, Run, RunId};
+use super::folder::make_private_folder;
+use super::{Entry, Journal, JournalError, Record, Run, RunId, io_error};
 
 /// The version of the lines. A reader refuses what is newer.
 const VERSION: u32 = 1;
@@ -214,31 +215,6 @@ fn parse_line(line: &[u8]) -> Result<Record, String> {
     Ok(Record { at: line.at, entry: line.entry })
 }
 
-fn make_private_folder(folder: &Path) -> Result<(), JournalError> {
-    let unusable = |problem: &str| JournalError::Unusable {
-        path: folder.display().to_string(),
-        problem: problem.to_owned(),
-    };
-    match fs::symlink_metadata(folder) {
-        Ok(found) if found.is_symlink() => {
-            Err(unusable("is a symbolic link; name the folder itself with --state-dir"))
-        }
-        Ok(found) if !found.is_dir() => {
-            Err(unusable("is not a folder; name another one with --state-dir"))
-        }
-        Ok(found) if found.uid() != rustix::process::geteuid().as_raw() => {
-            Err(unusable("belongs to another user; name one of your own with --state-dir"))
-        }
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(|source| io_error("make", folder, source)),
-        Err(source) => Err(io_error("look at", folder, source)),
-    }
-}
-
 /// A QStash id is a UUID; whatever else it may be, it must not name another folder.
 fn file_name_of(issuer: &str) -> String {
     issuer
@@ -249,10 +225,6 @@ fn file_name_of(issuer: &str) -> String {
 
 fn now() -> String {
     Timestamp::now().strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
-}
-
-fn io_error(doing: &'static str, path: &Path, source: io::Error) -> JournalError {
-    JournalError::Io { doing, path: path.display().to_string(), source }
 }
 
 #[cfg(test)]
@@ -335,16 +307,5 @@ mod tests {
         journal.lock("another", "tokensink reset").unwrap();
         drop(lock);
         journal.lock("a/../b", "tokensink sync").unwrap();
-    }
-
-    #[test]
-    fn what_is_no_folder_of_ours_is_refused() {
-        let (folder, _) = journal();
-        let file = folder.path().join("file");
-        fs::write(&file, "").unwrap();
-        assert!(FileJournal::open(&file).unwrap_err().to_string().contains("not a folder"));
-        let link = folder.path().join("link");
-        std::os::unix::fs::symlink(folder.path().join("state"), &link).unwrap();
-        assert!(FileJournal::open(&link).unwrap_err().to_string().contains("symbolic link"));
     }
 }

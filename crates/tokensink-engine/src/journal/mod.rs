@@ -5,10 +5,12 @@
 
 mod entry;
 mod file;
+mod folder;
 mod history;
 mod memory;
 
 use std::fmt;
+use std::path::Path;
 
 use async_trait::async_trait;
 use tokensink_core::TargetId;
@@ -60,6 +62,10 @@ pub enum JournalError {
         /// What is wrong with it, and what to do.
         problem: String,
     },
+}
+
+fn io_error(doing: &'static str, path: &Path, source: std::io::Error) -> JournalError {
+    JournalError::Io { doing, path: path.display().to_string(), source }
 }
 
 /// The newest write to `target` that the journal knows of.

@@ -1,0 +1,57 @@
+//! `bench`: the release build against stand-ins at a distance, beside what people do today.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::{cargo, peers, project_root, run, tell};
+
+/// Measures, prints tables, and draws `outage.svg`.
+pub(crate) fn bench(rest: &[String]) -> Result<(), String> {
+    // One after the other: the program is to be what people get, without the stand-ins' TLS.
+    cargo(&["build", "--release", "--package", "tokensink-bench"])?;
+    cargo(&["build", "--release", "--package", "tokensink-cli"])?;
+    let root = project_root();
+    let release = root.join("target/release");
+    let mut bench = Command::new(release.join("tokensink-bench"));
+    bench.arg("--program").arg(release.join("tokensink"));
+    bench.arg("--picture").arg(root.join("crates/tokensink-bench/outage.svg")).args(rest);
+    let missing = peers::install(&root, tell)?;
+    if missing.is_empty() {
+        bench.arg("--peers").arg(root.join("target/peers"));
+        bench.arg("--redirect").arg(root.join("tests/peers/redirect.mjs"));
+        bench.arg("--aws").arg(peers::install_aws_command_line(&root)?);
+    } else {
+        tell("without python3, node and npm nothing is compared");
+    }
+    run(&mut bench)?;
+    the_program_itself(&release.join("tokensink"))
+}
+
+/// What it weighs, and how long it takes to say what it can do.
+fn the_program_itself(program: &Path) -> Result<(), String> {
+    let size = std::fs::metadata(program).map_err(|error| error.to_string())?.len();
+    let mut times: Vec<_> = (0..20)
+        .map(|_| {
+            let started = std::time::Instant::now();
+            let output = Command::new(program).arg("--help").output();
+            output.map(|_| started.elapsed()).map_err(|error| error.to_string())
+        })
+        .collect::<Result<_, _>>()?;
+    times.sort();
+    let tree = Command::new(crate::cargo_path())
+        .args(["tree", "--package", "tokensink-cli", "--edges", "normal", "--prefix", "none"])
+        .args(["--no-dedupe", "--format", "{p}"])
+        .current_dir(project_root())
+        .output()
+        .map_err(|error| error.to_string())?;
+    let tree = String::from_utf8_lossy(&tree.stdout).into_owned();
+    let crates: std::collections::BTreeSet<&str> =
+        tree.lines().filter(|line| !line.contains("(/")).collect();
+    let mebibytes = size as f64 / (1024.0 * 1024.0);
+    tell(&format!(
+        "the program: {mebibytes:.1} MiB, `--help` in {:.1?}, {} crates of others",
+        times[times.len() / 2],
+        crates.len()
+    ));
+    Ok(())
+}
