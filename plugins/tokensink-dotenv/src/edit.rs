@@ -61,16 +61,14 @@ fn replaced<'a>(
     edited
 }
 
-/// Whether every assignment of before is there still, those of `keys` with `value`. A value that is
-/// replaced may have held the quote that kept another one from spanning lines.
+/// Whether the same variables are there still, those of `keys` with `value`. A value that is replaced
+/// may have held the quote that kept an earlier one from spanning lines, and so others out of it.
 fn reads_as_meant(before: &[u8], after: &[u8], keys: &[String], value: &str) -> bool {
-    let (old, new) = (all_assignments(before), all_assignments(after));
-    let kept = old.iter().zip(&new).all(|(old, new)| {
-        let is_ours = keys.contains(&old.key);
-        old.key == new.key && (is_ours || before[old.value.clone()] == after[new.value.clone()])
-    });
-    let appended = missing(keys, &old).count();
-    kept && new.len() == old.len() + appended && holds(after, keys, value)
+    let old = all_assignments(before);
+    let appended = missing(keys, &old).map(String::as_str);
+    let expected = old.iter().map(|one| one.key.as_str()).chain(appended);
+    let new = all_assignments(after);
+    expected.eq(new.iter().map(|one| one.key.as_str())) && holds(after, keys, value)
 }
 
 fn missing<'a>(keys: &'a [String], found: &[Assignment]) -> impl Iterator<Item = &'a String> {
@@ -198,6 +196,7 @@ mod tests {
             ("K=\"two\nlines\"\nB=1\n", "K=\"@\"\nB=1\n"),
             ("K=\"a\\\"b\"\n", "K=\"@\"\n"),
             ("K='unclosed\nB=1\n", "K=@\nB=1\n"),
+            ("K='a\\'\n", "K='@'\n"),
             ("exportK=1\nK=old", "exportK=1\nK=@"),
         ] {
             assert_eq!(edit(before), after.replace('@', NEW), "{before:?}");

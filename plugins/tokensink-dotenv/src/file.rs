@@ -241,3 +241,24 @@ fn failed(doing: &str, error: std::io::Error) -> SinkError {
         _ => SinkError::other(problem).because(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokensink_core::SinkErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_told_from_what_stays() {
+        for (error, kind) in [
+            (ErrorKind::PermissionDenied, SinkErrorKind::Denied),
+            (ErrorKind::ReadOnlyFilesystem, SinkErrorKind::Denied),
+            (ErrorKind::StorageFull, SinkErrorKind::Transient),
+            (ErrorKind::QuotaExceeded, SinkErrorKind::Transient),
+            (ErrorKind::Interrupted, SinkErrorKind::Transient),
+            (ErrorKind::InvalidInput, SinkErrorKind::Other),
+        ] {
+            assert_eq!(failed("write it", error.into()).kind(), kind, "{error}");
+        }
+    }
+}

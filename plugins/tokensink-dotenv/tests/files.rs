@@ -2,11 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
-use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::fs::{self, File};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::Path;
+use std::time::Duration;
 
-use tokensink_core::{BuildContext, Environment, Holds, Registry, Token, TokenSink};
+use tokensink_core::{BuildContext, Environment, Holds, Registry, SinkErrorKind, Token, TokenSink};
 use tokensink_dotenv as _;
 
 const TOKEN: &str = "bmV3LXRva2Vu==";
@@ -84,8 +85,15 @@ async fn what_a_kill_left_behind_is_swept() {
 #[tokio::test]
 async fn each_unfit_file_is_refused_with_its_reason() {
     type Arrange = fn(&Path);
-    let cases: [(Arrange, &str); 10] = [
+    let cases: [(Arrange, &str); 11] = [
         (|_| {}, "there is no such file"),
+        (
+            |file| {
+                fs::write(file.with_file_name("file"), "").unwrap();
+                symlink("file/below", file).unwrap();
+            },
+            "could not find it",
+        ),
         (|file| fs::create_dir(file).unwrap(), "is a folder"),
         (|file| symlink("nowhere", file).unwrap(), "a file that is not there"),
         (|file| symlink(".env", file).unwrap(), "in a loop"),
@@ -154,18 +162,82 @@ async fn writers_of_different_keys_lose_nothing() {
     assert_eq!(fs::read_to_string(folder.path().join(".env")).unwrap(), "A=A100\nB=B100\n");
 }
 
+/// Somebody else's lock on the folder of `file`.
+fn locked(folder: &Path) -> File {
+    let folder = File::open(folder).unwrap();
+    folder.lock().unwrap();
+    folder
+}
+
+#[tokio::test]
+async fn a_folder_that_stays_locked_is_given_up_on() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(".env"), "QSTASH_TOKEN=old").unwrap();
+    let context = BuildContext::new(folder.path(), Environment::default())
+        .with_attempt_timeout(Duration::from_millis(50));
+    let table = serde_json::json!({"path": ".env"});
+    let factory = Registry::linked().unwrap().get("dotenv").unwrap();
+    let sink = factory.build(table.as_object().unwrap().clone(), &context).unwrap().remove(0);
+    let prepared = sink.prepare().await.unwrap();
+    let _lock = locked(folder.path());
+    let error = prepared.write(&Token::new(TOKEN)).await.unwrap_err();
+    assert_eq!(error.kind(), SinkErrorKind::Transient, "{error}");
+    assert!(error.to_string().contains("locked"), "{error}");
+}
+
+#[tokio::test]
+async fn a_write_that_nobody_waits_for_does_not_land() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(".env");
+    fs::write(&file, "QSTASH_TOKEN=old").unwrap();
+    let prepared = env_sink(folder.path()).prepare().await.unwrap();
+    let lock = locked(folder.path());
+    let token = Token::new(TOKEN);
+    let write = prepared.write(&token);
+    tokio::time::timeout(Duration::from_millis(50), write).await.unwrap_err();
+    drop(lock);
+    // The writing thread goes on as soon as it sees the lock free; ours queues behind it.
+    for _ in 0..20 {
+        std::thread::sleep(Duration::from_millis(5));
+        drop(locked(folder.path()));
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), "QSTASH_TOKEN=old");
+}
+
+#[tokio::test]
+async fn the_owner_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(".env");
+    fs::write(&file, "QSTASH_TOKEN=old").unwrap();
+    // Only root may give a file away, and only root may then edit it.
+    let sink = env_sink(folder.path());
+    if chown(&file, Some(12), Some(34)).is_ok() {
+        write(sink.as_ref(), TOKEN).await;
+        let found = fs::metadata(&file).unwrap();
+        assert_eq!((found.uid(), found.gid()), (12, 34));
+    }
+}
+
 #[test]
 fn all_mistakes_of_a_table_are_told_together() {
-    let context = BuildContext::new("/", Environment::default());
-    let table = serde_json::json!({"path": "a", "paths": ["b"], "key": "1x"});
-    let serde_json::Value::Object(table) = table else { panic!("a table") };
-    let errors =
-        Registry::linked().unwrap().get("dotenv").unwrap().build(table, &context).unwrap_err();
-    let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    assert_eq!(
-        errors,
-        ["`path` and `paths` exclude each other", "option `key`: `1x` is no variable's name"]
-    );
+    for (table, expected) in [
+        (
+            serde_json::json!({"path": "a", "paths": ["b"], "key": "1x"}),
+            &["`path` and `paths` exclude each other", "option `key`: `1x` is no variable's name"]
+                [..],
+        ),
+        (
+            serde_json::json!({"paths": [], "keys": []}),
+            &["option `paths` is empty", "option `keys` is empty"],
+        ),
+        (serde_json::json!({"keys": ["A", "B"]}), &["missing option `path`"]),
+    ] {
+        let context = BuildContext::new("/", Environment::default());
+        let factory = Registry::linked().unwrap().get("dotenv").unwrap();
+        let errors = factory.build(table.as_object().unwrap().clone(), &context).unwrap_err();
+        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(errors, expected);
+    }
 }
 
 #[cfg(target_os = "linux")]
