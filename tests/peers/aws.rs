@@ -14,21 +14,21 @@ use crate::{environment, factory, options, sink};
 const KIND: &str = "aws-secrets-manager";
 
 /// A server, and boto3 with a key that may do everything.
-struct Account {
+pub(crate) struct Account {
     server: Server,
     boto3: Mutex<Conversation>,
-    administrator: Key,
+    pub(crate) administrator: Key,
 }
 
 #[derive(Clone)]
-struct Key {
-    id: String,
-    secret: String,
+pub(crate) struct Key {
+    pub(crate) id: String,
+    pub(crate) secret: String,
 }
 
 impl Account {
     /// moto, which lets as many requests in unsigned as it takes to make an administrator.
-    fn at_moto() -> Self {
+    pub(crate) fn at_moto() -> Self {
         let server = Server::start(|port| {
             let mut command = python("moto_server");
             command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
@@ -38,6 +38,10 @@ impl Account {
         let mut account = Self::at(server);
         account.administrator = account.add_user("administrator", &json!("*"));
         account
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.server.url()
     }
 
     fn at_roto() -> Self {
@@ -86,7 +90,7 @@ impl Account {
         Key { id: text("AccessKeyId"), secret: text("SecretAccessKey") }
     }
 
-    fn create(&self, name: &str, value: &str) {
+    pub(crate) fn create(&self, name: &str, value: &str) {
         self.secrets("create_secret", &json!({"Name": name, "SecretString": value}));
     }
 
@@ -94,7 +98,7 @@ impl Account {
         self.secrets("put_secret_value", &json!({"SecretId": name, "SecretString": value}));
     }
 
-    fn value(&self, name: &str) -> String {
+    pub(crate) fn value(&self, name: &str) -> String {
         let got = self.secrets("get_secret_value", &json!({"SecretId": name}));
         got["SecretString"].as_str().unwrap().to_owned()
     }

@@ -5,6 +5,9 @@
 
 mod aws;
 mod dotenv;
+#[path = "../end_to_end/fault_proxy.rs"]
+mod fault_proxy;
+mod faults;
 mod github;
 mod process;
 mod upstash;

@@ -271,6 +271,10 @@ mod tests {
         assert_eq!(find().unwrap().api_key.expose(), "k");
         fs::write(&legacy, padded(64 * 1024)).unwrap();
         assert!(find().unwrap_err().to_string().contains("larger than 64 KB"));
+        fs::remove_file(&legacy).unwrap();
+        std::os::unix::fs::symlink(".upstash.json", &legacy).unwrap();
+        assert!(matches!(find(), Err(CredentialsError::File { .. })));
+        fs::remove_file(&legacy).unwrap();
         fs::write(&legacy, "secret-garbage").unwrap();
         let error = find().unwrap_err().to_string();
         assert!(error.contains(".upstash.json") && !error.contains("secret-garbage"), "{error}");

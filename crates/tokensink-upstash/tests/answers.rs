@@ -8,7 +8,7 @@ use axum::Router;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokensink_core::{Environment, IssuerError, Secret, Token, TokenIssuer as _};
 use tokensink_http::parse_base_url;
-use tokensink_upstash::{Credentials, Named, Pasted, Settings, Upstash};
+use tokensink_upstash::{ConnectError, Credentials, Named, Pasted, Settings, Upstash};
 
 /// A server that answers everything alike. Returns its base URL.
 async fn answering(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> String {
@@ -63,7 +63,7 @@ async fn each_answer_to_the_probe_means_something() {
     }
 }
 
-async fn connecting(status: u16, body: &str) -> String {
+async fn connected(url: &str, region: Option<&str>) -> Result<Upstash, ConnectError> {
     let variables = [("UPSTASH_EMAIL", "e@x"), ("UPSTASH_API_KEY", "a-key-of-some-length")];
     let environment: Environment =
         variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
@@ -71,13 +71,17 @@ async fn connecting(status: u16, body: &str) -> String {
     assert!(credentials.origin().contains("UPSTASH_EMAIL"));
     assert!(format!("{credentials:?}").contains("UPSTASH_EMAIL"));
     let settings = Settings {
-        api_url: parse_base_url(&answering(status, &[], body).await).unwrap(),
+        api_url: parse_base_url(url).unwrap(),
         qstash_url: None,
         id: None,
-        region: None,
+        region: region.map(str::to_owned),
         timeout: Duration::from_secs(5),
     };
-    match Upstash::connect(&credentials, &settings).await {
+    Upstash::connect(&credentials, &settings).await
+}
+
+async fn connecting(status: u16, body: &str, region: Option<&str>) -> String {
+    match connected(&answering(status, &[], body).await, region).await {
         Ok(issuer) => format!("{issuer} {issuer:?}"),
         Err(error) => error.to_string(),
     }
@@ -95,9 +99,42 @@ async fn each_answer_to_the_list_is_told_apart() {
         (302, String::new(), "a redirect is not followed"),
         (418, String::new(), "418"),
     ] {
-        let said = connecting(status, &body).await;
+        let said = connecting(status, &body, None).await;
         assert!(said.contains(words), "{status} {body}: {said}");
         assert_eq!(status == 302, said.contains("redirect"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_region_without_a_qstash_lists_those_that_have_one() {
+    let one = r#"[{"id":"q1","region":"eu-central-1","token":"t"}]"#;
+    let said = connecting(200, one, Some("us-east-1")).await;
+    assert!(said.contains("in that region") && said.contains("q1 in eu-central-1"), "{said}");
+}
+
+/// Lists one QStash, and answers every question about it with `status`.
+async fn failing_later(status: u16) -> Upstash {
+    let one = r#"[{"id":"q1","region":"eu-central-1","token":"t"}]"#;
+    let status = StatusCode::from_u16(status).unwrap();
+    let router = Router::new()
+        .route("/qstash/users", axum::routing::get(move || async move { one }))
+        .fallback(move || async move { (status, [("retry-after", "3")]) });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    connected(&url, None).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_may_pass_is_told_from_what_stays() {
+    for status in [500, 503, 504, 429, 408] {
+        let error = failing_later(status).await.current().await.unwrap_err();
+        let IssuerError::Transient { wait, .. } = &error else { panic!("{status}: {error}") };
+        assert_eq!(*wait, Some(Duration::from_secs(3)), "{status}");
+    }
+    for status in [302, 400, 401, 403, 404] {
+        let error = failing_later(status).await.current().await.unwrap_err();
+        assert!(matches!(error, IssuerError::Permanent { .. }), "{status}: {error}");
     }
 }
 

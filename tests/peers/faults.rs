@@ -1,0 +1,107 @@
+//! The whole program at moto, behind a proxy that spoils answers: the exit code, the secret, and one
+//! `sync` that repairs it.
+
+use std::process::Stdio;
+
+use futures::StreamExt as _;
+use futures::stream;
+use serde_json::{Value, json};
+use tokensink_sandbox::Upstash;
+use tokio::process::Command;
+
+use crate::aws::Account;
+use crate::fault_proxy::{Fault, Proxy};
+
+/// The calls that are spoiled: before, at and after the write.
+const CALLS: [&str; 3] = [
+    "secretsmanager.DescribeSecret",
+    "secretsmanager.PutSecretValue",
+    "secretsmanager.GetSecretValue",
+];
+
+/// One secret of the account behind a proxy, and an Upstash account of its own.
+struct Place<'a> {
+    account: &'a Account,
+    upstash: Upstash,
+    qstash: String,
+    secret: String,
+    proxy: Proxy,
+    folder: tempfile::TempDir,
+}
+
+impl<'a> Place<'a> {
+    async fn new(account: &'a Account, call: &'static str, fault: Fault) -> Self {
+        let upstash = Upstash::start().await.unwrap();
+        let qstash = upstash.add_user("eu-central-1");
+        let token = upstash.token(&qstash).unwrap();
+        let secret = format!("{fault:?}-{call}");
+        account.create(&secret, &format!("{{ \"T\": \"{token}\", \"n\": 1.50 }}"));
+        let proxy = Proxy::before(&account.url(), call, fault).await;
+        let folder = tempfile::tempdir().unwrap();
+        let config = format!(
+            "[upstash]\napi_url = \"{}\"\nqstash_url = \"{}\"\nsettle = \"1s\"\ntimeout = \"1s\"\n\
+             [sinks.prod]\nkind = \"aws-secrets-manager\"\nsecret_id = \"{secret}\"\njson_key = \"T\"\n\
+             region = \"eu-central-1\"\nendpoint_url = \"{}\"\ntimeout = \"4s\"\n",
+            upstash.url(),
+            upstash.qstash_url(),
+            proxy.url()
+        );
+        std::fs::write(folder.path().join("tokensink.toml"), config).unwrap();
+        Self { account, upstash, qstash, secret, proxy, folder }
+    }
+
+    async fn run(&self, arguments: &[&str]) -> (i32, Value) {
+        let administrator = &self.account.administrator;
+        let output = Command::new(env!("CARGO_BIN_EXE_tokensink-with-file-sink"))
+            .args(arguments)
+            .args(["--output", "json"])
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("HOME", self.folder.path())
+            .env("UPSTASH_EMAIL", self.upstash.email())
+            .env("UPSTASH_API_KEY", self.upstash.api_key())
+            .env("AWS_ACCESS_KEY_ID", &administrator.id)
+            .env("AWS_SECRET_ACCESS_KEY", &administrator.secret)
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .unwrap();
+        let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+            panic!("{error}: {output:?}");
+        });
+        (output.status.code().unwrap(), report)
+    }
+
+    fn live(&self) -> String {
+        self.upstash.token(&self.qstash).unwrap()
+    }
+
+    fn value(&self) -> String {
+        self.account.value(&self.secret)
+    }
+}
+
+async fn holds(account: &Account, call: &'static str, fault: Fault) {
+    let place = Place::new(account, call, fault).await;
+    let before = place.live();
+    let (code, report) = place.run(&["reset", "--yes"]).await;
+    // What prepares the write needs every one of the calls: a spoiled one stops the reset.
+    let expected = if fault.is_harmless() { 0 } else { 1 };
+    assert_eq!(code, expected, "{call} {fault:?}: {report}");
+    assert_eq!(place.upstash.resets(&place.qstash), usize::from(code == 0), "{call} {fault:?}");
+    assert_eq!(place.live() == before, code == 1);
+    place.proxy.heal();
+    let (code, report) = place.run(&["sync"]).await;
+    assert_eq!(code, 0, "{call} {fault:?}: {report}");
+    assert_eq!(report["sinks"][0]["state"], json!("current"), "{report}");
+    let whole = format!("{{ \"T\": \"{}\", \"n\": 1.50 }}", place.live());
+    assert_eq!(place.value(), whole, "{call} {fault:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_fault_before_at_and_after_the_write_to_moto() {
+    let account = Account::at_moto();
+    let cells = CALLS.into_iter().flat_map(|call| Fault::ALL.map(|fault| (call, fault)));
+    let account = &account;
+    stream::iter(cells).for_each_concurrent(6, |(call, fault)| holds(account, call, fault)).await;
+}
