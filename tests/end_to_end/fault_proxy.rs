@@ -2,7 +2,7 @@
 //! asks for happens, and only the client cannot know.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -36,27 +36,46 @@ impl Fault {
     }
 }
 
+/// Which answers are spoiled.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spoiled {
+    /// Stands in the head of their requests.
+    pub(crate) pattern: &'static str,
+    /// So many of them get through first.
+    pub(crate) spared: usize,
+    pub(crate) fault: Fault,
+}
+
 /// A proxy before one server. It ends with the runtime.
 pub(crate) struct Proxy {
     url: String,
-    broken: Arc<AtomicBool>,
+    left: Arc<Left>,
+}
+
+/// How many answers still get through.
+struct Left(AtomicUsize);
+
+impl Left {
+    fn is_spoiled(&self) -> bool {
+        let less = |left: usize| left.checked_sub(usize::from(left != usize::MAX));
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_err()
+    }
 }
 
 impl Proxy {
-    /// Spoils the answers to requests that contain `pattern` in their head.
-    pub(crate) async fn before(upstream: &str, pattern: &'static str, fault: Fault) -> Self {
+    pub(crate) async fn before(upstream: &str, spoiled: Spoiled) -> Self {
         let upstream = upstream.trim_start_matches("http://").split('/').next().unwrap().to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let broken = Arc::new(AtomicBool::new(true));
-        let is_broken = Arc::clone(&broken);
+        let left = Arc::new(Left(AtomicUsize::new(spoiled.spared)));
+        let shared = Arc::clone(&left);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect(&upstream).await.unwrap();
-                tokio::spawn(pump(client, server, pattern, fault, Arc::clone(&is_broken)));
+                tokio::spawn(pump(client, server, spoiled, Arc::clone(&shared)));
             }
         });
-        Self { url, broken }
+        Self { url, left }
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -65,17 +84,11 @@ impl Proxy {
 
     /// From now on everything gets through.
     pub(crate) fn heal(&self) {
-        self.broken.store(false, Ordering::Relaxed);
+        self.left.0.store(usize::MAX, Ordering::Relaxed);
     }
 }
 
-async fn pump(
-    mut client: TcpStream,
-    mut server: TcpStream,
-    pattern: &'static str,
-    fault: Fault,
-    broken: Arc<AtomicBool>,
-) {
+async fn pump(mut client: TcpStream, mut server: TcpStream, spoiled: Spoiled, left: Arc<Left>) {
     let (mut request, mut from_client, mut from_server) = (Vec::new(), [0; 65536], [0; 65536]);
     loop {
         tokio::select! {
@@ -93,9 +106,9 @@ async fn pump(
                     let asked = String::from_utf8_lossy(&request).into_owned();
                     request.clear();
                     let answer = &from_server[..read];
-                    let is_spoiled = broken.load(Ordering::Relaxed) && asked.contains(pattern);
+                    let is_spoiled = asked.contains(spoiled.pattern) && left.is_spoiled();
                     let goes_on = if is_spoiled {
-                        spoil(&mut client, answer, fault).await
+                        spoil(&mut client, answer, spoiled.fault).await
                     } else {
                         client.write_all(answer).await.is_ok()
                     };

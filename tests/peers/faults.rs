@@ -10,7 +10,7 @@ use tokensink_sandbox::Upstash;
 use tokio::process::Command;
 
 use crate::aws::Account;
-use crate::fault_proxy::{Fault, Proxy};
+use crate::fault_proxy::{Fault, Proxy, Spoiled};
 
 /// The calls that are spoiled: before, at and after the write.
 const CALLS: [&str; 3] = [
@@ -36,7 +36,8 @@ impl<'a> Place<'a> {
         let token = upstash.token(&qstash).unwrap();
         let secret = format!("{fault:?}-{call}");
         account.create(&secret, &format!("{{ \"T\": \"{token}\", \"n\": 1.50 }}"));
-        let proxy = Proxy::before(&account.url(), call, fault).await;
+        let spoiled = Spoiled { pattern: call, spared: 0, fault };
+        let proxy = Proxy::before(&account.url(), spoiled).await;
         let folder = tempfile::tempdir().unwrap();
         let config = format!(
             "[upstash]\napi_url = \"{}\"\nqstash_url = \"{}\"\nsettle = \"1s\"\ntimeout = \"1s\"\n\
