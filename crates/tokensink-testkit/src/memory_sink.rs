@@ -22,12 +22,22 @@ pub struct MemorySink {
     index: usize,
     evidence: Evidence,
     quota: Option<Quota>,
+    round_trip: Duration,
+    warning: Option<String>,
 }
 
 impl World {
     /// The sink of this index, of which `evidence` can be told, as the newest run sees it.
     pub fn sink(&self, index: usize, evidence: Evidence) -> MemorySink {
-        MemorySink { world: self.clone(), run: self.this_run(), index, evidence, quota: None }
+        MemorySink {
+            world: self.clone(),
+            run: self.this_run(),
+            index,
+            evidence,
+            quota: None,
+            round_trip: Duration::ZERO,
+            warning: None,
+        }
     }
 }
 
@@ -36,6 +46,18 @@ impl MemorySink {
     #[must_use]
     pub fn within(self, quota: Quota) -> Self {
         Self { quota: Some(quota), ..self }
+    }
+
+    /// The same place, which says that it is so far away.
+    #[must_use]
+    pub fn away(self, round_trip: Duration) -> Self {
+        Self { round_trip, ..self }
+    }
+
+    /// The same place, with something to tell a person.
+    #[must_use]
+    pub fn warning(self, text: &str) -> Self {
+        Self { warning: Some(text.to_owned()), ..self }
     }
 
     /// Waits as the script says; `Ok` is how long ago the truth was that may be told now.
@@ -109,11 +131,11 @@ impl PreparedSink for MemorySink {
     }
 
     fn warnings(&self) -> Vec<String> {
-        Vec::new()
+        self.warning.iter().cloned().collect()
     }
 
     fn cost(&self) -> WriteCost {
-        WriteCost { round_trip: Duration::ZERO, requests: 1 }
+        WriteCost { round_trip: self.round_trip, requests: 1 }
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {

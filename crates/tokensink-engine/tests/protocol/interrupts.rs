@@ -1,0 +1,53 @@
+//! Ctrl-C, before and after the reset.
+
+use std::time::Duration;
+
+use tokensink_engine::{Command, Outcome};
+use tokensink_testkit::{Call, Calm, Ending, Fate, Planned};
+
+use crate::stage::Stage;
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupt_before_the_reset_stops_it() {
+    let hangs = Fate { takes: Duration::ZERO, ending: Ending::Hangs(None) };
+    let stage = Stage::new(1, Planned::default().then(Call::Prepare(0), hangs));
+    assert_eq!(stage.interrupter.interrupt(), 1);
+    assert_eq!(stage.interrupter.interrupt(), 2);
+    let report = stage.reset().await;
+    assert_eq!((report.outcome, stage.count(Call::Reset)), (Outcome::Unchanged, 0));
+    assert_eq!(report.errors, ["interrupted"]);
+
+    let stage = Stage::new(1, Calm);
+    let coordinator = stage.coordinator().await;
+    let plan = coordinator.plan(Command::Reset).await.unwrap();
+    stage.interrupter.interrupt();
+    let report = coordinator.reset(plan).await;
+    assert_eq!((report.outcome, stage.count(Call::Reset)), (Outcome::Unchanged, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_reset_the_first_one_waits_and_the_second_does_not() {
+    for (interrupts, outcome) in [(1, Outcome::Complete), (2, Outcome::Partial)] {
+        let slow = Fate::slow(Duration::from_secs(5));
+        let stage = Stage::new(1, Planned::default().then(Call::Write(0), slow));
+        let coordinator = stage.coordinator().await;
+        let plan = coordinator.plan(Command::Reset).await.unwrap();
+        let interrupted = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            for _ in 0..interrupts {
+                stage.interrupter.interrupt();
+            }
+        };
+        let (report, ()) = tokio::join!(coordinator.reset(plan), interrupted);
+        assert_eq!(report.outcome, outcome, "{interrupts}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_the_first_one_is_woken_by_it() {
+    let stage = Stage::new(0, Calm);
+    let waited = tokio::time::timeout(Duration::from_secs(1), stage.interrupted());
+    assert!(waited.await.is_err());
+    stage.interrupter.interrupt();
+    stage.interrupted().await;
+}

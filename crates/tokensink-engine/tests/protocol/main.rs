@@ -1,0 +1,10 @@
+//! The protocol with doubles, where the simulation's claims say nothing: what is reported, how long
+//! is waited, what an interrupt does.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+mod forecast;
+mod interrupts;
+mod reports;
+mod retries;
+mod stage;

@@ -1,0 +1,91 @@
+//! What is tried again, for how long, and what is not.
+
+use std::time::Duration;
+
+use tokensink_engine::{Outcome, State};
+use tokensink_testkit::{Call, Ending, Fate, Fault, Planned};
+use tokio::time::Instant;
+
+use crate::stage::Stage;
+
+const TRANSIENT: Fate = Fate::failed(Fault::Transient);
+
+#[tokio::test(start_paused = true)]
+async fn the_issuer_is_asked_again_while_that_may_help() {
+    let three_times =
+        (0..3).fold(Planned::default(), |plan, _| plan.then(Call::Current, TRANSIENT));
+    let stage = Stage::new(1, three_times);
+    assert_eq!(stage.reset().await.outcome, Outcome::Complete);
+
+    let stage = Stage::new(1, |call| if call == Call::Current { TRANSIENT } else { Fate::WELL });
+    let started = Instant::now();
+    let report = stage.reset().await;
+    assert_eq!((report.outcome, stage.count(Call::Reset)), (Outcome::Unchanged, 0));
+    let patience = started.elapsed().as_secs();
+    assert!((13..=16).contains(&patience), "{patience} s");
+    assert!(stage.count(Call::Current) > 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_issuer_is_not_asked_again_in_vain() {
+    for fault in [Fault::Permanent, Fault::Limited(Duration::from_secs(3600))] {
+        let stage = Stage::new(1, Planned::default().then(Call::Current, Fate::failed(fault)));
+        let report = stage.reset().await;
+        assert_eq!(report.outcome, Outcome::Unchanged);
+        assert!(report.errors[0].contains("as scripted"), "{:?}", report.errors);
+        assert_eq!((stage.count(Call::Current), stage.count(Call::Reset)), (1, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_write_that_may_still_land_leaves_a_doubt() {
+    let denied = Fate::failed(Fault::Permanent);
+    let stage = Stage::new(1, Planned::default().then(Call::Write(0), denied));
+    let report = stage.reset().await;
+    assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Partial, State::Stale));
+    assert_eq!(report.sinks[0].attempts, 1);
+
+    // The answer is lost each time, and nothing lands while anybody looks.
+    let never = Ending::AnswerLost(Duration::from_secs(9999));
+    let lost = Fate { takes: Duration::ZERO, ending: never };
+    let stage = Stage::new(1, move |call| if call == Call::Write(0) { lost } else { Fate::WELL });
+    let report = stage.reset().await;
+    assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Partial, State::Unknown));
+    assert!(report.sinks[0].attempts >= 6);
+
+    // After a conflict it could not be prepared anew: what was never taken cannot land.
+    let fails_later = Planned::default()
+        .then(Call::Write(0), Fate::failed(Fault::Conflict))
+        .then(Call::Prepare(0), Fate::WELL)
+        .then(Call::Prepare(0), denied);
+    let report = Stage::new(1, fails_later).reset().await;
+    assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Partial, State::Stale));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_is_prepared_and_written_anew() {
+    let conflict = Fate::failed(Fault::Conflict);
+    let stage = Stage::new(1, Planned::default().then(Call::Write(0), conflict));
+    assert_eq!(stage.reset().await.outcome, Outcome::Complete);
+    assert_eq!((stage.count(Call::Prepare(0)), stage.count(Call::Write(0))), (2, 2));
+
+    let stage = Stage::new(1, Planned::default().then(Call::Write(0), TRANSIENT));
+    assert_eq!(stage.reset().await.outcome, Outcome::Complete);
+    assert_eq!((stage.count(Call::Prepare(0)), stage.count(Call::Write(0))), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_that_an_inspection_sees_is_written_over() {
+    let seen_later = Planned::default()
+        .then(Call::Inspect(0), Fate::WELL)
+        .then(Call::Inspect(0), Fate::failed(Fault::Conflict));
+    let stage = Stage::new(1, seen_later);
+    assert_eq!(stage.reset().await.outcome, Outcome::Complete);
+    assert_eq!(stage.count(Call::Write(0)), 2);
+
+    let fails_once =
+        Planned::default().then(Call::Inspect(0), Fate::WELL).then(Call::Inspect(0), TRANSIENT);
+    let stage = Stage::new(1, fails_once);
+    assert_eq!(stage.reset().await.outcome, Outcome::Complete);
+    assert_eq!(stage.count(Call::Write(0)), 1);
+}

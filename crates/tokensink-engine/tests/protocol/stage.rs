@@ -1,0 +1,175 @@
+//! A world of doubles with its journal, in which runs follow each other.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokensink_core::{
+    Holds, PreparedSink, Quota, Readiness, Receipt, SinkError, TakesEffect, TargetId, Token,
+    TokenSink, WriteCost, async_trait,
+};
+use tokensink_engine::journal::MemoryJournal;
+use tokensink_engine::{
+    Command, Coordinator, Interrupt, Interrupter, Parties, Report, Silent, Sink, Timing,
+};
+use tokensink_testkit::{Call, Evidence, MemorySink, Script, World};
+
+pub(crate) struct Stage {
+    pub(crate) world: World,
+    pub(crate) interrupter: Interrupter,
+    interrupt: Interrupt,
+    journal: Arc<MemoryJournal>,
+    sinks: usize,
+    evidence: Evidence,
+    quota: Option<Quota>,
+    round_trip: Duration,
+    warning: Option<String>,
+    telling: bool,
+}
+
+impl Stage {
+    pub(crate) fn new(sinks: usize, script: impl Script + 'static) -> Self {
+        let (interrupter, interrupt) = Interrupter::new();
+        Self {
+            world: World::new(sinks, script),
+            interrupter,
+            interrupt,
+            journal: Arc::default(),
+            sinks,
+            evidence: Evidence::Value,
+            quota: None,
+            round_trip: Duration::ZERO,
+            warning: None,
+            telling: false,
+        }
+    }
+
+    pub(crate) fn seen_by(self, evidence: Evidence) -> Self {
+        Self { evidence, ..self }
+    }
+
+    pub(crate) fn within(self, quota: Quota) -> Self {
+        Self { quota: Some(quota), ..self }
+    }
+
+    pub(crate) fn away(self, round_trip: Duration) -> Self {
+        Self { round_trip, ..self }
+    }
+
+    pub(crate) fn warning(self, text: &str) -> Self {
+        Self { warning: Some(text.to_owned()), ..self }
+    }
+
+    /// With sinks whose errors tell the token.
+    pub(crate) fn telling(self) -> Self {
+        Self { telling: true, ..self }
+    }
+
+    pub(crate) async fn coordinator(&self) -> Coordinator {
+        self.world.begin_run();
+        let parties = Parties {
+            issuer: Arc::new(self.world.issuer()),
+            issuer_id: "made-up".to_owned(),
+            sinks: (0..self.sinks).map(|index| Arc::new(self.sink(index))).collect(),
+            journal: Arc::clone(&self.journal) as Arc<_>,
+            progress: Arc::new(Silent),
+            interrupt: self.interrupt.clone(),
+        };
+        Coordinator::new(parties, Timing::default()).await.unwrap()
+    }
+
+    fn sink(&self, index: usize) -> Sink {
+        let mut place = self.world.sink(index, self.evidence).away(self.round_trip);
+        if let Some(quota) = &self.quota {
+            place = place.within(quota.clone());
+        }
+        if let Some(warning) = &self.warning {
+            place = place.warning(warning);
+        }
+        Sink {
+            name: "sink".to_owned(),
+            kind: "memory".to_owned(),
+            required: true,
+            priority: 0,
+            deadline: Duration::from_secs(60),
+            takes_effect: None,
+            target: if self.telling { Box::new(Telling(place)) } else { Box::new(place) },
+        }
+    }
+
+    pub(crate) async fn reset(&self) -> Report {
+        let coordinator = self.coordinator().await;
+        match coordinator.plan(Command::Reset).await {
+            Ok(plan) => coordinator.reset(plan).await,
+            Err(report) => report,
+        }
+    }
+
+    pub(crate) async fn sync(&self) -> Report {
+        let coordinator = self.coordinator().await;
+        match coordinator.plan(Command::Sync).await {
+            Ok(plan) => coordinator.sync(plan).await,
+            Err(report) => report,
+        }
+    }
+
+    pub(crate) async fn interrupted(&self) {
+        self.interrupt.interrupted().await;
+    }
+
+    pub(crate) fn count(&self, call: Call) -> usize {
+        self.world.calls().iter().filter(|called| called.call == call).count()
+    }
+}
+
+/// Refuses each write, and tells the token with it.
+#[derive(Debug)]
+struct Telling(MemorySink);
+
+impl fmt::Display for Telling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[async_trait]
+impl TokenSink for Telling {
+    fn target(&self) -> TargetId {
+        self.0.target()
+    }
+
+    fn takes_effect(&self) -> TakesEffect {
+        self.0.takes_effect()
+    }
+
+    fn quota(&self) -> Option<Quota> {
+        None
+    }
+
+    async fn prepare(&self) -> Result<Box<dyn PreparedSink>, SinkError> {
+        Ok(Box::new(Self(self.0.clone())))
+    }
+
+    async fn inspect(&self, token: &Token, last: Option<&Receipt>) -> Result<Holds, SinkError> {
+        self.0.inspect(token, last).await
+    }
+}
+
+#[async_trait]
+impl PreparedSink for Telling {
+    fn readiness(&self) -> Readiness {
+        Readiness::Ready
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn cost(&self) -> WriteCost {
+        WriteCost { round_trip: Duration::ZERO, requests: 1 }
+    }
+
+    async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
+        Err(SinkError::refused(format!("it was {}", token.expose())))
+    }
+}
