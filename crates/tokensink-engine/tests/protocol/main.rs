@@ -7,4 +7,5 @@ mod forecast;
 mod interrupts;
 mod reports;
 mod retries;
+mod settling;
 mod stage;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokensink_engine::{Command, Outcome, State};
+use tokensink_engine::{Command, Outcome, Report, State};
 use tokensink_testkit::{Call, Calm, Ending, Evidence, Fate, Fault, Planned};
 
 use crate::stage::Stage;
@@ -63,4 +63,22 @@ async fn a_plugin_that_tells_the_token_is_redacted() {
     assert_eq!(report.outcome, Outcome::Partial);
     let text = format!("{report:?}");
     assert!(text.contains("it was ") && !text.contains(stage.world.live().expose()), "{text}");
+}
+
+#[test]
+fn each_outcome_has_its_exit_code() {
+    let codes = [
+        (Outcome::Complete, 0),
+        (Outcome::Ready, 0),
+        (Outcome::Unchanged, 1),
+        (Outcome::Invalid, 2),
+        (Outcome::Partial, 3),
+        (Outcome::Unknown, 4),
+        (Outcome::Drift, 5),
+    ];
+    for (outcome, code) in codes {
+        let report = Report::refused(Command::Sync, outcome, vec!["why".to_owned()]);
+        assert_eq!((outcome.exit_code(), report.exit_code), (code, code));
+        assert_eq!(report.errors, ["why"]);
+    }
 }

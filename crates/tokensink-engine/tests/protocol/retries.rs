@@ -89,3 +89,41 @@ async fn a_conflict_that_an_inspection_sees_is_written_over() {
     assert_eq!(stage.reset().await.outcome, Outcome::Complete);
     assert_eq!(stage.count(Call::Write(0)), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_preparation_is_tried_again_where_that_may_help() {
+    let stage = Stage::new(1, Planned::default().then(Call::Prepare(0), TRANSIENT));
+    assert_eq!(stage.reset().await.outcome, Outcome::Complete);
+    assert_eq!(stage.count(Call::Prepare(0)), 2);
+
+    let denied = Fate::failed(Fault::Permanent);
+    let stage = Stage::new(1, Planned::default().then(Call::Prepare(0), denied));
+    let report = stage.reset().await;
+    assert_eq!((report.outcome, stage.count(Call::Prepare(0))), (Outcome::Unchanged, 1));
+    assert_eq!(stage.count(Call::Reset), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_keeps_failing_is_given_its_time_and_no_more() {
+    let stage = Stage::new(1, |call| if call == Call::Write(0) { TRANSIENT } else { Fate::WELL });
+    let started = Instant::now();
+    assert_eq!(stage.reset().await.outcome, Outcome::Partial);
+    let took = started.elapsed().as_secs();
+    assert!((40..=70).contains(&took), "{took} s");
+
+    let conflict = Fate::failed(Fault::Conflict);
+    let stage =
+        Stage::new(1, move |call| if call == Call::Write(0) { conflict } else { Fate::WELL });
+    assert_eq!(stage.reset().await.outcome, Outcome::Partial);
+    assert_eq!(stage.count(Call::Write(0)), 11);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_the_provider_asks_for_is_not_taken_from_that_time() {
+    let pause = Fate::failed(Fault::Limited(Duration::from_secs(70)));
+    let fails_then = (0..3).fold(Planned::default().then(Call::Write(0), pause), |plan, _| {
+        plan.then(Call::Write(0), TRANSIENT)
+    });
+    let report = Stage::new(1, fails_then).reset().await;
+    assert_eq!((report.outcome, report.sinks[0].attempts), (Outcome::Complete, 5));
+}

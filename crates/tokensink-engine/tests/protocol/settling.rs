@@ -1,0 +1,117 @@
+//! From the reset until everything agrees.
+
+use std::time::Duration;
+
+use tokensink_core::Token;
+use tokensink_engine::{Command, Outcome, State};
+use tokensink_testkit::{Call, Calm, Ending, Fate, Fault, Planned};
+use tokio::time::{Instant, sleep};
+
+use crate::stage::Stage;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn ends(ending: Ending) -> Fate {
+    Fate { takes: Duration::ZERO, ending }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_that_lands_after_its_answer_was_lost_is_seen() {
+    let stage =
+        Stage::new(1, Planned::default().then(Call::Reset, ends(Ending::AnswerLost(SECOND))));
+    let report = stage.reset().await;
+    assert_eq!((report.outcome, stage.count(Call::Reset)), (Outcome::Complete, 1));
+    assert_eq!(stage.world.held(0), Some(stage.world.live()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_that_never_answers_is_seen_while_it_is_waited_for() {
+    let lands = ends(Ending::Hangs(Some(2 * SECOND)));
+    let stage = Stage::new(1, Planned::default().then(Call::Reset, lands));
+    let started = Instant::now();
+    let report = stage.reset().await;
+    assert_eq!((report.outcome, stage.count(Call::Reset)), (Outcome::Complete, 1));
+    // The answer itself would be waited for 15 seconds.
+    let written_at = stage.world.history(0).last().unwrap().at;
+    assert!(written_at - started < 4 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_certainly_never_left_is_sent_again() {
+    let unsent = Fate::failed(Fault::NotSent);
+    let twice = Planned::default().then(Call::Reset, unsent).then(Call::Reset, unsent);
+    let stage = Stage::new(1, twice);
+    let report = stage.reset().await;
+    assert_eq!((report.outcome, stage.count(Call::Reset)), (Outcome::Complete, 3));
+
+    let stage = Stage::new(1, move |call| if call == Call::Reset { unsent } else { Fate::WELL });
+    let report = stage.reset().await;
+    assert_eq!(report.outcome, Outcome::Unchanged);
+    assert!(stage.count(Call::Reset) <= 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_someone_else_wrote_over_ours_is_written_again() {
+    let stage = Stage::new(1, Planned::default().then(Call::Inspect(0), Fate::WELL));
+    let coordinator = stage.coordinator().await;
+    let plan = coordinator.plan(Command::Reset).await.unwrap();
+    // The look takes two seconds, and tells what was true in their middle.
+    stage.world.play(Planned::default().then(Call::Inspect(0), Fate::slow(2 * SECOND)));
+    let stranger = async {
+        sleep(SECOND / 2).await;
+        stage.world.store_as_stranger(0, Some(Token::new("theirs")));
+    };
+    let (report, ()) = tokio::join!(coordinator.reset(plan), stranger);
+    assert_eq!(report.outcome, Outcome::Complete);
+    assert_eq!((report.sinks[0].attempts, stage.count(Call::Write(0))), (2, 2));
+    assert_eq!(stage.world.held(0), Some(stage.world.live()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn someone_who_writes_without_end_does_not_keep_the_run_from_ending() {
+    let stage = Stage::new(1, |call| match call {
+        Call::Inspect(0) => Fate::slow(SECOND),
+        _ => Fate::WELL,
+    });
+    let world = stage.world.clone();
+    let stranger = tokio::spawn(async move {
+        loop {
+            sleep(SECOND / 10).await;
+            world.store_as_stranger(0, Some(Token::new("theirs")));
+        }
+    });
+    let report = stage.reset().await;
+    stranger.abort();
+    assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Partial, State::Stale));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_sink_is_reported_with_what_it_took() {
+    let denied = Fate::failed(Fault::Permanent);
+    let slow = Fate::slow(SECOND);
+    let fates = Planned::default().then(Call::Write(0), slow).then(Call::Write(1), denied);
+    let report = Stage::new(2, fates).reset().await;
+    let (current, stale) = (&report.sinks[0], &report.sinks[1]);
+    assert_eq!((current.outage_ms, current.attempts, &current.error), (Some(1000), 1, &None));
+    assert_eq!((stale.outage_ms, stale.attempts), (None, 1));
+    assert!(stale.error.as_ref().unwrap().contains("as scripted"));
+    assert_eq!(report.outage_ms, Some(1000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rehearsal_that_may_still_land_stops_the_reset() {
+    let hangs = ends(Ending::Hangs(None));
+    let stage = Stage::new(1, Planned::default().then(Call::Write(0), hangs));
+    let coordinator = stage.coordinator().await;
+    let plan = coordinator.plan(Command::Reset).await.unwrap();
+    let report = coordinator.rehearse(plan).await.unwrap_err();
+    assert_eq!(report.outcome, Outcome::Unchanged);
+    assert!(report.errors[0].contains("without an answer"), "{:?}", report.errors);
+
+    let stage = Stage::new(1, Calm);
+    let coordinator = stage.coordinator().await;
+    let plan = coordinator.plan(Command::Reset).await.unwrap();
+    let plan = coordinator.rehearse(plan).await.unwrap();
+    assert_eq!(stage.count(Call::Write(0)), 1);
+    assert_eq!(coordinator.reset(plan).await.outcome, Outcome::Complete);
+}
