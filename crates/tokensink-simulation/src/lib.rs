@@ -13,6 +13,7 @@
 
 mod chaos;
 mod claims;
+mod death;
 mod life;
 
 pub use claims::Finding;

@@ -1,10 +1,8 @@
 //! One life: a handful of commands, with all that may come between.
 
-use std::future::Future;
 use std::panic;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::{Arc, Once};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -18,6 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::chaos::{Chaos, LONGEST_LANDING, Mood, between};
 use crate::claims::{Claim, Finding, Witness};
+use crate::death::{Death, Killed};
 
 /// Longer than any run may take: a provider may demand pauses of an hour in each phase.
 const AGES: Duration = Duration::from_secs(48 * 3600);
@@ -334,45 +333,6 @@ impl Traits {
             takes_effect: None,
             target: Box::new(target),
         }
-    }
-}
-
-/// When a process is killed.
-#[derive(Clone, Copy, Debug)]
-enum Death {
-    /// After so many of its steps.
-    After(u32),
-    /// The moment the reset has left.
-    OnceSent,
-}
-
-/// A process that is killed. `None` where it did not get to its end.
-struct Killed<F> {
-    inner: F,
-    world: World,
-    death: Death,
-}
-
-impl<F: Future + Unpin> Future for Killed<F> {
-    type Output = Option<F::Output>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Death::After(steps) = &mut self.death {
-            let Some(left) = steps.checked_sub(1) else { return Poll::Ready(None) };
-            *steps = left;
-        }
-        match Pin::new(&mut self.inner).poll(context) {
-            Poll::Pending if matches!(self.death, Death::OnceSent) && self.has_sent() => {
-                Poll::Ready(None)
-            }
-            polled => polled.map(Some),
-        }
-    }
-}
-
-impl<F> Killed<F> {
-    fn has_sent(&self) -> bool {
-        self.world.calls().iter().any(|called| called.call == Call::Reset)
     }
 }
 
