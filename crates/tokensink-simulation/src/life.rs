@@ -11,7 +11,7 @@ use tokensink_engine::journal::{Journal as _, MemoryJournal};
 use tokensink_engine::{
     Command, Coordinator, Interrupt, Interrupter, Parties, Report, Silent, Sink, Timing,
 };
-use tokensink_testkit::{Call, Calm, Evidence, Scripted, World};
+use tokensink_testkit::{Calm, Evidence, Scripted, World};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::chaos::{Chaos, LONGEST_LANDING, Mood, between};
