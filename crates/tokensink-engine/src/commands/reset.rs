@@ -163,3 +163,22 @@ fn others_changed(
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_else_changed_is_told_by_its_field() {
+        let account = |fields: &[(&str, &str)]| -> BTreeMap<String, Fingerprint> {
+            let named =
+                |(field, value): &(&str, &str)| ((*field).to_owned(), Fingerprint::of(value));
+            fields.iter().map(named).collect()
+        };
+        let before = account(&[("password", "a"), ("read_only_token", "b"), ("gone", "c")]);
+        let after = account(&[("password", "a"), ("read_only_token", "B"), ("new", "d")]);
+        let said = others_changed(&before, &after);
+        assert_eq!(said.len(), 1);
+        assert!(said[0].starts_with("`read_only_token` changed"), "{said:?}");
+    }
+}

@@ -5,6 +5,7 @@
 
 mod forecast;
 mod interrupts;
+mod plans;
 mod reports;
 mod retries;
 mod settling;

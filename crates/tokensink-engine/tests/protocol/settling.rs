@@ -95,6 +95,8 @@ async fn each_sink_is_reported_with_what_it_took() {
     assert_eq!((current.outage_ms, current.attempts, &current.error), (Some(1000), 1, &None));
     assert_eq!((stale.outage_ms, stale.attempts), (None, 1));
     assert!(stale.error.as_ref().unwrap().contains("as scripted"));
+    assert!(report.errors[0].starts_with("stale: sink (place 1): "), "{:?}", report.errors);
+    assert!(report.next[0].contains("tokensink sync"));
     assert_eq!(report.outage_ms, Some(1000));
 }
 

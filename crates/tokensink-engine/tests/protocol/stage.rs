@@ -18,8 +18,9 @@ pub(crate) struct Stage {
     pub(crate) world: World,
     pub(crate) interrupter: Interrupter,
     interrupt: Interrupt,
-    journal: Arc<MemoryJournal>,
+    pub(crate) journal: Arc<MemoryJournal>,
     sinks: usize,
+    required: bool,
     evidence: Evidence,
     quota: Option<Quota>,
     round_trip: Duration,
@@ -36,6 +37,7 @@ impl Stage {
             interrupt,
             journal: Arc::default(),
             sinks,
+            required: true,
             evidence: Evidence::Value,
             quota: None,
             round_trip: Duration::ZERO,
@@ -46,6 +48,10 @@ impl Stage {
 
     pub(crate) fn seen_by(self, evidence: Evidence) -> Self {
         Self { evidence, ..self }
+    }
+
+    pub(crate) fn optional(self) -> Self {
+        Self { required: false, ..self }
     }
 
     pub(crate) fn within(self, quota: Quota) -> Self {
@@ -89,7 +95,7 @@ impl Stage {
         Sink {
             name: "sink".to_owned(),
             kind: "memory".to_owned(),
-            required: true,
+            required: self.required,
             priority: 0,
             deadline: Duration::from_secs(60),
             takes_effect: None,

@@ -1,0 +1,127 @@
+//! From the plan to the reset: rehearsed, grown old, overtaken.
+
+use std::time::Duration;
+
+use tokensink_core::Token;
+use tokensink_engine::journal::Journal as _;
+use tokensink_engine::{Command, Outcome, State};
+use tokensink_testkit::{Call, Calm, Ending, Fate, Fault, Planned};
+use tokio::time::sleep;
+
+use crate::stage::Stage;
+
+const HANGS: Fate = Fate { takes: Duration::ZERO, ending: Ending::Hangs(None) };
+const DENIED: Fate = Fate::failed(Fault::Permanent);
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_has_grown_old_is_made_anew() {
+    for (waits, prepared) in [(1, 1), (10, 2)] {
+        let stage = Stage::new(1, Calm);
+        let coordinator = stage.coordinator().await;
+        let plan = coordinator.plan(Command::Reset).await.unwrap();
+        sleep(Duration::from_secs(waits)).await;
+        assert_eq!(coordinator.reset(plan).await.outcome, Outcome::Complete);
+        assert_eq!(stage.count(Call::Prepare(0)), prepared, "after {waits} s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_of_somebody_else_before_ours_stops_it() {
+    for waits in [1, 10] {
+        let stage = Stage::new(1, Calm);
+        let coordinator = stage.coordinator().await;
+        let plan = coordinator.plan(Command::Reset).await.unwrap();
+        sleep(Duration::from_secs(waits)).await;
+        stage.world.reset_as_stranger();
+        let report = coordinator.reset(plan).await;
+        assert_eq!((report.outcome, stage.count(Call::Reset)), (Outcome::Unchanged, 0));
+        assert!(report.errors[0].contains("someone else reset"), "{:?}", report.errors);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_sent_is_recorded_as_finished() {
+    let stage = Stage::new(1, Planned::default().then(Call::Reset, DENIED));
+    assert_eq!(stage.reset().await.outcome, Outcome::Unchanged);
+    let runs = stage.journal.runs().await.unwrap();
+    assert_eq!(runs[0].outcome(), Some(Outcome::Unchanged));
+    assert_eq!(stage.reset().await.outcome, Outcome::Complete);
+    let runs = stage.journal.runs().await.unwrap();
+    assert_eq!(runs[1].outcome(), Some(Outcome::Complete));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rehearsal_writes_what_is_there_already() {
+    let stage = Stage::new(2, Calm);
+    stage.world.store_as_stranger(1, Some(Token::new("theirs")));
+    let coordinator = stage.coordinator().await;
+    let plan = coordinator.plan(Command::Reset).await.unwrap();
+    let plan = coordinator.rehearse(plan).await.unwrap();
+    // What holds another value would change.
+    assert_eq!((stage.count(Call::Write(0)), stage.count(Call::Write(1))), (1, 0));
+    assert_eq!(coordinator.reset(plan).await.outcome, Outcome::Complete);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rehearsal_that_fails_stops_the_reset_for_a_required_sink_alone() {
+    let fails = || Planned::default().then(Call::Write(0), DENIED);
+    let stage = Stage::new(1, fails());
+    let coordinator = stage.coordinator().await;
+    let plan = coordinator.plan(Command::Reset).await.unwrap();
+    let report = coordinator.rehearse(plan).await.unwrap_err();
+    assert_eq!(report.outcome, Outcome::Unchanged);
+    let said = "the rehearsal failed: sink (place 0): ";
+    assert!(report.errors[0].starts_with(said) && report.errors[0].contains("as scripted"));
+
+    let stage = Stage::new(1, fails()).optional();
+    let coordinator = stage.coordinator().await;
+    let plan = coordinator.plan(Command::Reset).await.unwrap();
+    let plan = coordinator.rehearse(plan).await.unwrap();
+    let report = coordinator.reset(plan).await;
+    assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Complete, State::Current));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rehearsal_that_may_still_land_leaves_a_doubt_in_an_optional_sink() {
+    for waits in [0, 10] {
+        let stage = Stage::new(1, Planned::default().then(Call::Write(0), HANGS)).optional();
+        let coordinator = stage.coordinator().await;
+        let plan = coordinator.plan(Command::Reset).await.unwrap();
+        let plan = coordinator.rehearse(plan).await.unwrap();
+        sleep(Duration::from_secs(waits)).await;
+        let report = coordinator.reset(plan).await;
+        assert_eq!(report.sinks[0].state, State::Unknown, "{:?}", report.sinks[0]);
+        assert!(report.sinks[0].evidence.contains("may still take effect"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_tells_drift_of_required_sinks() {
+    for (stage, outcome) in
+        [(Stage::new(1, Calm), Outcome::Drift), (Stage::new(1, Calm).optional(), Outcome::Complete)]
+    {
+        let coordinator = stage.coordinator().await;
+        let plan = coordinator.plan(Command::Status).await.unwrap();
+        let report = coordinator.status(&plan);
+        assert_eq!((report.outcome, report.next.len()), (Outcome::Complete, 0));
+        stage.world.store_as_stranger(0, Some(Token::new("theirs")));
+        let plan = coordinator.plan(Command::Status).await.unwrap();
+        let report = coordinator.status(&plan);
+        assert_eq!((report.outcome, report.sinks[0].state), (outcome, State::Stale));
+        assert_eq!(report.warnings, [""; 0]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_names_a_run_that_was_cut_off() {
+    let stage = Stage::new(1, Planned::default().then(Call::Write(0), HANGS));
+    let coordinator = stage.coordinator().await;
+    let plan = coordinator.plan(Command::Reset).await.unwrap();
+    // Killed a second after the reset.
+    let killed = tokio::time::timeout(Duration::from_secs(1), coordinator.reset(plan));
+    assert!(killed.await.is_err());
+    let coordinator = stage.coordinator().await;
+    let plan = coordinator.plan(Command::Status).await.unwrap();
+    let report = coordinator.status(&plan);
+    assert!(report.warnings[0].ends_with("was never finished"), "{:?}", report.warnings);
+}
