@@ -4,7 +4,7 @@ use tokensink_core::Fingerprint;
 use tokensink_engine::{Command, Outcome, Report};
 
 use super::stage::Stage;
-use super::{World, finish, reset};
+use super::{World, finish, pushing, reset};
 use crate::args::{Global, Output, Reset, Selection};
 use crate::output::{print_rows, say};
 
@@ -22,7 +22,6 @@ pub(super) async fn run(world: &World<'_>) -> u8 {
     if text {
         say("Stand-ins for Upstash, GitHub and AWS run on loopback. The config:\n");
         say(&stage.config());
-        say("Resetting the token, and writing the new one to every sink:\n");
     }
     let global = Global {
         config: stage.config_file(),
@@ -34,6 +33,11 @@ pub(super) async fn run(world: &World<'_>) -> u8 {
     let inner =
         World { global: &global, environment: &environment, interrupt: world.interrupt.clone() };
     let selection = Selection::default();
+    if text {
+        say("The plan, which changes nothing:\n");
+        finish(&global, &pushing::check(&inner, &selection).await);
+        say("\nResetting the token, and writing the new one to every sink:\n");
+    }
     let report =
         reset::run(&inner, &Reset { selection, yes: true, max_outage: None, rehearse: false })
             .await;
