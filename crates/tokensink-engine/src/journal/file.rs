@@ -276,8 +276,9 @@ mod tests {
         let path = journal.record_of(&run);
         let whole = fs::read(&path).unwrap();
         fs::write(&path, [whole.as_slice(), br#"{"v":1,"at":"20"#].concat()).unwrap();
-        assert_eq!(journal.runs().await.unwrap()[0].records.len(), 1);
-        fs::write(&path, [b"garbage\n", whole.as_slice()].concat()).unwrap();
+        let torn = &journal.runs().await.unwrap()[0];
+        assert_eq!((torn.records.len(), &torn.damage), (1, &None));
+        fs::write(&path, [b"garbage\nmore\n", whole.as_slice()].concat()).unwrap();
         let damaged = &journal.runs().await.unwrap()[0];
         assert!(damaged.damage.as_ref().unwrap().contains("line 1"), "{damaged:?}");
         assert_eq!(damaged.command(), Some(Command::Reset));
@@ -304,6 +305,8 @@ mod tests {
         let lock = journal.lock("a/../b", "tokensink reset").unwrap();
         let error = journal.lock("a/../b", "tokensink sync").unwrap_err().to_string();
         assert!(error.contains("`tokensink reset`, process "), "{error}");
+        assert!(error.contains(" UTC"), "{error}");
+        let _other = journal.lock("b/../a", "tokensink reset").unwrap();
         journal.lock("another", "tokensink reset").unwrap();
         drop(lock);
         journal.lock("a/../b", "tokensink sync").unwrap();

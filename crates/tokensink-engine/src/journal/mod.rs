@@ -90,3 +90,60 @@ fn newest_reset<'a>(runs: &'a [Run], issuer: &str) -> Option<&'a Run> {
     let mut of_issuer = runs.iter().rev().filter(|run| run.may_be_of(issuer));
     of_issuer.find(|run| run.may_have_reset() || run.is_complete())
 }
+
+#[cfg(test)]
+mod tests {
+    use tokensink_core::Fingerprint;
+
+    use super::*;
+    use crate::Command;
+
+    fn token() -> Fingerprint {
+        Fingerprint::of("token")
+    }
+
+    fn run(issuer: &str, entries: &[Entry]) -> Run {
+        let started = Entry::Started { command: Command::Reset, issuer: issuer.to_owned() };
+        let entries = std::iter::once(&started).chain(entries);
+        let record = |entry: &Entry| Record { at: jiff::Timestamp::now(), entry: entry.clone() };
+        Run { id: RunId::after(&[]), records: entries.map(record).collect(), damage: None }
+    }
+
+    fn found(runs: &[Run]) -> (bool, bool) {
+        (unconfirmed_reset(runs, "q").is_some(), unfinished_reset(runs, "q").is_some())
+    }
+
+    #[test]
+    fn a_reset_is_unfinished_until_its_end_is_recorded() {
+        let intended = Entry::ResetIntended { before: token() };
+        let confirmed = Entry::ResetConfirmed { after: token() };
+        let finished = |outcome| Entry::Finished { outcome };
+        let cut_off = run("q", std::slice::from_ref(&intended));
+        for (entries, expected) in [
+            (vec![], (false, false)),
+            (vec![intended.clone()], (true, true)),
+            (vec![intended.clone(), finished(Outcome::Unknown)], (true, true)),
+            (vec![intended.clone(), confirmed.clone()], (false, true)),
+            (vec![intended.clone(), confirmed.clone(), finished(Outcome::Unknown)], (false, true)),
+            (vec![intended.clone(), confirmed.clone(), finished(Outcome::Partial)], (false, false)),
+            (vec![intended.clone(), confirmed, finished(Outcome::Complete)], (false, false)),
+            (vec![intended, Entry::NotReset, finished(Outcome::Unchanged)], (false, false)),
+        ] {
+            assert_eq!(found(&[run("q", &entries)]), expected, "{entries:?}");
+        }
+        let partial = run("q", &[finished(Outcome::Partial)]);
+        assert_eq!(found(&[cut_off.clone(), partial]), (true, true));
+        let complete = run("q", &[finished(Outcome::Complete)]);
+        assert_eq!(found(&[cut_off.clone(), complete.clone()]), (false, false));
+        assert_eq!(found(&[complete, cut_off]), (true, true));
+    }
+
+    #[test]
+    fn a_run_of_another_qstash_says_nothing_unless_nobody_knows_whose_it_is() {
+        let cut_off = run("another", &[Entry::ResetIntended { before: token() }]);
+        assert_eq!(found(std::slice::from_ref(&cut_off)), (false, false));
+        let unreadable = Run { records: Vec::new(), damage: Some("garbage".to_owned()), ..cut_off };
+        assert_eq!(found(std::slice::from_ref(&unreadable)), (true, true));
+        assert_eq!(found(&[Run { damage: None, ..unreadable }]), (false, false));
+    }
+}

@@ -125,3 +125,29 @@ async fn the_status_names_a_run_that_was_cut_off() {
     let report = coordinator.status(&plan);
     assert!(report.warnings[0].ends_with("was never finished"), "{:?}", report.warnings);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_sync_that_has_grown_old_asks_for_the_token_again() {
+    for (waits, asked) in [(1, 2), (10, 3)] {
+        let stage = Stage::new(1, Calm);
+        stage.world.store_as_stranger(0, Some(Token::new("theirs")));
+        let coordinator = stage.coordinator().await;
+        let plan = coordinator.plan(Command::Sync).await.unwrap();
+        sleep(Duration::from_secs(waits)).await;
+        assert_eq!(coordinator.sync(plan).await.outcome, Outcome::Complete);
+        let calls = [Call::Current, Call::Prepare(0), Call::Write(0)].map(|call| stage.count(call));
+        assert_eq!(calls, [asked, 1, 1], "after {waits} s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sync_that_was_overtaken_writes_no_dead_token() {
+    let stage = Stage::new(1, Calm);
+    let coordinator = stage.coordinator().await;
+    let plan = coordinator.plan(Command::Sync).await.unwrap();
+    sleep(Duration::from_secs(10)).await;
+    stage.world.reset_as_stranger();
+    assert_eq!(coordinator.sync(plan).await.outcome, Outcome::Complete);
+    assert_eq!((stage.count(Call::Prepare(0)), stage.count(Call::Write(0))), (2, 1));
+    assert_eq!(stage.world.held(0), Some(stage.world.live()));
+}

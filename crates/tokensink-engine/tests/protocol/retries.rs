@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokensink_core::Token;
 use tokensink_engine::{Outcome, State};
 use tokensink_testkit::{Call, Ending, Fate, Fault, Planned};
 use tokio::time::Instant;
@@ -126,4 +127,13 @@ async fn a_pause_that_the_provider_asks_for_is_not_taken_from_that_time() {
     });
     let report = Stage::new(1, fails_then).reset().await;
     assert_eq!((report.outcome, report.sinks[0].attempts), (Outcome::Complete, 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_never_be_prepared_was_never_written() {
+    let fails = |call| if call == Call::Prepare(0) { TRANSIENT } else { Fate::WELL };
+    let stage = Stage::new(1, fails).optional();
+    stage.world.store_as_stranger(0, Some(Token::new("theirs")));
+    let report = stage.sync().await;
+    assert_eq!((report.sinks[0].state, report.sinks[0].attempts), (State::Stale, 0));
 }
