@@ -82,6 +82,15 @@ async fn what_is_not_known_is_said_and_sync_repairs_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_old_token_that_still_works_is_told() {
+    let world = World::new().await;
+    world.sandbox.upstash.fail_next_reset(ResetFault::OldTokenStaysAlive);
+    let (code, report) = world.run(&["reset", "--yes"]).await;
+    assert!(code == 3 && words(&report).contains("still accepts the old token"), "{report}");
+    world.assert_everywhere(&world.live());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refused_reset_changes_nothing() {
     let world = World::new().await;
     let before = world.live();

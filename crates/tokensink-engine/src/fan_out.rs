@@ -88,9 +88,7 @@ pub(crate) async fn write(order: Order, token: Arc<Token>) -> Written {
         let attempt = match &writer {
             Some(ready) => {
                 writes += 1;
-                let attempt = retry.write(ready.write(&token)).await;
-                unanswered |= retry.last_timed_out();
-                attempt
+                retry.write(ready.write(&token)).await
             }
             None => match retry.read(sink.target.prepare()).await {
                 Ok(prepared) => {
@@ -111,7 +109,7 @@ pub(crate) async fn write(order: Order, token: Arc<Token>) -> Written {
         if failure.kind == SinkErrorKind::Conflict {
             writer = None;
         }
-        // A broken connection may hide an answer, like a timeout.
+        // A timeout or a broken connection hides an answer.
         unanswered |= writes > 0 && failure.kind == SinkErrorKind::Transient;
         if !retry.goes_on_after(&failure).await {
             let outcome = Err(failure);

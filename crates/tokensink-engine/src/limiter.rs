@@ -60,9 +60,7 @@ impl Lane {
     pub(crate) fn close_for(&self, pause: Duration) {
         let until = Instant::now() + pause;
         let mut closed = self.closed_until.lock().unwrap_or_else(PoisonError::into_inner);
-        if closed.is_none_or(|earlier| earlier < until) {
-            *closed = Some(until);
-        }
+        *closed = (*closed).max(Some(until));
     }
 
     pub(crate) async fn admit_read(&self) -> Permit {

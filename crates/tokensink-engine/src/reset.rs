@@ -110,16 +110,12 @@ async fn watch_for_a_move(
         };
         tokio::select! {
             biased;
+            () = sleep_until(until) => return None,
             looked = look => match looked {
                 Ok(Some(issued)) => return Some(issued),
                 Ok(None) => {}
                 Err(error) => tracing::debug!(%error, "could not read the current token"),
             },
-            () = sleep_until(until) => return None,
-        }
-        if Instant::now() + timing.poll >= until {
-            sleep_until(until).await;
-            return None;
         }
         sleep(timing.poll).await;
     }

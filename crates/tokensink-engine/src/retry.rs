@@ -29,7 +29,6 @@ pub(crate) struct Retry {
     paused: Duration,
     backoff: ExponentialBackoff,
     conflicts: u32,
-    last_timed_out: bool,
 }
 
 impl Retry {
@@ -47,13 +46,7 @@ impl Retry {
             paused: Duration::ZERO,
             backoff: backoff.build(),
             conflicts: 0,
-            last_timed_out: false,
         }
-    }
-
-    /// Whether the last attempt was dropped without an answer, so that it may still take effect.
-    pub(crate) fn last_timed_out(&self) -> bool {
-        self.last_timed_out
     }
 
     /// One read, when the provider's lane lets it in.
@@ -93,20 +86,16 @@ impl Retry {
     }
 
     async fn attempt<T>(
-        &mut self,
+        &self,
         attempt: impl Future<Output = Result<T, SinkError>>,
     ) -> Result<T, Failure> {
-        self.last_timed_out = false;
         match timeout(self.attempt_timeout, attempt).await {
             Ok(outcome) => outcome.map_err(Failure::from),
-            Err(_) => {
-                self.last_timed_out = true;
-                Err(Failure {
-                    kind: SinkErrorKind::Transient,
-                    message: format!("no answer within {:?}", self.attempt_timeout),
-                    advice: None,
-                })
-            }
+            Err(_) => Err(Failure {
+                kind: SinkErrorKind::Transient,
+                message: format!("no answer within {:?}", self.attempt_timeout),
+                advice: None,
+            }),
         }
     }
 

@@ -101,3 +101,17 @@ impl fmt::Display for Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_of_causes_is_told_once() {
+        let disk = || std::io::Error::other("the disk is full");
+        let plain = SinkError::other("could not write it").because(disk());
+        assert_eq!(in_words(&plain), "could not write it: the disk is full");
+        let quoting = SinkError::other("could not write it: the disk is full").because(disk());
+        assert_eq!(in_words(&quoting), "could not write it: the disk is full");
+    }
+}

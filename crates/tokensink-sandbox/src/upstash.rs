@@ -37,6 +37,8 @@ pub enum ResetFault {
     NoTokenInAnswer,
     /// Nothing happens, and the answer is a gateway's 504.
     Nothing,
+    /// It happens, but QStash goes on letting the old token in.
+    OldTokenStaysAlive,
 }
 
 /// The Upstash Developer API and QStash.
@@ -63,6 +65,8 @@ struct User {
     token: String,
     read_only_token: String,
     resets: usize,
+    /// A token from before, which QStash still lets in.
+    undead: Option<String>,
 }
 
 impl Upstash {
@@ -129,7 +133,7 @@ impl Upstash {
         let id = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]]
             .join("-");
         let (token, read_only_token) = (new_token(&id), new_token(&id));
-        let user = User { region, token, read_only_token, resets: 0 };
+        let user = User { region, token, read_only_token, resets: 0, undead: None };
         locked(&self.accounts).users.insert(id.clone(), user);
         id
     }
@@ -241,9 +245,14 @@ async fn rotate(
     match fault {
         None => {
             reset(&accounts, &id);
-            let account = locked(&accounts);
-            let user = account.users.get(&id).map(|user| describe(&id, user));
-            Json(user).into_response()
+            after_reset(&accounts, &id)
+        }
+        Some(ResetFault::OldTokenStaysAlive) => {
+            if let Some(user) = locked(&accounts).users.get_mut(&id) {
+                user.undead = Some(user.token.clone());
+            }
+            reset(&accounts, &id);
+            after_reset(&accounts, &id)
         }
         Some(ResetFault::Refused(status, body)) => {
             (StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST), body).into_response()
@@ -267,10 +276,17 @@ async fn rotate(
     }
 }
 
+fn after_reset(accounts: &Accounts, id: &str) -> Response {
+    let user = locked(accounts).users.get(id).map(|user| describe(id, user));
+    Json(user).into_response()
+}
+
 async fn parallelism(State(accounts): State<Accounts>, headers: HeaderMap) -> Response {
     let sent = headers.get("authorization").and_then(|value| value.to_str().ok());
     let token = sent.and_then(|value| value.strip_prefix("Bearer "));
-    let known = |user: &User| Some(user.token.as_str()) == token;
+    let known = |user: &User| {
+        token == Some(user.token.as_str()) || (token.is_some() && token == user.undead.as_deref())
+    };
     if locked(&accounts).users.values().any(known) {
         Json(json!({"parallelismMax": 100, "parallelismCount": 0})).into_response()
     } else {

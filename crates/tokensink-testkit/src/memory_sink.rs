@@ -22,7 +22,7 @@ pub struct MemorySink {
     index: usize,
     evidence: Evidence,
     quota: Option<Quota>,
-    round_trip: Duration,
+    cost: WriteCost,
     warning: Option<String>,
 }
 
@@ -35,7 +35,7 @@ impl World {
             index,
             evidence,
             quota: None,
-            round_trip: Duration::ZERO,
+            cost: WriteCost { round_trip: Duration::ZERO, requests: 1 },
             warning: None,
         }
     }
@@ -48,10 +48,10 @@ impl MemorySink {
         Self { quota: Some(quota), ..self }
     }
 
-    /// The same place, which says that it is so far away.
+    /// The same place, which says that a write takes this.
     #[must_use]
-    pub fn away(self, round_trip: Duration) -> Self {
-        Self { round_trip, ..self }
+    pub fn costing(self, cost: WriteCost) -> Self {
+        Self { cost, ..self }
     }
 
     /// The same place, with something to tell a person.
@@ -135,7 +135,7 @@ impl PreparedSink for MemorySink {
     }
 
     fn cost(&self) -> WriteCost {
-        WriteCost { round_trip: self.round_trip, requests: 1 }
+        self.cost
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {

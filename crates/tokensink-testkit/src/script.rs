@@ -34,7 +34,7 @@ pub struct Fate {
 pub enum Ending {
     /// Well.
     Answered,
-    /// Well, but a read tells what was true this long ago.
+    /// Well, but what it tells, of the token or of a sink, was true this long ago.
     AnsweredLate(Duration),
     /// With an error, and without an effect.
     Failed(Fault),

@@ -20,6 +20,7 @@ struct State {
     live: Vec<Change>,
     sinks: Vec<Vec<Change>>,
     calls: Vec<Called>,
+    lets_old_tokens_in: bool,
 }
 
 /// From when on something held a value.
@@ -69,6 +70,7 @@ impl World {
             live: vec![first.clone()],
             sinks: vec![vec![first]; sinks],
             calls: Vec::new(),
+            lets_old_tokens_in: false,
         };
         Self(Arc::new(Mutex::new(state)))
     }
@@ -101,6 +103,20 @@ impl World {
     /// The token that was live this long ago.
     pub fn live_ago(&self, ago: Duration) -> Token {
         value_at(&self.state().live, Instant::now() - ago).unwrap_or_else(|| token(0))
+    }
+
+    /// From now on a token that ever was live is let in, as if resets did not reach QStash.
+    pub fn let_old_tokens_in(&self) {
+        self.state().lets_old_tokens_in = true;
+    }
+
+    /// Whether QStash lets a token in, if the news of a reset take `lag`. A lag only ever makes the
+    /// gate late to open: an old token is dead at once.
+    pub(crate) fn lets_in(&self, token: &Token, lag: Duration) -> bool {
+        if self.state().lets_old_tokens_in {
+            return self.resets().iter().any(|change| change.value.as_ref() == Some(token));
+        }
+        self.live() == *token && self.live_ago(lag) == *token
     }
 
     /// Every token that ever was live, oldest first.

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use tokensink_core::{Environment, Secret};
 
 /// The largest credentials file that is read.
-const MAX_FILE_BYTES: u64 = 64 * 1024;
+const MAX_FILE_BYTES: u64 = 64 << 10;
 
 /// An account's email address and Developer API key.
 #[derive(Clone)]

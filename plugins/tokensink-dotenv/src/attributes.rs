@@ -5,7 +5,7 @@ use std::fs::File;
 use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fsetxattr};
 
 /// More than any file system keeps for one file.
-const MOST_BYTES: usize = 64 * 1024;
+const MOST_BYTES: usize = 64 << 10;
 
 /// Copies what it may. A label that only the system may set is set by the system.
 pub(crate) fn copy(from: &File, to: &File) {

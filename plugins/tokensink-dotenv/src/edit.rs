@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use crate::scan::{Assignment, all_assignments, assignments};
 
 /// The largest file that is edited.
-pub(crate) const MAX_BYTES: u64 = 10 * 1024 * 1024;
+pub(crate) const MAX_BYTES: u64 = 10 << 20;
 
 /// Finds out whether a token could be written, and why not.
 pub(crate) fn rehearse(bytes: &[u8], keys: &[String], create: bool) -> Result<(), SinkError> {

@@ -51,7 +51,6 @@ impl Coordinator {
     }
 
     fn judge(&self, certainty: Certainty, report: &mut Report) -> Outcome {
-        let again = "`tokensink sync` finishes the job: it pushes the live token, without a reset";
         let unproven = |sink: &&SinkReport| sink.required && sink.state != State::Current;
         let unproven: Vec<String> = report.sinks.iter().filter(unproven).map(describe).collect();
         let outcome = match certainty {
@@ -61,6 +60,9 @@ impl Coordinator {
             }
             Certainty::OldStillAccepted => {
                 report.errors.push("QStash still accepts the old token".to_owned());
+                report.next.push(
+                    "if the old token leaked it still does harm: ask Upstash's support".to_owned(),
+                );
                 Outcome::Partial
             }
             Certainty::Live { doubts } => {
@@ -68,10 +70,12 @@ impl Coordinator {
                 if unproven.is_empty() { Outcome::Complete } else { Outcome::Partial }
             }
         };
-        report.errors.extend(unproven);
-        if outcome != Outcome::Complete {
-            report.next.push(again.to_owned());
+        if outcome == Outcome::Unknown || !unproven.is_empty() {
+            let again =
+                "`tokensink sync` finishes the job: it pushes the live token, without a reset";
+            report.next.insert(0, again.to_owned());
         }
+        report.errors.extend(unproven);
         outcome
     }
 }

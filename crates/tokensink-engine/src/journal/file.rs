@@ -16,7 +16,7 @@ use super::{Entry, Journal, JournalError, Record, Run, RunId, io_error};
 const VERSION: u32 = 1;
 
 /// The longest record that is read: a run over ten thousand sinks takes about 4 MB.
-const MAX_RECORD_BYTES: u64 = 64 * 1024 * 1024;
+const MAX_RECORD_BYTES: u64 = 64 << 20;
 
 /// Keeps each run in `runs/ID.jsonl`, and the locks in `locks/`, below one folder of mode 0700.
 #[derive(Debug)]

@@ -56,6 +56,7 @@ mod tests {
         make_private_folder(&place("state/deep")).unwrap();
         fs::write(place("file"), "").unwrap();
         assert!(refusal("file").contains("not a folder"));
+        assert!(refusal("file/below").starts_with("could not look at"));
         symlink(place("state"), place("link")).unwrap();
         assert!(refusal("link").contains("symbolic link"));
         fs::create_dir(place("sealed")).unwrap();

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use tokensink_core::Quota;
+use tokensink_core::{Quota, WriteCost};
 use tokensink_engine::{Command, Forecast, Outcome};
 use tokensink_testkit::Calm;
 
 use crate::stage::Stage;
 
 const AWAY: Duration = Duration::from_millis(50);
+const COST: WriteCost = WriteCost { round_trip: AWAY, requests: 1 };
 
 fn quota(writes_per_minute: u32) -> Quota {
     Quota { key: "q".to_owned(), concurrent: 100, writes_per_minute: Some(writes_per_minute) }
@@ -21,7 +22,7 @@ async fn forecast(stage: &Stage) -> Forecast {
 
 #[tokio::test(start_paused = true)]
 async fn a_few_sinks_take_a_round_trip() {
-    let forecast = forecast(&Stage::new(2, Calm).away(AWAY)).await;
+    let forecast = forecast(&Stage::new(2, Calm).costing(COST)).await;
     assert_eq!(forecast.whole, AWAY);
     assert_eq!(forecast.sinks, [Some(AWAY); 2]);
     assert_eq!(forecast.dominated_by.unwrap(), "the round trip to sink (place 1)");
@@ -29,10 +30,16 @@ async fn a_few_sinks_take_a_round_trip() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_write_of_two_requests_takes_two_round_trips() {
+    let twice = WriteCost { requests: 2, ..COST };
+    assert_eq!(forecast(&Stage::new(1, Calm).costing(twice)).await.whole, 2 * AWAY);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_limit_is_named_where_it_decides() {
-    let enough = forecast(&Stage::new(2, Calm).away(AWAY).within(quota(2))).await;
+    let enough = forecast(&Stage::new(2, Calm).costing(COST).within(quota(2))).await;
     assert!(enough.dominated_by.unwrap().starts_with("the round trip"));
-    let limited = forecast(&Stage::new(3, Calm).away(AWAY).within(quota(2))).await;
+    let limited = forecast(&Stage::new(3, Calm).costing(COST).within(quota(2))).await;
     assert_eq!(limited.whole, Duration::from_secs(60) + AWAY);
     assert_eq!(limited.sinks[1], Some(AWAY));
     assert_eq!(limited.dominated_by.unwrap(), "3 writes under a limit of 2 a minute (memory)");
@@ -40,14 +47,14 @@ async fn a_limit_is_named_where_it_decides() {
 
 #[tokio::test(start_paused = true)]
 async fn many_writes_of_one_table_get_advice() {
-    assert_eq!(forecast(&Stage::new(9, Calm).away(AWAY)).await.advice, None);
-    let advice = forecast(&Stage::new(10, Calm).away(AWAY)).await.advice.unwrap();
+    assert_eq!(forecast(&Stage::new(9, Calm).costing(COST)).await.advice, None);
+    let advice = forecast(&Stage::new(10, Calm).costing(COST)).await.advice.unwrap();
     assert!(advice.contains("[sinks.sink] takes 10 writes"), "{advice}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_that_is_too_long_is_refused_with_its_reason() {
-    let stage = Stage::new(3, Calm).away(AWAY).within(quota(2));
+    let stage = Stage::new(3, Calm).costing(COST).within(quota(2));
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
     let report = coordinator.refuse_outage(&plan, Duration::from_secs(30));

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+mod certainty;
 mod forecast;
 mod interrupts;
 mod plans;

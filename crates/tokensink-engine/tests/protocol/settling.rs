@@ -10,6 +10,8 @@ use tokio::time::{Instant, sleep};
 use crate::stage::Stage;
 
 const SECOND: Duration = Duration::from_secs(1);
+/// How often the coordinator writes again after somebody else.
+const ROUNDS: usize = 5;
 
 fn ends(ending: Ending) -> Fate {
     Fate { takes: Duration::ZERO, ending }
@@ -83,6 +85,41 @@ async fn someone_who_writes_without_end_does_not_keep_the_run_from_ending() {
     let report = stage.reset().await;
     stranger.abort();
     assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Partial, State::Stale));
+    assert_eq!(stage.count(Call::Write(0)), 1 + ROUNDS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn someone_who_resets_without_end_does_not_keep_the_run_from_ending() {
+    let mut is_reset = false;
+    let stage = Stage::new(1, move |call| {
+        is_reset |= call == Call::Reset;
+        // What it tells is true in the middle, and the stranger comes before that.
+        if is_reset && call == Call::Current { Fate::slow(SECOND) } else { Fate::WELL }
+    });
+    let coordinator = stage.coordinator().await;
+    let plan = coordinator.plan(Command::Reset).await.unwrap();
+    let world = stage.world.clone();
+    let stranger = tokio::spawn(async move {
+        sleep(SECOND / 4).await;
+        loop {
+            world.reset_as_stranger();
+            sleep(SECOND).await;
+        }
+    });
+    let report = coordinator.reset(plan).await;
+    stranger.abort();
+    assert_eq!(report.outcome, Outcome::Unknown);
+    assert!(report.errors[0].contains("keeps being reset"), "{:?}", report.errors);
+    assert_eq!((stage.count(Call::Reset), stage.count(Call::Write(0))), (1, 1 + ROUNDS));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_whose_answer_carries_the_old_token_is_looked_after() {
+    let late = ends(Ending::AnsweredLate(SECOND));
+    let stage = Stage::new(1, Planned::default().then(Call::Reset, late));
+    let report = stage.reset().await;
+    assert_eq!((report.outcome, stage.count(Call::Reset)), (Outcome::Complete, 1));
+    assert_eq!(stage.world.held(0), Some(stage.world.live()));
 }
 
 #[tokio::test(start_paused = true)]

@@ -23,7 +23,7 @@ pub(crate) struct Stage {
     required: bool,
     evidence: Evidence,
     quota: Option<Quota>,
-    round_trip: Duration,
+    cost: WriteCost,
     warning: Option<String>,
     telling: bool,
 }
@@ -40,7 +40,7 @@ impl Stage {
             required: true,
             evidence: Evidence::Value,
             quota: None,
-            round_trip: Duration::ZERO,
+            cost: WriteCost { round_trip: Duration::ZERO, requests: 1 },
             warning: None,
             telling: false,
         }
@@ -58,8 +58,8 @@ impl Stage {
         Self { quota: Some(quota), ..self }
     }
 
-    pub(crate) fn away(self, round_trip: Duration) -> Self {
-        Self { round_trip, ..self }
+    pub(crate) fn costing(self, cost: WriteCost) -> Self {
+        Self { cost, ..self }
     }
 
     pub(crate) fn warning(self, text: &str) -> Self {
@@ -85,7 +85,7 @@ impl Stage {
     }
 
     fn sink(&self, index: usize) -> Sink {
-        let mut place = self.world.sink(index, self.evidence).away(self.round_trip);
+        let mut place = self.world.sink(index, self.evidence).costing(self.cost);
         if let Some(quota) = &self.quota {
             place = place.within(quota.clone());
         }
