@@ -32,3 +32,30 @@ async fn waits(status: u16, retry_after: &str) {
         assert!(outage(name) < outage("ci"), "{report}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_repositories_fit_into_the_quota_of_an_hour() {
+    let world = World::new().await;
+    let github = &world.sandbox.github;
+    github.add_organization("acme");
+    let names: Vec<String> = (0..1000).map(|one| format!("acme/r{one}")).collect();
+    for name in &names {
+        github.add_repository(name);
+    }
+    world.config(&format!(
+        "[sinks.ci]\nkind = \"github-actions\"\nrepositories = {names:?}\napi_url = \"{}\"\n",
+        github.url()
+    ));
+    let (code, report) = world.run(&["reset", "--yes"]).await;
+    assert_eq!((code, &report["errors"]), (0, &serde_json::json!([])));
+    let requests = github.requests();
+    let count = |what: &dyn Fn(&str) -> bool| {
+        requests.iter().filter(|one| what(&format!("{} {}", one.method, one.path))).count()
+    };
+    assert_eq!(count(&|one| one.ends_with("/public-key")), 1000);
+    assert_eq!(count(&|one| one.starts_with("PUT ")), 1000);
+    assert_eq!(count(&|one| one.starts_with("GET ") && one.ends_with("/QSTASH_TOKEN")), 2000);
+    assert_eq!(requests.len(), 4000 + 11);
+    // Every other write could have been made twice.
+    assert!(github.remaining() >= 500, "{}", github.remaining());
+}

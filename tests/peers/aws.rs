@@ -242,6 +242,23 @@ async fn a_missing_or_deleted_secret_is_refused_and_made_on_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_may_not_be_read_can_be_written_again() {
+    let account = Account::at_moto();
+    account.create("s", "old");
+    let actions = ["DescribeSecret", "PutSecretValue"];
+    let actions = actions.map(|action| format!("secretsmanager:{action}"));
+    let writer = account.add_user("writer", &json!(actions));
+    let (sink, token) = (account.sink(&writer, "s", &json!({})), Token::new("new"));
+    for _ in 0..2 {
+        let receipt = sink.prepare().await.unwrap().write(&token).await.unwrap();
+        assert_eq!(account.value("s"), "new");
+        assert_eq!(sink.inspect(&token, Some(&receipt)).await.unwrap(), Holds::LastWriteIsOurs);
+        account.put("s", "theirs");
+        assert_eq!(sink.inspect(&token, Some(&receipt)).await.unwrap(), Holds::AnotherValue);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_signature_or_a_permission_that_is_missing_is_found_before_the_reset() {
     let account = Account::at_moto();
     account.create("s", "old");

@@ -7,6 +7,7 @@ const [, , from, to] = process.argv;
 const whole = JSON.parse(readFileSync(from, "utf8"));
 const spoken = [
   /^\/repos\/\{owner\}\/\{repo\}$/,
+  /^\/orgs\/\{org\}\/repos$/,
   /^\/repos\/\{owner\}\/\{repo\}\/environments$/,
   /^\/(repos\/\{owner\}\/\{repo\}|orgs\/\{org\})\/(actions|dependabot|codespaces)\/secrets\//,
   /^\/repos\/\{owner\}\/\{repo\}\/environments\/\{environment_name\}\/secrets\//,

@@ -93,11 +93,16 @@ async fn every_request_and_answer_satisfies_githubs_description() {
     let table = json!({"repositories": ["acme/r1"], "environment": "eu/production 1"});
     account.write_everywhere(table, path).await;
 
+    let many: Vec<String> = (0..20).map(|one| format!("acme/r{one}")).collect();
+    let path = "repos/acme/r0/actions/secrets/QSTASH_TOKEN";
+    account.write_everywhere(json!({"repositories": many}), path).await;
+    assert!(github.requests().iter().any(|request| request.path.starts_with("/orgs/acme/repos?")));
+
     let mut pynacl = python("python");
     pynacl.arg(here("unseal.py"));
     let mut pynacl = Conversation::start(pynacl);
     let boxes = github.boxes();
-    assert_eq!(boxes.len(), 7);
+    assert_eq!(boxes.len(), 8);
     for (path, sealed) in boxes {
         let opened = pynacl.ask(&json!({"key": github.private_key(), "box": sealed}));
         assert_eq!(opened["opened"], TOKEN, "{path}");

@@ -57,6 +57,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    fn new(live: Live, prepared: Vec<Prepared>) -> Self {
+        let Live { issued, read_at: token_read_at, round_trip: issuer_round_trip } = live;
+        Self { prepared, issued, token_read_at, issuer_round_trip, made_at: Instant::now() }
+    }
+
     /// The token that is live now.
     pub fn token(&self) -> &Token {
         &self.issued.token
@@ -109,18 +114,31 @@ impl Coordinator {
     ///
     /// The report of `command`, when the live token could not be established.
     pub async fn plan(&self, command: Command) -> Result<Plan, Report> {
+        let (live, prepared) = self.ask_all(command).await?;
+        let prepared = self.inspect_all(prepared, &live.issued.token).await;
+        Ok(Plan::new(live, prepared))
+    }
+
+    /// The same plan with everything in it that grows stale made anew: the token, keys and
+    /// connections. What the sinks hold is not asked again.
+    pub(crate) async fn renewed(&self, command: Command, plan: Plan) -> Result<Plan, Report> {
+        let (live, mut prepared) = self.ask_all(command).await?;
+        for (new, old) in prepared.iter_mut().zip(plan.prepared) {
+            (new.last_write, new.holds, new.haunted) = (old.last_write, old.holds, old.haunted);
+        }
+        Ok(Plan::new(live, prepared))
+    }
+
+    async fn ask_all(&self, command: Command) -> Result<(Live, Vec<Prepared>), Report> {
         self.parties.progress.on(&Event::Preparing { total: self.parties.sinks.len() });
         let interrupted = self.parties.interrupt.after(0);
         let asked = join(self.live_token(), self.prepare_all());
-        let (live, writers) = tokio::select! {
+        let (live, prepared) = tokio::select! {
             biased;
             asked = asked => asked,
             () = interrupted => return Err(self.unchanged(command, "interrupted".to_owned())),
         };
-        let live = live.map_err(|why| self.not_live(command, why))?;
-        let Live { issued, read_at: token_read_at, round_trip: issuer_round_trip } = live;
-        let prepared = self.inspect_all(writers, &issued.token).await;
-        Ok(Plan { prepared, issued, token_read_at, issuer_round_trip, made_at: Instant::now() })
+        Ok((live.map_err(|why| self.not_live(command, why))?, prepared))
     }
 
     /// The runs before this one that concern the same QStash, oldest first.

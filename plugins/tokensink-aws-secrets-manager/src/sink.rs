@@ -147,6 +147,11 @@ fn written_between(described: &DescribeSecretOutput, ours: &OurWrite) -> Option<
     version_at(stages, PREVIOUS).filter(|previous| *previous != ours.base).map(str::to_owned)
 }
 
+/// The version that is current.
+fn current(described: &DescribeSecretOutput) -> Option<&str> {
+    version_at(described.version_ids_to_stages()?, CURRENT)
+}
+
 fn version_at<'a>(stages: &'a HashMap<String, Vec<String>>, stage: &str) -> Option<&'a str> {
     let mut versions = stages.iter();
     versions.find(|(_, of)| of.iter().any(|one| one == stage)).map(|(version, _)| version.as_str())
@@ -217,6 +222,9 @@ impl TokenSink for AwsSink {
             (Err(error), _) if error.kind() == SinkErrorKind::NotFound && self.create => None,
             (Err(error), _) => return Err(error),
         };
+        let follows =
+            base.as_ref().map(|base| base.version.as_str()).or_else(|| current(&described));
+        let follows = follows.unwrap_or_default().to_owned();
         let mut put = Put {
             account: Arc::clone(&self.account),
             secret_id: self.secret_id.clone(),
@@ -224,6 +232,7 @@ impl TokenSink for AwsSink {
             shape: self.shape.clone(),
             create: self.create,
             base,
+            follows,
             ours: Arc::clone(&self.ours),
             written: Mutex::default(),
             is_proven: false,
@@ -260,8 +269,7 @@ impl AwsSink {
     /// Where the value may not be read: is the newest version ours?
     async fn inspect_unread(&self, last: Option<&Receipt>) -> Result<Holds, SinkError> {
         let described = self.describe().await?;
-        let current = described.version_ids_to_stages().and_then(|of| version_at(of, CURRENT));
-        Ok(match (last.and_then(|last| last.get("version")), current) {
+        Ok(match (last.and_then(|last| last.get("version")), current(&described)) {
             (Some(ours), Some(current)) if ours == current => Holds::LastWriteIsOurs,
             (Some(_), Some(_)) => Holds::AnotherValue,
             _ => Holds::Unknown { why: "the value may not be read".to_owned() },

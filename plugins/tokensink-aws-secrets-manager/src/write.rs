@@ -34,6 +34,8 @@ pub(crate) struct Put {
     pub(crate) create: bool,
     /// What the token is merged into; `None` where it may not be read or is not there.
     pub(crate) base: Option<Held>,
+    /// The version that was current, readable or not; empty where there is none.
+    pub(crate) follows: String,
     pub(crate) ours: Arc<Mutex<Option<OurWrite>>>,
     /// What this preparation wrote last.
     pub(crate) written: Mutex<Option<OurWrite>>,
@@ -106,7 +108,7 @@ impl Put {
                 ours.base.clone()
             }
             Some(ours) => ours.version.clone(),
-            None => self.base.as_ref().map(|base| base.version.clone()).unwrap_or_default(),
+            None => self.follows.clone(),
         }
     }
 }

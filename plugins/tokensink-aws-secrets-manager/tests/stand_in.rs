@@ -135,6 +135,9 @@ async fn a_secret_that_may_not_be_read_is_known_by_its_version() {
     assert!(matches!(sink.inspect(&token, None).await.unwrap(), Holds::Unknown { .. }));
     aws.put_as_stranger(NAME, "theirs");
     assert_eq!(sink.inspect(&token, Some(&receipt)).await.unwrap(), Holds::AnotherValue);
+    // The same token again is another version: the first one would be a repeat, and stay behind.
+    sink.prepare().await.unwrap().write(&token).await.unwrap();
+    assert_eq!(aws.value(NAME).as_deref(), Some("new"));
     let (kind, words) = refusal(json_sink(&aws).as_ref()).await;
     assert!(kind == SinkErrorKind::Denied && words.contains("read the secret"), "{words}");
 }

@@ -1,7 +1,8 @@
 //! Requests to the GitHub REST API, with one credential. Shared by all sinks that use it.
 
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -16,11 +17,13 @@ use tokensink_http::{Answer, build_client};
 use crate::config::Limits;
 use crate::credential::Credential;
 use crate::failure::{header, refused, unanswered};
+use crate::listing::Owner;
+use crate::repository::{self, Repository};
 use crate::sealing::SealingKey;
+use crate::target::{Scope, Target};
 
-/// Requests that one sink may still send after its preparation: a write, one with a new key, and
-/// an inspection or two.
-const REQUESTS_TO_COME: usize = 4;
+/// Of so many sinks one may have to write again.
+const SINKS_TO_A_RETRY: usize = 2;
 
 /// One GitHub, one credential.
 #[derive(Debug)]
@@ -29,7 +32,10 @@ pub(crate) struct Api {
     pub(crate) credential: Credential,
     pub(crate) limits: Limits,
     /// How many sinks share it.
-    pub(crate) sinks: AtomicUsize,
+    sinks: AtomicUsize,
+    owners: Mutex<BTreeMap<String, Arc<Owner>>>,
+    /// Requests left for the hour, as the last answer said.
+    remaining: AtomicUsize,
     client: OnceLock<Client>,
     timeout: Duration,
 }
@@ -47,8 +53,38 @@ impl Api {
         timeout: Duration,
         limits: Limits,
     ) -> Self {
-        let (sinks, client) = (AtomicUsize::new(0), OnceLock::new());
-        Self { base, credential, limits, sinks, client, timeout }
+        let (sinks, remaining) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
+        let (owners, client) = (Mutex::default(), OnceLock::new());
+        Self { base, credential, limits, sinks, owners, remaining, client, timeout }
+    }
+
+    /// Counts a sink that will use it.
+    pub(crate) fn serve(&self, target: &Target) {
+        self.sinks.fetch_add(1, Ordering::Relaxed);
+        if let Scope::Repository { repository, .. } = &target.scope {
+            self.owner_of(repository).1.want_one_more();
+        }
+    }
+
+    /// How many sinks share it.
+    pub(crate) fn sinks(&self) -> usize {
+        self.sinks.load(Ordering::Relaxed)
+    }
+
+    /// The repository that `named` means, as `owner/name`, whatever it is called now.
+    pub(crate) async fn repository(&self, named: &str) -> Result<Repository, SinkError> {
+        let (name, owner) = self.owner_of(named);
+        match owner.find(self, &name, named).await? {
+            Some(repository) => Ok(repository),
+            None => repository::ask_for(self, named).await,
+        }
+    }
+
+    fn owner_of(&self, repository: &str) -> (String, Arc<Owner>) {
+        let name = repository.split('/').next().unwrap_or_default().to_lowercase();
+        let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
+        let owner = Arc::clone(owners.entry(name.clone()).or_default());
+        (name, owner)
     }
 
     /// Sends one request and returns the answer, whatever its status.
@@ -73,7 +109,11 @@ impl Api {
         if let Some(body) = body {
             request = request.json(body);
         }
-        Answer::to(request).await.map_err(|failure| unanswered(doing, failure))
+        let answer = Answer::to(request).await.map_err(|failure| unanswered(doing, failure))?;
+        if let Some(remaining) = remaining(&answer) {
+            self.remaining.store(remaining, Ordering::Relaxed);
+        }
+        Ok(answer)
     }
 
     /// A GET that must succeed.
@@ -98,7 +138,6 @@ impl Api {
     pub(crate) async fn sealing_key(&self, secrets_path: &str) -> Result<SealingKey, SinkError> {
         let doing = "fetch the public key";
         let answer = self.get(&format!("{secrets_path}/public-key"), doing).await?;
-        self.check_remaining(&answer)?;
         let unusable = |why: &str| SinkError::other(format!("could not {doing}: {why}"));
         let key: PublicKeyAnswer =
             answer.json().map_err(|_| unusable("the answer is not what is documented"))?;
@@ -109,17 +148,18 @@ impl Api {
         Ok(SealingKey::new(key.key_id, bytes))
     }
 
-    /// Refuses to go on when the hourly quota would not last until the end.
-    fn check_remaining(&self, answer: &Answer) -> Result<(), SinkError> {
-        let remaining = header(answer, "x-ratelimit-remaining").and_then(|text| text.parse().ok());
-        let needed = REQUESTS_TO_COME * self.sinks.load(Ordering::Relaxed);
-        match remaining {
-            Some(remaining) if needed > remaining => Err(SinkError::denied(format!(
-                "{remaining} requests are left to this GitHub token for the hour, and {needed} may be needed"
-            ))
-            .advise("try again when the hour is over, or use an organization secret")),
-            _ => Ok(()),
+    /// Refuses to go on when the hourly quota would not last until the end. `to_come`: how many
+    /// requests each sink will still send if all goes well.
+    pub(crate) fn check_remaining(&self, to_come: usize) -> Result<(), SinkError> {
+        let (remaining, sinks) = (self.remaining.load(Ordering::Relaxed), self.sinks());
+        let needed = to_come * sinks + sinks.div_ceil(SINKS_TO_A_RETRY);
+        if needed <= remaining {
+            return Ok(());
         }
+        Err(SinkError::denied(format!(
+            "{remaining} requests are left to this GitHub token for the hour, and {needed} may be needed"
+        ))
+        .advise("try again when the hour is over, or use an organization secret"))
     }
 
     fn client(&self) -> Result<&Client, SinkError> {
@@ -130,4 +170,11 @@ impl Api {
             .map_err(|error| SinkError::other("could not start a client").because(error))?;
         Ok(self.client.get_or_init(|| client))
     }
+}
+
+/// Requests left for the hour. Other resources of the API are counted by themselves
+/// (docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api).
+fn remaining(answer: &Answer) -> Option<usize> {
+    let is_core = header(answer, "x-ratelimit-resource").is_none_or(|resource| resource == "core");
+    header(answer, "x-ratelimit-remaining").filter(|_| is_core)?.parse().ok()
 }

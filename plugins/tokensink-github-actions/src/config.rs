@@ -1,7 +1,5 @@
 //! What a table of kind `github-actions` may hold.
 
-use std::sync::atomic::Ordering;
-
 use reqwest::Url;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -81,15 +79,12 @@ the GITHUB_TOKEN of a workflow run may not write secrets";
         let timeout = context.attempt_timeout();
         let key = format!("github-actions {base} {} {timeout:?} {limits:?}", credential.origin());
         let api = context.shared(&key, || Api::new(base, credential, timeout, limits));
-        let sinks: Vec<GitHubSink> = scopes
-            .into_iter()
-            .map(|scope| {
-                let target = Target { scope, app: self.app, secret: secret.clone() };
-                GitHubSink::new(target, &host, std::sync::Arc::clone(&api))
-            })
-            .collect();
-        api.sinks.fetch_add(sinks.len(), Ordering::Relaxed);
-        Ok(sinks)
+        let sink = |scope| {
+            let target = Target { scope, app: self.app, secret: secret.clone() };
+            api.serve(&target);
+            GitHubSink::new(target, &host, std::sync::Arc::clone(&api))
+        };
+        Ok(scopes.into_iter().map(sink).collect())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -17,7 +17,6 @@ use tokensink_http::{Answer, server_time};
 
 use crate::api::Api;
 use crate::config::Limits;
-use crate::failure::header;
 use crate::organization;
 use crate::sealing::{Envelope, SealingKey};
 use crate::target::{App, Scope, Target};
@@ -38,6 +37,15 @@ const CLOCK_TOLERANCE_SECONDS: i64 = 2;
 /// it would cost each of them a request of the hourly quota.
 const MOST_LOOKED_THROUGH: usize = 25;
 
+/// How long a public key is taken for GitHub's own. It is hardly ever replaced, and a write that
+/// is refused for it fetches the new one.
+const KEY_HOLDS_FOR: Duration = Duration::from_secs(600);
+
+/// Requests that a sink sends after its preparation: where it was the first one, the coordinator
+/// looks at the secret before the write; after the write it always does.
+const TO_COME_AT_FIRST: usize = 3;
+const TO_COME: usize = 2;
+
 /// One secret of one repository, environment or organization.
 #[derive(Debug)]
 pub struct GitHubSink {
@@ -46,25 +54,16 @@ pub struct GitHubSink {
     api: Arc<Api>,
     /// Where the repository is now, if it was renamed.
     moved_to: Mutex<Option<String>>,
+    key: Arc<Mutex<Option<Known>>>,
 }
 
-#[derive(Deserialize)]
-struct Repository {
-    id: u64,
-    full_name: String,
-    #[serde(default)]
-    archived: bool,
-    permissions: Option<Permissions>,
-}
-
-#[derive(Deserialize)]
-struct Permissions {
-    #[serde(default)]
-    admin: bool,
-    #[serde(default)]
-    maintain: bool,
-    #[serde(default)]
-    push: bool,
+/// A public key, from an earlier preparation.
+#[derive(Clone, Debug)]
+struct Known {
+    since: Instant,
+    secrets_path: String,
+    key: SealingKey,
+    round_trip: Duration,
 }
 
 #[derive(Deserialize)]
@@ -74,7 +73,8 @@ struct SecretRecord {
 
 impl GitHubSink {
     pub(crate) fn new(target: Target, host: &str, api: Arc<Api>) -> Self {
-        Self { target, host: host.to_owned(), api, moved_to: Mutex::default() }
+        let (moved_to, key) = (Mutex::default(), Arc::default());
+        Self { target, host: host.to_owned(), api, moved_to, key }
     }
 
     fn secrets_path(&self) -> String {
@@ -86,49 +86,35 @@ impl GitHubSink {
         format!("{}/{}", self.secrets_path(), self.target.secret)
     }
 
-    /// Sees that the repository is there and may be written. Follows one rename, by id.
+    /// Sees that the repository is there and may be written, and where it is now.
     async fn check_repository(&self, named: &str) -> Result<Vec<String>, SinkError> {
-        let doing = "see the repository";
-        let path = self.target.owner_path();
-        let mut answer = self.api.send(Method::GET, &path, None, doing).await?;
-        let mut warnings = Vec::new();
-        if answer.status.is_redirection() {
-            let path = self.path_of_redirect(&answer)?;
-            answer = self.api.get(&path, doing).await?;
-        } else if !answer.status.is_success() {
-            return Err(self.api.refusal(doing, &answer).await);
+        let repository = self.api.repository(named).await?;
+        repository.refuse_unwritable()?;
+        if repository.is_called(named) {
+            return Ok(Vec::new());
         }
-        let repository: Repository = answer.json().map_err(|_| {
-            SinkError::other(format!("could not {doing}: the answer is not what is documented"))
-        })?;
-        if !repository.full_name.eq_ignore_ascii_case(named) {
-            warnings.push(format!("it is called {} now", repository.full_name));
-            let by_id = format!("repositories/{}", repository.id);
-            *self.moved_to.lock().unwrap_or_else(PoisonError::into_inner) = Some(by_id);
-        }
-        if repository.archived {
-            return Err(SinkError::refused("the repository is archived, and takes no secret")
-                .advise("unarchive it, or take it out of the config"));
-        }
-        let may_write = |may: &Permissions| may.admin || may.maintain || may.push;
-        if repository.permissions.is_some_and(|may| !may_write(&may)) {
-            return Err(SinkError::denied("the GitHub token may only read the repository")
-                .advise("use one that may write its secrets"));
-        }
-        Ok(warnings)
+        let by_id = format!("repositories/{}", repository.id);
+        *self.moved_to.lock().unwrap_or_else(PoisonError::into_inner) = Some(by_id);
+        Ok(vec![format!("it is called {} now", repository.full_name)])
     }
 
-    /// The path that a redirect names, on the same host: a credential goes nowhere else.
-    fn path_of_redirect(&self, answer: &Answer) -> Result<String, SinkError> {
-        let base = &self.api.base;
-        let location = header(answer, "location").and_then(|to| base.join(to).ok());
-        let path = location
-            .filter(|to| to.origin() == base.origin())
-            .and_then(|to| to.path().strip_prefix(base.path()).map(str::to_owned));
-        path.ok_or_else(|| {
-            SinkError::other("the repository has moved to another host, which is not followed")
-                .advise("name the repository by its new name")
-        })
+    /// The key that seals: a person who thought for a while must not cost a large organization the
+    /// quota of the hour.
+    async fn sealing_key(&self, secrets_path: String) -> Result<Known, SinkError> {
+        let known = self.key.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let holds = |known: &Known| {
+            known.secrets_path == secrets_path && known.since.elapsed() < KEY_HOLDS_FOR
+        };
+        if let Some(known) = known.filter(holds) {
+            self.api.check_remaining(TO_COME)?;
+            return Ok(known);
+        }
+        let since = Instant::now();
+        let key = self.api.sealing_key(&secrets_path).await?;
+        self.api.check_remaining(TO_COME_AT_FIRST)?;
+        let known = Known { since, secrets_path, key, round_trip: since.elapsed() };
+        *self.key.lock().unwrap_or_else(PoisonError::into_inner) = Some(known.clone());
+        Ok(known)
     }
 
     /// Environments whose secret of the same name wins over the repository's.
@@ -197,8 +183,7 @@ impl TokenSink for GitHubSink {
         match &self.target.scope {
             Scope::Repository { repository, environment } => {
                 warnings.extend(self.check_repository(repository).await?);
-                let few = self.api.sinks.load(std::sync::atomic::Ordering::Relaxed)
-                    <= MOST_LOOKED_THROUGH;
+                let few = self.api.sinks() <= MOST_LOOKED_THROUGH;
                 if environment.is_none() && self.target.app == App::Actions && few {
                     warnings.extend(self.hiding_environments(repository).await?);
                 }
@@ -208,19 +193,15 @@ impl TokenSink for GitHubSink {
                 extra = organization::visibility(&self.api, &self.secret_path(), app).await?;
             }
         }
-        let started = std::time::Instant::now();
-        let secrets_path = self.secrets_path();
-        let key = self.api.sealing_key(&secrets_path).await?;
-        let round_trip = started.elapsed();
+        let known = self.sealing_key(self.secrets_path()).await?;
         Ok(Box::new(Prepared {
             api: Arc::clone(&self.api),
-            secrets_path,
             secret: self.target.secret.clone(),
-            envelope: Mutex::new(Some(key.envelope())),
-            key,
+            envelope: Mutex::new(Some(known.key.envelope())),
+            known,
+            remembered: Arc::clone(&self.key),
             extra,
             warnings,
-            round_trip,
         }))
     }
 
@@ -253,15 +234,15 @@ impl TokenSink for GitHubSink {
 #[derive(Debug)]
 struct Prepared {
     api: Arc<Api>,
-    secrets_path: String,
     secret: String,
-    key: SealingKey,
+    known: Known,
+    /// The sink's, to be forgotten when a write fails.
+    remembered: Arc<Mutex<Option<Known>>>,
     /// For the first write; another one is sealed from the key.
     envelope: Mutex<Option<Envelope>>,
     /// What the PUT must repeat beside the value.
     extra: Map<String, Value>,
     warnings: Vec<String>,
-    round_trip: Duration,
 }
 
 impl Prepared {
@@ -270,13 +251,13 @@ impl Prepared {
         let mut body = self.extra.clone();
         body.insert("encrypted_value".to_owned(), Value::String(sealed.encrypted_value));
         body.insert("key_id".to_owned(), Value::String(sealed.key_id));
-        let path = format!("{}/{}", self.secrets_path, self.secret);
+        let path = format!("{}/{}", self.known.secrets_path, self.secret);
         self.api.send(Method::PUT, &path, Some(&Value::Object(body)), "put the secret").await
     }
 
     fn envelope(&self) -> Envelope {
         let ready = self.envelope.lock().unwrap_or_else(PoisonError::into_inner).take();
-        ready.unwrap_or_else(|| self.key.envelope())
+        ready.unwrap_or_else(|| self.known.key.envelope())
     }
 }
 
@@ -291,17 +272,18 @@ impl PreparedSink for Prepared {
     }
 
     fn cost(&self) -> WriteCost {
-        WriteCost { round_trip: self.round_trip, requests: 1 }
+        WriteCost { round_trip: self.known.round_trip, requests: 1 }
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
         let mut answer = self.put(self.envelope(), token).await?;
         if answer.status == StatusCode::UNPROCESSABLE_ENTITY {
             // The key was rotated since it was fetched.
-            let key = self.api.sealing_key(&self.secrets_path).await?;
+            let key = self.api.sealing_key(&self.known.secrets_path).await?;
             answer = self.put(key.envelope(), token).await?;
         }
         if !answer.status.is_success() {
+            *self.remembered.lock().unwrap_or_else(PoisonError::into_inner) = None;
             return Err(self.api.refusal("put the secret", &answer).await);
         }
         let at = server_time(&answer.headers).and_then(|at| at.duration_since(UNIX_EPOCH).ok());

@@ -219,11 +219,84 @@ fn one_secret_has_one_identity() {
 #[tokio::test]
 async fn a_quota_that_would_not_last_stops_before_the_reset() {
     let github = github().await;
-    github.leave(3);
+    github.leave(6);
     let (kind, words) = refusal(api_sink(&github).as_ref()).await;
     assert!(kind == SinkErrorKind::Denied && words.contains("3 requests are left"), "{words}");
-    github.leave(300);
-    api_sink(&github).prepare().await.unwrap();
+    assert!(words.contains("4 may be needed"), "{words}");
+    github.leave(7);
+    let sink = api_sink(&github);
+    sink.prepare().await.unwrap();
+    // The key is known by now, and somebody else used the token meanwhile.
+    github.leave(3);
+    let (kind, words) = refusal(sink.as_ref()).await;
+    assert!(kind == SinkErrorKind::Denied && words.contains("3 may be needed"), "{words}");
+    github.leave(0);
+    let (kind, _) = refusal(api_sink(&github).as_ref()).await;
+    let SinkErrorKind::Limited { wait } = kind else { panic!("{kind:?}") };
+    assert!((3500..=3601).contains(&wait.as_secs()), "{wait:?}");
+}
+
+/// Prepares each; returns the paths that were asked for, without those of keys, and the refusals.
+async fn prepare_all(github: &GitHub, repositories: &[String]) -> (Vec<String>, Vec<String>) {
+    let table = json!({"repositories": repositories, "api_url": github.url()});
+    let sinks = build(table, &[("GH_TOKEN", github.token())]).unwrap();
+    let before = github.requests().len();
+    let mut refusals = Vec::new();
+    for sink in sinks {
+        if let Err(error) = sink.prepare().await {
+            refusals.push(format!("{sink}: {error}"));
+        }
+    }
+    let asked = github.requests().into_iter().skip(before).map(|request| request.path);
+    (asked.filter(|path| !path.ends_with("public-key")).collect(), refusals)
+}
+
+#[tokio::test]
+async fn many_repositories_of_an_organization_are_seen_a_hundred_at_once() {
+    let github = GitHub::start().await.unwrap();
+    let names: Vec<String> = (0..205).map(|one| format!("acme/r{one:03}")).collect();
+    for name in &names {
+        github.add_repository(name);
+    }
+    // The owner is a person: each is asked for by itself.
+    let (asked, refusals) = prepare_all(&github, &names[..30]).await;
+    assert_eq!((asked.len(), refusals), (1 + 30, Vec::new()));
+    github.add_organization("acme");
+    github.archive("acme/r003");
+    github.make_read_only("acme/r004");
+    github.rename("acme/r005", "acme/z");
+    let (asked, refusals) = prepare_all(&github, &names[..30]).await;
+    let listed = |path: &&String| path.starts_with("/orgs/acme/repos?per_page=100&page=");
+    assert_eq!(asked.iter().filter(listed).count(), 3, "{asked:?}");
+    // By its old name it is on no page.
+    assert_eq!(asked.iter().filter(|path| path.starts_with("/repos/acme/r005")).count(), 1);
+    assert_eq!(asked.iter().filter(|path| path.starts_with("/repositories/")).count(), 1);
+    assert_eq!(asked.len(), 5, "{asked:?}");
+    assert!(refusals[0].contains("r003") && refusals[0].contains("archived"), "{refusals:?}");
+    assert!(refusals[1].contains("r004") && refusals[1].contains("only read"), "{refusals:?}");
+    assert_eq!(refusals.len(), 2);
+    // A few are cheaper by themselves.
+    assert_eq!(prepare_all(&github, &names[10..13]).await.0[0], "/repos/acme/r010");
+}
+
+#[tokio::test]
+async fn a_second_preparation_takes_the_key_of_the_first_until_a_write_fails() {
+    let github = github().await;
+    let sink = api_sink(&github);
+    let keys = || {
+        let requests = github.requests();
+        requests.iter().filter(|request| request.path.ends_with("public-key")).count()
+    };
+    sink.prepare().await.unwrap();
+    let prepared = sink.prepare().await.unwrap();
+    assert_eq!(keys(), 1);
+    github.limit_next_writes(403, 1, Some("0"));
+    prepared.write(&Token::new("one")).await.unwrap_err();
+    sink.prepare().await.unwrap();
+    assert_eq!(keys(), 2);
+    github.rename("acme/api", "acme/moved");
+    sink.prepare().await.unwrap().write(&Token::new("one")).await.unwrap();
+    assert_eq!(github.secret("repos/acme/moved/actions/secrets/QSTASH_TOKEN").unwrap(), "one");
 }
 
 #[tokio::test]

@@ -67,13 +67,8 @@ fn problem(written: &Written) -> Option<String> {
 }
 
 impl Plan {
-    /// Sinks at which a write of the current token may still take effect.
-    pub(super) fn haunted(&self) -> BTreeSet<TargetId> {
-        let haunted = self.prepared.iter().filter(|prepared| prepared.haunted);
-        haunted.map(|prepared| prepared.sink.id()).collect()
-    }
-
-    pub(super) fn haunted_at(mut self, targets: &BTreeSet<TargetId>) -> Self {
+    /// The same plan, with the sinks at which a write of the current token may still take effect.
+    fn haunted_at(mut self, targets: &BTreeSet<TargetId>) -> Self {
         for prepared in &mut self.prepared {
             prepared.haunted |= targets.contains(&prepared.sink.id());
         }

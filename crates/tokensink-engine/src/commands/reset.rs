@@ -66,12 +66,12 @@ impl Coordinator {
         if plan.made_at.elapsed() <= self.timing.fresh {
             return Ok(plan);
         }
-        let (token, haunted) = (plan.issued.token.clone(), plan.haunted());
-        let plan = self.plan(COMMAND).await?;
+        let token = plan.issued.token.clone();
+        let plan = self.renewed(COMMAND, plan).await?;
         if plan.issued.token != token {
             return Err(self.someone_else_reset());
         }
-        Ok(plan.haunted_at(&haunted))
+        Ok(plan)
     }
 
     /// Reads the token once more, on the connection that the reset will use.

@@ -22,6 +22,8 @@ async fn a_plan_that_has_grown_old_is_made_anew() {
         sleep(Duration::from_secs(waits)).await;
         assert_eq!(coordinator.reset(plan).await.outcome, Outcome::Complete);
         assert_eq!(stage.count(Call::Prepare(0)), prepared, "after {waits} s");
+        // Once for the plan and once for the end: a provider's quota pays for each.
+        assert_eq!(stage.count(Call::Inspect(0)), 2, "after {waits} s");
     }
 }
 

@@ -68,13 +68,19 @@ pub(super) fn minimal_repository(id: u64, full_name: &str) -> Value {
     Value::Object(in_a_list(id, full_name))
 }
 
+/// A repository as the list of an organization shows it.
+pub(super) fn listed_repository(repository: &Repository) -> Value {
+    let mut document = in_a_list(repository.id, &repository.name);
+    document.extend(rights(repository));
+    Value::Object(document)
+}
+
 /// A repository as it is shown by itself.
 pub(super) fn full_repository(repository: &Repository) -> Value {
     let full_name = &repository.name;
-    let may = repository.writable;
     let mut document = in_a_list(repository.id, full_name);
+    document.extend(rights(repository));
     let more = json!({
-        "archived": repository.archived,
         "clone_url": format!("{SITE}/{full_name}.git"),
         "created_at": LONG_AGO,
         "default_branch": "main",
@@ -94,7 +100,6 @@ pub(super) fn full_repository(repository: &Repository) -> Value {
         "network_count": 0,
         "open_issues": 0,
         "open_issues_count": 0,
-        "permissions": {"admin": may, "maintain": may, "push": may, "triage": may, "pull": true},
         "pushed_at": LONG_AGO,
         "size": 1,
         "ssh_url": format!("git@github.com:{full_name}.git"),
@@ -109,6 +114,14 @@ pub(super) fn full_repository(repository: &Repository) -> Value {
         document.extend(more);
     }
     Value::Object(document)
+}
+
+/// What the one who asks may do with it.
+fn rights(repository: &Repository) -> [(String, Value); 2] {
+    let may = repository.writable;
+    let permissions =
+        json!({"admin": may, "maintain": may, "push": may, "triage": may, "pull": true});
+    [("archived".to_owned(), json!(repository.archived)), ("permissions".to_owned(), permissions)]
 }
 
 /// An environment of a repository.

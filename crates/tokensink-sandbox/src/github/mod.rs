@@ -4,6 +4,7 @@
 
 mod documents;
 mod limits;
+mod quota;
 mod world;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -24,6 +26,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use self::limits::{SERVICE_TIME, SecondaryLimits};
+use self::quota::HourlyQuota;
 use self::world::{Repository, Secret, World};
 use crate::network::{Network, Protocol};
 use crate::server::{Request, Server, locked};
@@ -35,6 +38,7 @@ const TOKEN: &str = "ghp_stand_in_for_a_personal_access_token";
 pub struct GitHub {
     server: Server,
     world: Shared,
+    quota: Arc<Mutex<HourlyQuota>>,
 }
 
 type Shared = Arc<Mutex<World>>;
@@ -64,13 +68,14 @@ impl GitHub {
             boxes: Vec::new(),
             key_is_short: false,
             writes_stall: false,
-            remaining: 4990,
             limited: (StatusCode::FORBIDDEN, 0, None),
             secondary_limits: None,
         };
         let world: Shared = Arc::new(Mutex::new(world));
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&world));
-        Ok(Self { server: Server::start(router, network, Protocol::Http2).await?, world })
+        let quota = Arc::new(Mutex::new(HourlyQuota::new()));
+        let counted = middleware::from_fn_with_state(Arc::clone(&quota), quota::count);
+        let router = Router::new().fallback(answer).with_state(Arc::clone(&world)).layer(counted);
+        Ok(Self { server: Server::start(router, network, Protocol::Http2).await?, world, quota })
     }
 
     /// Its base URL.
@@ -176,9 +181,14 @@ impl GitHub {
         locked(&self.world).writes_stall = stalled;
     }
 
+    /// Requests left for the hour.
+    pub fn remaining(&self) -> u32 {
+        locked(&self.quota).remaining()
+    }
+
     /// From now on so many requests are left for the hour.
     pub fn leave(&self, remaining: u32) {
-        locked(&self.world).remaining = remaining;
+        locked(&self.quota).leave(remaining);
     }
 
     /// The next writes meet the secondary rate limit: a 403 or a 429, with or without a
@@ -270,6 +280,9 @@ async fn answer(
     let segments: Vec<&str> = path.split('/').collect();
     let response = match (method, segments.as_slice()) {
         (Method::GET, ["repos", _, _]) => world.show_repository(&path),
+        (Method::GET, ["orgs", organization, "repos"]) => {
+            world.list_repositories(organization, query.as_deref().unwrap_or_default())
+        }
         (Method::GET, ["repos", _, _, "environments"]) => world.list_environments(&path),
         (Method::GET, [.., "secrets", "public-key"]) => world.show_key(&path),
         (Method::GET, [.., "secrets", _, "repositories"]) => {

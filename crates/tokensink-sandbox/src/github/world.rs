@@ -27,8 +27,6 @@ pub(super) struct World {
     pub(super) boxes: Vec<(String, String)>,
     pub(super) key_is_short: bool,
     pub(super) writes_stall: bool,
-    /// Requests left for the hour.
-    pub(super) remaining: u32,
     /// How writes are refused by a limit, how many of them, and with which `Retry-After`.
     pub(super) limited: (StatusCode, u32, Option<String>),
     /// Counted and enforced, if they are.
@@ -113,12 +111,18 @@ impl World {
             let whole = self.key.public_key();
             let length = if self.key_is_short { 31 } else { 32 };
             let key = STANDARD.encode(&whole.as_bytes()[..length]);
-            let remaining = self.remaining.to_string();
-            let headers =
-                [("x-ratelimit-remaining", remaining.as_str()), ("x-ratelimit-limit", "5000")];
-            let body = json!({"key_id": self.key_id.to_string(), "key": key});
-            (headers, axum::Json(body)).into_response()
+            axum::Json(json!({"key_id": self.key_id.to_string(), "key": key})).into_response()
         })
+    }
+
+    pub(super) fn list_repositories(&self, organization: &str, query: &str) -> Option<Response> {
+        self.organizations.iter().find(|one| *one == organization)?;
+        let mut owned: Vec<&Repository> = self.repositories.iter().collect();
+        owned.retain(|one| one.name.split('/').next() == Some(organization));
+        owned.sort_by_key(|one| &one.name);
+        let page = page(&owned, query);
+        let listed: Vec<Value> = page.iter().map(|one| documents::listed_repository(one)).collect();
+        Some(axum::Json(listed).into_response())
     }
 
     pub(super) fn show_secret(&self, path: &str) -> Option<Response> {
@@ -136,14 +140,8 @@ impl World {
 
     pub(super) fn list_selected(&self, path: &str, query: &str) -> Option<Response> {
         let secret = self.secrets.get(path.strip_suffix("/repositories")?)?;
-        let number = |name: &str, default: usize| {
-            let given =
-                query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
-            given.and_then(|text| text.parse().ok()).unwrap_or(default)
-        };
-        let (size, page) = (number("per_page", 30).min(PAGE), number("page", 1).max(1));
-        let ids = secret.selected.iter().skip((page - 1) * size).take(size);
-        let repositories: Vec<Value> = ids.map(|id| self.describe(*id)).collect();
+        let ids = page(&secret.selected, query);
+        let repositories: Vec<Value> = ids.iter().map(|id| self.describe(*id)).collect();
         let body = json!({"total_count": secret.selected.len(), "repositories": repositories});
         Some(axum::Json(body).into_response())
     }
@@ -202,6 +200,17 @@ impl World {
         let status = if is_new { StatusCode::CREATED } else { StatusCode::NO_CONTENT };
         Some(status.into_response())
     }
+}
+
+/// The part of a list that a query asks for.
+fn page<'a, T>(all: &'a [T], query: &str) -> &'a [T] {
+    let number = |name: &str, default: usize| {
+        let given = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        given.and_then(|text| text.parse().ok()).unwrap_or(default)
+    };
+    let (size, page) = (number("per_page", 30).min(PAGE), number("page", 1).max(1));
+    let start = page.saturating_sub(1).saturating_mul(size).min(all.len());
+    &all[start..all.len().min(start.saturating_add(size))]
 }
 
 fn percent_encoded(text: &str) -> String {
