@@ -81,8 +81,8 @@ const FAULTS: &[Fault] = &[
     Fault {
         what: "an attempt that hangs is waited for",
         file: "retry.rs",
-        sound: "timeout(self.attempt_timeout, attempt)",
-        broken: "timeout(self.attempt_timeout * 1_000_000, attempt)",
+        sound: "timeout(attempt_timeout, attempt)",
+        broken: "timeout(attempt_timeout * 1_000_000, attempt)",
     },
     Fault {
         what: "a newer token goes only to the sinks that lost the one before",

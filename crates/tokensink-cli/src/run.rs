@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokensink_core::{BuildContext, Environment, Registry};
 use tokensink_engine::journal::{FileJournal, Lock};
@@ -39,6 +40,8 @@ pub(crate) struct Request<'a> {
     pub(crate) selection: &'a Selection,
     pub(crate) environment: &'a Environment,
     pub(crate) token_source: TokenSource,
+    /// The longest outage that a reset may be expected to lead to.
+    pub(crate) most_outage: Option<Duration>,
 }
 
 impl Run {
@@ -80,6 +83,7 @@ impl Run {
         let timing = Timing {
             reset_answer: settings.upstash.timeout,
             settle: settings.upstash.settle,
+            most_outage: request.most_outage,
             ..Timing::default()
         };
         let coordinator = Coordinator::new(parties, timing).await;

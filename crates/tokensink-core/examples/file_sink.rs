@@ -81,7 +81,7 @@ impl PreparedSink for FileSink {
     }
 
     fn cost(&self) -> WriteCost {
-        WriteCost { round_trip: Duration::ZERO, requests: 1 }
+        WriteCost { round_trip: Duration::ZERO, requests: 1, shared_place: None }
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {

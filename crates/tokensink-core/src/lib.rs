@@ -45,6 +45,6 @@ pub use registry::{
 };
 pub use secret::{Fingerprint, Redactor, Secret, Token};
 pub use sink::{
-    Holds, PreparedSink, Quota, Readiness, Receipt, SinkConfig, TakesEffect, TargetId, TokenSink,
-    WriteCost,
+    Holds, Pace, PreparedSink, Quota, Readiness, Receipt, SinkConfig, TakesEffect, TargetId,
+    TokenSink, WriteCost,
 };

@@ -146,12 +146,15 @@ pub enum Readiness {
 }
 
 /// What one write costs, for the forecast.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WriteCost {
     /// A round trip to the target, as seen while preparing.
     pub round_trip: Duration,
     /// How many requests one write sends, one after the other.
     pub requests: u32,
+    /// Where one write could do for many of these, if there is such a place: what they are and what
+    /// it is, as in `repositories of acme: one organization secret`. Equal for all of them.
+    pub shared_place: Option<String>,
 }
 
 /// A provider's limit on one credential, shared by all sinks that use it. The coordinator keeps to
@@ -162,8 +165,19 @@ pub struct Quota {
     pub key: String,
     /// Requests under way at once.
     pub concurrent: usize,
-    /// Writes let in per minute; `None`: as many as come.
-    pub writes_per_minute: Option<u32>,
+    /// How many reads (preparations, inspections) are let in; `None`: as many as come.
+    pub reads: Option<Pace>,
+    /// How many writes are let in; `None`: as many as come.
+    pub writes: Option<Pace>,
+}
+
+/// So many requests in any stretch of so much time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// How many.
+    pub requests: u32,
+    /// In which time.
+    pub per: Duration,
 }
 
 /// What a target was found to hold.

@@ -12,10 +12,13 @@ use crate::journal::{
     Entry, Journal, JournalError, Run, RunId, last_write, unconfirmed_reset, unfinished_reset,
 };
 use crate::limiter::Limiter;
-use crate::prepare::{Prepared, prepare};
+use crate::prepare::{Answered, Prepared, prepare};
 use crate::side_by_side::{Ended, side_by_side};
 use crate::{Command, Event, Failure, Interrupt, Outcome, Progress, Report, Sink, SinkReport};
 use crate::{State, Timing};
+
+/// How often sinks that grew old while others were prepared are prepared again.
+const MOST_RENEWALS: usize = 3;
 
 /// Who takes part in a run.
 #[derive(Clone, Debug)]
@@ -53,13 +56,18 @@ pub struct Plan {
     pub(crate) token_read_at: Instant,
     /// How long the issuer took to answer.
     pub(crate) issuer_round_trip: Duration,
-    pub(crate) made_at: Instant,
 }
 
 impl Plan {
     fn new(live: Live, prepared: Vec<Prepared>) -> Self {
         let Live { issued, read_at: token_read_at, round_trip: issuer_round_trip } = live;
-        Self { prepared, issued, token_read_at, issuer_round_trip, made_at: Instant::now() }
+        Self { prepared, issued, token_read_at, issuer_round_trip }
+    }
+
+    /// The sinks that were prepared longer ago than this.
+    fn older_than(&self, age: Duration) -> Vec<usize> {
+        let is_old = |index: &usize| self.prepared[*index].prepared_at.elapsed() > age;
+        (0..self.prepared.len()).filter(is_old).collect()
     }
 
     /// The token that is live now.
@@ -114,31 +122,46 @@ impl Coordinator {
     ///
     /// The report of `command`, when the live token could not be established.
     pub async fn plan(&self, command: Command) -> Result<Plan, Report> {
-        let (live, prepared) = self.ask_all(command).await?;
+        let asked = join(self.live_token(), self.prepare_all());
+        let (live, prepared) = self.unless_interrupted(command, asked).await?;
+        let live = live.map_err(|why| self.not_live(command, why))?;
         let prepared = self.inspect_all(prepared, &live.issued.token).await;
         Ok(Plan::new(live, prepared))
     }
 
-    /// The same plan with everything in it that grows stale made anew: the token, keys and
-    /// connections. What the sinks hold is not asked again.
-    pub(crate) async fn renewed(&self, command: Command, plan: Plan) -> Result<Plan, Report> {
-        let (live, mut prepared) = self.ask_all(command).await?;
-        for (new, old) in prepared.iter_mut().zip(plan.prepared) {
-            (new.last_write, new.holds, new.haunted) = (old.last_write, old.holds, old.haunted);
+    /// The same plan, with the sinks that were prepared too long ago prepared again: keys and
+    /// connections grow stale. What they hold is not asked again.
+    ///
+    /// One sink may take so long that others grow old meanwhile, but not for ever.
+    pub(crate) async fn renewed(&self, command: Command, mut plan: Plan) -> Result<Plan, Report> {
+        for _ in 0..MOST_RENEWALS {
+            let old = plan.older_than(self.timing.fresh);
+            if old.is_empty() {
+                break;
+            }
+            let sinks: Vec<_> = old.iter().map(|index| &plan.prepared[*index].sink).collect();
+            let answered = self.unless_interrupted(command, self.prepare(&sinks)).await?;
+            for (index, answered) in old.into_iter().zip(answered) {
+                let prepared = &mut plan.prepared[index];
+                (prepared.writer, prepared.prepared_at) = (answered.writer, answered.at);
+            }
         }
-        Ok(Plan::new(live, prepared))
+        Ok(plan)
     }
 
-    async fn ask_all(&self, command: Command) -> Result<(Live, Vec<Prepared>), Report> {
-        self.parties.progress.on(&Event::Preparing { total: self.parties.sinks.len() });
-        let interrupted = self.parties.interrupt.after(0);
-        let asked = join(self.live_token(), self.prepare_all());
-        let (live, prepared) = tokio::select! {
+    /// The outcome of `work`, which changes nothing, unless Ctrl-C comes first.
+    pub(crate) async fn unless_interrupted<T>(
+        &self,
+        command: Command,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Report> {
+        tokio::select! {
             biased;
-            asked = asked => asked,
-            () = interrupted => return Err(self.unchanged(command, "interrupted".to_owned())),
-        };
-        Ok((live.map_err(|why| self.not_live(command, why))?, prepared))
+            outcome = work => Ok(outcome),
+            () = self.parties.interrupt.after(0) => {
+                Err(self.unchanged(command, "interrupted".to_owned()))
+            }
+        }
     }
 
     /// The runs before this one that concern the same QStash, oldest first.
@@ -233,26 +256,34 @@ impl Coordinator {
     }
 
     async fn prepare_all(&self) -> Vec<Prepared> {
-        let sinks = &self.parties.sinks;
-        let ended = side_by_side(
-            sinks.iter().map(|sink| (Arc::clone(sink), self.limiter.lane(sink.target.quota()))),
-            |(sink, lane)| prepare(sink, lane),
-            |index, writer| {
-                let (sink, ready) = (sinks[index].as_ref(), writer.is_ok());
-                self.parties.progress.on(&Event::Prepared { sink, ready });
-            },
-            std::future::pending(),
-        )
-        .await;
-        let prepared = sinks.iter().zip(ended).map(|(sink, ended)| Prepared {
+        let sinks: Vec<&Arc<Sink>> = self.parties.sinks.iter().collect();
+        let answered = self.prepare(&sinks).await;
+        let prepared = sinks.into_iter().zip(answered).map(|(sink, answered)| Prepared {
             sink: Arc::clone(sink),
             lane: self.limiter.lane(sink.target.quota()),
-            writer: ended.or(|| Err(Failure::panicked()), || Err(Failure::panicked())),
+            writer: answered.writer,
+            prepared_at: answered.at,
             last_write: None,
             holds: Err(Failure::not_asked()),
             haunted: false,
         });
         prepared.collect()
+    }
+
+    async fn prepare(&self, sinks: &[&Arc<Sink>]) -> Vec<Answered> {
+        self.parties.progress.on(&Event::Preparing { total: sinks.len() });
+        let ended = side_by_side(
+            sinks.iter().map(|sink| (Arc::clone(sink), self.limiter.lane(sink.target.quota()))),
+            |(sink, lane)| prepare(sink, lane),
+            |index, answered| {
+                let (sink, ready) = (sinks[index].as_ref(), answered.writer.is_ok());
+                self.parties.progress.on(&Event::Prepared { sink, ready });
+            },
+            std::future::pending(),
+        )
+        .await;
+        let panicked = || Answered::from(Err(Failure::panicked()));
+        ended.into_iter().map(|ended| ended.or(panicked, panicked)).collect()
     }
 
     async fn inspect_all(&self, mut prepared: Vec<Prepared>, token: &Token) -> Vec<Prepared> {

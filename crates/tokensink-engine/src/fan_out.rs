@@ -7,7 +7,7 @@ use tokensink_core::{PreparedSink, Receipt, SinkErrorKind, Token};
 use tokio::time::Instant;
 
 use crate::inspection::Write;
-use crate::limiter::Lane;
+use crate::limiter::{Admission, Lane};
 use crate::prepare::Prepared;
 use crate::retry::Retry;
 use crate::{Failure, Sink};
@@ -27,8 +27,15 @@ impl Order {
         Self { sink: Arc::clone(&prepared.sink), lane: prepared.lane.clone(), writer }
     }
 
+    /// Its place in the queue of its lane. What must be prepared first has none yet: it would keep
+    /// others from being let in.
+    pub(crate) async fn place(&self) -> Option<Admission> {
+        let lane = self.lane.as_ref().filter(|_| self.writer.is_ok())?;
+        Some(lane.queue_for_a_write().await)
+    }
+
     /// The most important first; among equals the one that is under way the longest.
-    pub(crate) fn turn(&self) -> impl Ord {
+    pub(crate) fn turn(&self) -> impl Ord + use<> {
         let round_trip = self.writer.as_ref().map(|writer| writer.cost().round_trip).ok();
         Reverse((self.sink.priority, round_trip))
     }
@@ -78,9 +85,9 @@ impl Written {
 }
 
 /// Writes `token` until it is acknowledged, or another attempt would be useless or too late.
-pub(crate) async fn write(order: Order, token: Arc<Token>) -> Written {
+pub(crate) async fn write(order: Order, place: Option<Admission>, token: Arc<Token>) -> Written {
     let Order { sink, lane, writer } = order;
-    let mut retry = Retry::new(sink.deadline, lane);
+    let mut retry = Retry::new(sink.deadline, lane).queued(place);
     let mut writer = writer.ok();
     let mut unanswered = false;
     let mut writes = 0;

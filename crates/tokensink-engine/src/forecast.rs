@@ -6,12 +6,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tokensink_core::Quota;
+use tokensink_core::{Pace, Quota};
 
 use crate::coordinator::Plan;
+use crate::fan_out::Order;
 use crate::prepare::Prepared;
-
-const MINUTE: Duration = Duration::from_secs(60);
 
 /// Fewer writes than this are not worth advice.
 const MANY_WRITES: usize = 10;
@@ -33,14 +32,16 @@ impl Plan {
     /// What to expect of a reset with this plan.
     pub fn forecast(&self) -> Forecast {
         let mut queues = BTreeMap::new();
-        let sinks: Vec<Option<Duration>> = self
-            .prepared
-            .iter()
-            .map(|prepared| Some(self.issuer_round_trip + until_written(prepared, &mut queues)?))
-            .collect();
+        let mut sinks = vec![None; self.prepared.len()];
+        for index in self.in_turn() {
+            let until_written = until_written(&self.prepared[index], &mut queues);
+            sinks[index] = until_written.map(|took| self.issuer_round_trip + took);
+        }
         let slowest =
             sinks.iter().enumerate().filter_map(|(index, took)| Some((*took.as_ref()?, index)));
-        let slowest = slowest.max().map(|(took, index)| (took, &self.prepared[index]));
+        let slowest = slowest
+            .max_by_key(|(took, _)| *took)
+            .map(|(took, index)| (took, &self.prepared[index]));
         let dominated_by = slowest.map(|(_, prepared)| reason(prepared, &queues));
         let advice = slowest.and_then(|(_, prepared)| advice(prepared, &self.prepared));
         Forecast {
@@ -49,6 +50,13 @@ impl Plan {
             dominated_by,
             advice,
         }
+    }
+
+    /// The sinks in the order in which they are written.
+    fn in_turn(&self) -> Vec<usize> {
+        let mut turns: Vec<usize> = (0..self.prepared.len()).collect();
+        turns.sort_by_cached_key(|index| Order::of(&self.prepared[*index]).turn());
+        turns
     }
 }
 
@@ -70,40 +78,41 @@ fn until_written(prepared: &Prepared, queues: &mut Queues) -> Option<Duration> {
 fn wait(position: usize, quota: &Quota, takes: Duration) -> Duration {
     let times = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     let for_others = takes.saturating_mul(times(position / quota.concurrent.max(1)));
-    let allowed = quota.writes_per_minute.map(|writes| writes.max(1) as usize);
-    let for_the_limit =
-        allowed.map_or(Duration::ZERO, |allowed| MINUTE.saturating_mul(times(position / allowed)));
+    let for_the_limit = quota.writes.map_or(Duration::ZERO, |Pace { requests, per }| {
+        per.saturating_mul(times(position / requests.max(1) as usize))
+    });
     for_others.max(for_the_limit)
 }
 
 fn reason(prepared: &Prepared, queues: &Queues) -> String {
     let sink = &prepared.sink;
     let limited = sink.target.quota().and_then(|quota| {
-        let (writes, allowed) = (*queues.get(&quota.key)?, quota.writes_per_minute?);
-        (writes > allowed as usize)
-            .then(|| format!("{writes} writes under a limit of {allowed} a minute ({})", sink.kind))
+        let (writes, Pace { requests, per }) = (*queues.get(&quota.key)?, quota.writes?);
+        let kind = &sink.kind;
+        (writes > requests as usize)
+            .then(|| format!("{writes} writes under a limit of {requests} in {per:?} ({kind})"))
     });
     limited.unwrap_or_else(|| format!("the round trip to {} ({})", sink.name, sink.target))
 }
 
-/// One table that names many places may have a place that all of them share.
+/// Many writes may have a place that does for all of them.
 fn advice(slowest: &Prepared, all: &[Prepared]) -> Option<String> {
-    let name = &slowest.sink.name;
-    let writes = all.iter().filter(|other| other.sink.name == *name).count();
-    (writes >= MANY_WRITES).then(|| {
-        format!(
-            "[sinks.{name}] takes {writes} writes: one place that all of them share, such as an \
-             organization's secret, would be 1 write instead of {writes}"
-        )
-    })
+    let shared_place = |prepared: &Prepared| prepared.writer.as_ref().ok()?.cost().shared_place;
+    let place = shared_place(slowest)?;
+    let writes = all.iter().filter(|one| shared_place(one).as_ref() == Some(&place)).count();
+    (writes >= MANY_WRITES)
+        .then(|| format!("{writes} {place} would be 1 write instead of {writes}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn quota(concurrent: usize, writes_per_minute: Option<u32>) -> Quota {
-        Quota { key: "q".to_owned(), concurrent, writes_per_minute }
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn quota(concurrent: usize, writes_a_minute: Option<u32>) -> Quota {
+        let writes = writes_a_minute.map(|requests| Pace { requests, per: MINUTE });
+        Quota { key: "q".to_owned(), concurrent, reads: None, writes }
     }
 
     #[test]

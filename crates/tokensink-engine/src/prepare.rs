@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokensink_core::{PreparedSink, Readiness};
+use tokio::time::Instant;
 
 use crate::inspection::{Inspected, Write, conclude};
 use crate::journal::LastWrite;
@@ -17,6 +18,7 @@ pub struct Prepared {
     pub sink: Arc<Sink>,
     pub(crate) lane: Option<Arc<Lane>>,
     pub(crate) writer: Result<Arc<dyn PreparedSink>, Failure>,
+    pub(crate) prepared_at: Instant,
     pub(crate) last_write: Option<LastWrite>,
     pub(crate) holds: Inspected,
     /// A write of the current token was never answered, and may undo a later one.
@@ -60,18 +62,27 @@ impl Prepared {
     }
 }
 
+/// What a sink answered, and when.
+pub(crate) struct Answered {
+    pub(crate) writer: Result<Arc<dyn PreparedSink>, Failure>,
+    pub(crate) at: Instant,
+}
+
+impl From<Result<Arc<dyn PreparedSink>, Failure>> for Answered {
+    fn from(writer: Result<Arc<dyn PreparedSink>, Failure>) -> Self {
+        Self { writer, at: Instant::now() }
+    }
+}
+
 /// Asks one sink until it answers or its time is over.
-pub(crate) async fn prepare(
-    sink: Arc<Sink>,
-    lane: Option<Arc<Lane>>,
-) -> Result<Arc<dyn PreparedSink>, Failure> {
+pub(crate) async fn prepare(sink: Arc<Sink>, lane: Option<Arc<Lane>>) -> Answered {
     let mut retry = Retry::new(sink.deadline, lane);
     loop {
         match retry.read(sink.target.prepare()).await {
-            Ok(prepared) => return Ok(Arc::from(prepared)),
+            Ok(prepared) => return Answered::from(Ok(Arc::from(prepared))),
             Err(failure) => {
                 if !retry.goes_on_after(&failure).await {
-                    return Err(failure);
+                    return Answered::from(Err(failure));
                 }
             }
         }

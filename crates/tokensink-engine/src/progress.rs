@@ -23,6 +23,8 @@ pub enum Event<'a> {
         /// How many sinks are written.
         total: usize,
     },
+    /// The providers' limits may have to let some time pass, so that the writes need not wait.
+    AwaitingRoom,
     /// The reset is about to leave. From here on the old token may be dead.
     Resetting,
     /// The new token is being written.

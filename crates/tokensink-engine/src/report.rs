@@ -101,6 +101,8 @@ pub struct Report {
     pub outage_ms: Option<u64>,
     /// What `outage_ms` was expected to be, or would be if the token were reset now.
     pub forecast_ms: Option<u64>,
+    /// What takes longest. In `check` only.
+    pub dominated_by: Option<String>,
     /// One entry for each target.
     pub sinks: Vec<SinkReport>,
     /// Why the command ended as it did, when that is not `complete` or `ready`.
@@ -183,6 +185,7 @@ impl Report {
             token: TokenChange::default(),
             outage_ms: None,
             forecast_ms: None,
+            dominated_by: None,
             sinks: Vec::new(),
             errors: Vec::new(),
             warnings: Vec::new(),

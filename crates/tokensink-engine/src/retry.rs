@@ -10,20 +10,21 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokensink_core::{SinkError, SinkErrorKind};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::limiter::Lane;
+use crate::limiter::{Admission, Lane};
 use crate::{Failure, Sink};
 
-/// The most that a provider's pauses may add to one sink's time. GitHub's hourly window is the
-/// longest one in use.
+/// The most that a provider's pauses may add to one sink's time, its turn in the queue not counted.
+/// GitHub's hourly window is the longest one in use.
 const LONGEST_PAUSES: Duration = Duration::from_secs(3600);
 
 /// How often a sink that someone else keeps writing to is prepared again.
 const MOST_CONFLICTS: u32 = 10;
 
 /// The attempts of one sink in one phase.
-#[derive(Debug)]
 pub(crate) struct Retry {
     lane: Option<Arc<Lane>>,
+    /// For the first write.
+    place: Option<Admission>,
     attempt_timeout: Duration,
     ends: Instant,
     paused: Duration,
@@ -41,12 +42,18 @@ impl Retry {
             .with_jitter();
         Self {
             lane,
+            place: None,
             attempt_timeout: Sink::attempt_timeout(deadline),
             ends: Instant::now() + deadline,
             paused: Duration::ZERO,
             backoff: backoff.build(),
             conflicts: 0,
         }
+    }
+
+    /// The same, with a place in the lane's queue already.
+    pub(crate) fn queued(self, place: Option<Admission>) -> Self {
+        Self { place, ..self }
     }
 
     /// One read, when the provider's lane lets it in.
@@ -62,7 +69,7 @@ impl Retry {
             }
         };
         let permit = self.uncounted(admitted).await;
-        let outcome = self.attempt(read).await;
+        let outcome = within(self.attempt_timeout, read).await;
         drop(permit);
         outcome
     }
@@ -72,31 +79,18 @@ impl Retry {
         &mut self,
         write: impl Future<Output = Result<T, SinkError>>,
     ) -> Result<T, Failure> {
-        let lane = self.lane.clone();
+        let (lane, place) = (self.lane.clone(), self.place.take());
         let admitted = async {
-            match &lane {
-                Some(lane) => Some(lane.admit_write().await),
-                None => None,
+            match (place, &lane) {
+                (Some(place), _) => Some(place.granted().await),
+                (None, Some(lane)) => Some(lane.admit_write().await),
+                (None, None) => None,
             }
         };
         let permit = self.uncounted(admitted).await;
-        let outcome = self.attempt(write).await;
+        let outcome = within(self.attempt_timeout, write).await;
         drop(permit);
         outcome
-    }
-
-    async fn attempt<T>(
-        &self,
-        attempt: impl Future<Output = Result<T, SinkError>>,
-    ) -> Result<T, Failure> {
-        match timeout(self.attempt_timeout, attempt).await {
-            Ok(outcome) => outcome.map_err(Failure::from),
-            Err(_) => Err(Failure {
-                kind: SinkErrorKind::Transient,
-                message: format!("no answer within {:?}", self.attempt_timeout),
-                advice: None,
-            }),
-        }
     }
 
     /// Waits as long as `failure` demands. False when another attempt would be useless or late.
@@ -110,7 +104,9 @@ impl Retry {
                     lane.close_for(wait);
                 }
                 // A pause of nothing, again and again, must not become a busy loop.
-                self.uncounted(sleep(wait.max(Duration::from_millis(100)))).await;
+                let wait = wait.max(Duration::from_millis(100));
+                self.paused += wait;
+                self.uncounted(sleep(wait)).await;
                 true
             }
             SinkErrorKind::Conflict => {
@@ -135,16 +131,31 @@ impl Retry {
     async fn uncounted<T>(&mut self, wait: impl Future<Output = T>) -> T {
         let started = Instant::now();
         let outcome = wait.await;
-        let waited = started.elapsed();
-        self.paused += waited;
-        self.ends += waited;
+        self.ends += started.elapsed();
         outcome
+    }
+}
+
+async fn within<T>(
+    attempt_timeout: Duration,
+    attempt: impl Future<Output = Result<T, SinkError>>,
+) -> Result<T, Failure> {
+    match timeout(attempt_timeout, attempt).await {
+        Ok(outcome) => outcome.map_err(Failure::from),
+        Err(_) => Err(Failure {
+            kind: SinkErrorKind::Transient,
+            message: format!("no answer within {attempt_timeout:?}"),
+            advice: None,
+        }),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokensink_core::{Pace, Quota};
+
     use super::*;
+    use crate::limiter::Limiter;
 
     async fn attempts_until_given_up(make: fn() -> SinkError, takes: Duration) -> u32 {
         let mut retry = Retry::new(Duration::from_secs(60), None);
@@ -193,5 +204,17 @@ mod tests {
         );
         assert_eq!(attempts.await, 7);
         assert_eq!(started.elapsed().as_secs(), 3600);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_that_was_waited_for_is_no_pause() {
+        let writes = Some(Pace { requests: 1, per: Duration::from_secs(4000) });
+        let quota = Quota { key: "q".to_owned(), concurrent: 9, reads: None, writes };
+        let lane = Limiter::default().lane(Some(quota));
+        let limited = SinkError::limited(Duration::from_secs(1), "x");
+        let mut retry = Retry::new(Duration::from_secs(60), lane);
+        retry.write(async { Ok(()) }).await.unwrap();
+        let failure = retry.write(async { Err::<(), _>(limited) }).await.unwrap_err();
+        assert!(retry.goes_on_after(&failure).await);
     }
 }

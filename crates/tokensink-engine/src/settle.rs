@@ -10,6 +10,7 @@ use crate::coordinator::Coordinator;
 use crate::fan_out::{Order, Written, write};
 use crate::inspection::{Inspected, Write, conclude, inspect};
 use crate::journal::{Entry, LastWrite};
+use crate::limiter::Admission;
 use crate::report::milliseconds;
 use crate::side_by_side::{Ended, side_by_side};
 use crate::{Event, Failure, SinkReport, State};
@@ -116,6 +117,15 @@ enum Ours {
     Unreadable(String),
 }
 
+/// Each order with its place in the queue, taken in their order.
+async fn in_line(orders: &[Order]) -> Vec<(Order, Option<Admission>)> {
+    let mut queued = Vec::with_capacity(orders.len());
+    for order in orders {
+        queued.push((order.clone(), order.place().await));
+    }
+    queued
+}
+
 impl Coordinator {
     /// Writes the chase's token to `standings` where `which` says so, all at once.
     pub(crate) async fn push(
@@ -133,8 +143,8 @@ impl Coordinator {
             let orders: Vec<Order> =
                 chosen.iter().map(|index| standings[*index].order.clone()).collect();
             side_by_side(
-                orders.iter().cloned(),
-                |order| write(order, Arc::clone(&chase.token)),
+                in_line(&orders).await,
+                |(order, place)| write(order, place, Arc::clone(&chase.token)),
                 |index, written| {
                     let sink = orders[index].sink.as_ref();
                     let state =

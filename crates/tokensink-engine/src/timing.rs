@@ -17,6 +17,8 @@ pub struct Timing {
     pub doubt_after: Duration,
     /// What was prepared longer ago than this is prepared again before the reset.
     pub fresh: Duration,
+    /// A reset that is expected to leave sinks stale for longer than this is not sent.
+    pub most_outage: Option<Duration>,
 }
 
 impl Default for Timing {
@@ -28,6 +30,7 @@ impl Default for Timing {
             poll: Duration::from_millis(250),
             doubt_after: Duration::from_secs(1),
             fresh: Duration::from_secs(5),
+            most_outage: None,
         }
     }
 }

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use reqwest::{Client, Url, redirect, retry};
 
+/// Between two pings on an HTTP/2 connection, and how long an answer to one may take.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
 /// Why a base URL or a client could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -83,6 +86,10 @@ pub fn build_client(attempt_timeout: Duration) -> Result<Client, ClientError> {
         .pool_max_idle_per_host(usize::MAX)
         .pool_idle_timeout(Duration::from_secs(90))
         .tcp_nodelay(true)
+        // A connection that broke while a person was thinking is found out before it is needed.
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .http2_keep_alive_timeout(KEEP_ALIVE)
+        .http2_keep_alive_while_idle(true)
         .build()
         .map_err(ClientError::Tls)
 }

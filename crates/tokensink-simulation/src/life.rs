@@ -6,7 +6,7 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use fastrand::Rng;
-use tokensink_core::{Quota, Token};
+use tokensink_core::{Pace, Quota, Token};
 use tokensink_engine::journal::{Journal as _, MemoryJournal};
 use tokensink_engine::{
     Command, Coordinator, Interrupt, Interrupter, Parties, Report, Silent, Sink, Timing,
@@ -312,7 +312,8 @@ impl Traits {
         let quota = (rng.u8(..4) == 0).then(|| Quota {
             key: "shared".to_owned(),
             concurrent: 2,
-            writes_per_minute: Some(3),
+            reads: None,
+            writes: Some(Pace { requests: 3, per: Duration::from_secs(60) }),
         });
         let deadline = Duration::from_secs([10, 60][rng.usize(..2)]);
         Self { evidence, required: rng.u8(..5) != 0, deadline, quota }

@@ -35,7 +35,7 @@ impl World {
             index,
             evidence,
             quota: None,
-            cost: WriteCost { round_trip: Duration::ZERO, requests: 1 },
+            cost: WriteCost { round_trip: Duration::ZERO, requests: 1, shared_place: None },
             warning: None,
         }
     }
@@ -135,7 +135,7 @@ impl PreparedSink for MemorySink {
     }
 
     fn cost(&self) -> WriteCost {
-        self.cost
+        self.cost.clone()
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {

@@ -3,27 +3,27 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
 use tokensink_core::{
-    Holds, PreparedSink, Quota, Receipt, SinkError, SinkErrorKind, TakesEffect, TargetId, Token,
-    TokenSink,
+    Holds, Pace, PreparedSink, Quota, Receipt, SinkError, SinkErrorKind, TakesEffect, TargetId,
+    Token, TokenSink,
 };
 use zeroize::Zeroizing;
 
 use crate::client::{Account, Endpoint};
 use crate::failure::{explain, is_denied};
 use crate::value::Shape;
-use crate::write::{Create, Prepared, Put};
+use crate::write::{Create, Put};
 
 const CURRENT: &str = "AWSCURRENT";
 const PREVIOUS: &str = "AWSPREVIOUS";
 
 /// PutSecretValue and its like, per region: 50 a second
 /// (docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html).
-const WRITES_PER_MINUTE: u32 = 3000;
+const WRITES: Pace = Pace { requests: 50, per: Duration::from_secs(1) };
 
 /// What the random part of an ARN adds to a secret's name: a hyphen and six characters.
 const ARN_SUFFIX: usize = 7;
@@ -132,12 +132,13 @@ impl AwsSink {
         warnings
     }
 
-    fn creation(&self) -> Prepared {
-        Prepared::Create(Create {
+    fn creation(&self, round_trip: Duration) -> Create {
+        Create {
             account: Arc::clone(&self.account),
             secret_id: self.secret_id.clone(),
             shape: self.shape.clone(),
-        })
+            round_trip,
+        }
     }
 }
 
@@ -197,7 +198,8 @@ impl TokenSink for AwsSink {
                 self.account.profile, self.account.region
             ),
             concurrent: 100,
-            writes_per_minute: Some(WRITES_PER_MINUTE),
+            reads: None,
+            writes: Some(WRITES),
         })
     }
 
@@ -205,7 +207,7 @@ impl TokenSink for AwsSink {
         let started = Instant::now();
         let described = match self.describe().await {
             Err(error) if error.kind() == SinkErrorKind::NotFound && self.create => {
-                return Ok(Box::new(self.creation()));
+                return Ok(Box::new(self.creation(started.elapsed())));
             }
             described => described?,
         };
@@ -240,7 +242,7 @@ impl TokenSink for AwsSink {
             round_trip,
         };
         put.prove().await?;
-        Ok(Box::new(Prepared::Put(put)))
+        Ok(Box::new(put))
     }
 
     async fn inspect(&self, token: &Token, last: Option<&Receipt>) -> Result<Holds, SinkError> {

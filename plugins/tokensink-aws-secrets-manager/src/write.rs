@@ -18,13 +18,6 @@ const TOKEN_LENGTHS: std::ops::RangeInclusive<usize> = 32..=64;
 /// The longest value (docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html).
 const MAX_VALUE_BYTES: usize = 65_536;
 
-/// A secret that one request brings up to date.
-#[derive(Debug)]
-pub(crate) enum Prepared {
-    Put(Put),
-    Create(Create),
-}
-
 /// A new version of a secret that is there.
 pub(crate) struct Put {
     pub(crate) account: Arc<Account>,
@@ -50,6 +43,7 @@ pub(crate) struct Create {
     pub(crate) account: Arc<Account>,
     pub(crate) secret_id: String,
     pub(crate) shape: Shape,
+    pub(crate) round_trip: Duration,
 }
 
 impl Put {
@@ -78,28 +72,6 @@ impl Put {
         self.ours.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
-        let current = self.base.as_ref().map_or("", |base| base.value.as_str());
-        let value = self.shape.merged(current, token, self.create)?;
-        refuse_too_long(&value)?;
-        let base = self.base_of(&value);
-        let version = request_token(&[&self.arn, &base, &value]);
-        let request = self.account.client().await.put_secret_value();
-        let request = request
-            .secret_id(&self.secret_id)
-            .client_request_token(&version)
-            .secret_string(value.as_str());
-        request.send().await.map_err(|error| explain("put the secret's value", &error))?;
-        let ours = OurWrite { version: version.clone(), base: base.clone() };
-        if self.base.is_some() {
-            *self.ours.lock().unwrap_or_else(PoisonError::into_inner) = Some(ours.clone());
-        }
-        *self.written.lock().unwrap_or_else(PoisonError::into_inner) = Some(ours);
-        Ok(Receipt::default().with("version", version).with("base", base))
-    }
-}
-
-impl Put {
     /// The version that this write follows: a repeat follows what it followed before, and another
     /// token follows our own last version, which is nobody else's doing.
     fn base_of(&self, value: &str) -> String {
@@ -110,21 +82,6 @@ impl Put {
             Some(ours) => ours.version.clone(),
             None => self.follows.clone(),
         }
-    }
-}
-
-impl Create {
-    async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
-        let value = self.shape.merged("", token, true)?;
-        refuse_too_long(&value)?;
-        let version = request_token(&[&self.secret_id, "", &value]);
-        let request = self.account.client().await.create_secret();
-        let request = request
-            .name(&self.secret_id)
-            .client_request_token(&version)
-            .secret_string(value.as_str());
-        request.send().await.map_err(|error| explain("create the secret", &error))?;
-        Ok(Receipt::default().with("version", version))
     }
 }
 
@@ -153,33 +110,72 @@ impl std::fmt::Debug for Put {
 }
 
 #[async_trait]
-impl PreparedSink for Prepared {
+impl PreparedSink for Put {
     fn readiness(&self) -> Readiness {
-        match self {
-            Self::Put(put) if put.is_proven => Readiness::Ready,
-            _ => Readiness::Unknown { why: "only a write proves that AWS lets it in".to_owned() },
-        }
+        if self.is_proven { Readiness::Ready } else { unproven() }
     }
 
     fn warnings(&self) -> Vec<String> {
-        match self {
-            Self::Put(put) => put.warnings.clone(),
-            Self::Create(_) => vec!["the secret is not there yet, and will be made".to_owned()],
-        }
+        self.warnings.clone()
     }
 
     fn cost(&self) -> WriteCost {
-        let round_trip = match self {
-            Self::Put(put) => put.round_trip,
-            Self::Create(_) => Duration::ZERO,
-        };
-        WriteCost { round_trip, requests: 1 }
+        one_request(self.round_trip)
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
-        match self {
-            Self::Put(put) => put.write(token).await,
-            Self::Create(create) => create.write(token).await,
+        let current = self.base.as_ref().map_or("", |base| base.value.as_str());
+        let value = self.shape.merged(current, token, self.create)?;
+        refuse_too_long(&value)?;
+        let base = self.base_of(&value);
+        let version = request_token(&[&self.arn, &base, &value]);
+        let request = self.account.client().await.put_secret_value();
+        let request = request
+            .secret_id(&self.secret_id)
+            .client_request_token(&version)
+            .secret_string(value.as_str());
+        request.send().await.map_err(|error| explain("put the secret's value", &error))?;
+        let ours = OurWrite { version: version.clone(), base: base.clone() };
+        if self.base.is_some() {
+            *self.ours.lock().unwrap_or_else(PoisonError::into_inner) = Some(ours.clone());
         }
+        *self.written.lock().unwrap_or_else(PoisonError::into_inner) = Some(ours);
+        Ok(Receipt::default().with("version", version).with("base", base))
     }
+}
+
+#[async_trait]
+impl PreparedSink for Create {
+    fn readiness(&self) -> Readiness {
+        unproven()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        vec!["the secret is not there yet, and will be made".to_owned()]
+    }
+
+    fn cost(&self) -> WriteCost {
+        one_request(self.round_trip)
+    }
+
+    async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
+        let value = self.shape.merged("", token, true)?;
+        refuse_too_long(&value)?;
+        let version = request_token(&[&self.secret_id, "", &value]);
+        let request = self.account.client().await.create_secret();
+        let request = request
+            .name(&self.secret_id)
+            .client_request_token(&version)
+            .secret_string(value.as_str());
+        request.send().await.map_err(|error| explain("create the secret", &error))?;
+        Ok(Receipt::default().with("version", version))
+    }
+}
+
+fn unproven() -> Readiness {
+    Readiness::Unknown { why: "only a write proves that AWS lets it in".to_owned() }
+}
+
+fn one_request(round_trip: Duration) -> WriteCost {
+    WriteCost { round_trip, requests: 1, shared_place: None }
 }

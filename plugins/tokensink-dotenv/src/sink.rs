@@ -197,7 +197,7 @@ impl PreparedSink for Prepared {
     }
 
     fn cost(&self) -> WriteCost {
-        WriteCost { round_trip: self.round_trip, requests: 1 }
+        WriteCost { round_trip: self.round_trip, requests: 1, shared_place: None }
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {

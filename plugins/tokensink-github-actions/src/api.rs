@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,7 +16,7 @@ use tokensink_http::{Answer, build_client};
 
 use crate::config::Limits;
 use crate::credential::Credential;
-use crate::failure::{header, refused, unanswered};
+use crate::failure::{header, refused, unanswered, until_renewal};
 use crate::listing::Owner;
 use crate::repository::{self, Repository};
 use crate::sealing::SealingKey;
@@ -36,6 +36,8 @@ pub(crate) struct Api {
     owners: Mutex<BTreeMap<String, Arc<Owner>>>,
     /// Requests left for the hour, as the last answer said.
     remaining: AtomicUsize,
+    /// The end of the hour, once nothing is left.
+    closed_until: Mutex<Option<Instant>>,
     client: OnceLock<Client>,
     timeout: Duration,
 }
@@ -54,8 +56,8 @@ impl Api {
         limits: Limits,
     ) -> Self {
         let (sinks, remaining) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
-        let (owners, client) = (Mutex::default(), OnceLock::new());
-        Self { base, credential, limits, sinks, owners, remaining, client, timeout }
+        let (owners, closed_until, client) = (Mutex::default(), Mutex::default(), OnceLock::new());
+        Self { base, credential, limits, sinks, owners, remaining, closed_until, client, timeout }
     }
 
     /// Counts a sink that will use it.
@@ -98,6 +100,7 @@ impl Api {
         let url = self.base.join(path).map_err(|error| {
             SinkError::other(format!("could not {doing}: no URL comes of `{path}`")).because(error)
         })?;
+        self.refuse_while_closed(doing)?;
         let authorization = self.credential.header(self.timeout).await?;
         let mut request = self
             .client()?
@@ -112,6 +115,9 @@ impl Api {
         let answer = Answer::to(request).await.map_err(|failure| unanswered(doing, failure))?;
         if let Some(remaining) = remaining(&answer) {
             self.remaining.store(remaining, Ordering::Relaxed);
+            if let Some(pause) = until_renewal(&answer).filter(|_| remaining == 0) {
+                *self.closed_until() = Some(Instant::now() + pause);
+            }
         }
         Ok(answer)
     }
@@ -148,6 +154,11 @@ impl Api {
         Ok(SealingKey::new(key.key_id, bytes))
     }
 
+    /// Whether GitHub counts the requests of an hour. An Enterprise Server need not.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.remaining.load(Ordering::Relaxed) != usize::MAX
+    }
+
     /// Refuses to go on when the hourly quota would not last until the end. `to_come`: how many
     /// requests each sink will still send if all goes well.
     pub(crate) fn check_remaining(&self, to_come: usize) -> Result<(), SinkError> {
@@ -160,6 +171,23 @@ impl Api {
             "{remaining} requests are left to this GitHub token for the hour, and {needed} may be needed"
         ))
         .advise("try again when the hour is over, or use an organization secret"))
+    }
+
+    /// A request that GitHub has said beforehand it will refuse is not sent.
+    fn refuse_while_closed(&self, doing: &str) -> Result<(), SinkError> {
+        let until = *self.closed_until();
+        let wait = until.map(|until| until.saturating_duration_since(Instant::now()));
+        match wait.filter(|wait| !wait.is_zero()) {
+            Some(wait) => Err(SinkError::limited(
+                wait,
+                format!("could not {doing}: no request is left to this GitHub token for the hour"),
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn closed_until(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.closed_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn client(&self) -> Result<&Client, SinkError> {

@@ -42,7 +42,7 @@ fn limited_or_denied(problem: String, answer: &Answer) -> SinkError {
         return SinkError::limited(pause, problem);
     }
     if header(answer, "x-ratelimit-remaining") == Some("0") {
-        return SinkError::limited(until_reset(answer).unwrap_or(UNNAMED_PAUSE), problem);
+        return SinkError::limited(until_renewal(answer).unwrap_or(UNNAMED_PAUSE), problem);
     }
     if answer.status == StatusCode::TOO_MANY_REQUESTS || spoken.contains("rate limit") {
         return SinkError::limited(UNNAMED_PAUSE, problem);
@@ -52,8 +52,8 @@ fn limited_or_denied(problem: String, answer: &Answer) -> SinkError {
     SinkError::denied(problem).advise(format!("the GitHub token needs: {needed}"))
 }
 
-/// From the answer's own clock to the end of the window, and a second more.
-fn until_reset(answer: &Answer) -> Option<Duration> {
+/// From the answer's own clock to the end of the hour that is counted, and a second more.
+pub(crate) fn until_renewal(answer: &Answer) -> Option<Duration> {
     let reset: u64 = header(answer, "x-ratelimit-reset")?.parse().ok()?;
     let now = server_time(&answer.headers)?.duration_since(std::time::UNIX_EPOCH).ok()?;
     Some(Duration::from_secs((reset + 1).saturating_sub(now.as_secs())))

@@ -20,7 +20,7 @@ const PAGE: usize = 100;
 /// very many shows further down is asked for by itself.
 const PART_OF_THE_COST: usize = 10;
 
-/// A preparation that comes later sees the organization anew.
+/// A preparation that comes later, after the last page, sees the organization anew.
 const HOLDS_FOR: Duration = Duration::from_secs(10);
 
 /// The repositories of one owner.
@@ -89,6 +89,7 @@ impl Seen {
             }
             // A person, or a list that is not for this token: each is asked for by itself.
         }
+        self.since = Instant::now();
         self.next_page = (listed.len() == PAGE).then_some(page + 1);
         self.by_name.extend(listed.into_iter().map(|one| (one.full_name.to_lowercase(), one)));
         Ok(())

@@ -10,7 +10,7 @@ use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokensink_core::{
-    Holds, PreparedSink, Quota, Readiness, Receipt, SinkError, TakesEffect, TargetId, Token,
+    Holds, Pace, PreparedSink, Quota, Readiness, Receipt, SinkError, TakesEffect, TargetId, Token,
     TokenSink, WriteCost,
 };
 use tokensink_http::{Answer, server_time};
@@ -21,10 +21,12 @@ use crate::organization;
 use crate::sealing::{Envelope, SealingKey};
 use crate::target::{App, Scope, Target};
 
-/// Requests under way at once, and writes a minute, that GitHub lets in
-/// (docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api).
+/// Requests under way at once, reads of one endpoint and writes, that GitHub lets in
+/// (docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api). There is also an hourly
+/// limit on writes, of which it is not said whether secrets count: GitHub's own answer decides.
 const CONCURRENT: usize = 100;
-const WRITES_PER_MINUTE: u32 = 80;
+const READS: Pace = Pace { requests: 900, per: Duration::from_secs(60) };
+const WRITES: Pace = Pace { requests: 80, per: Duration::from_secs(60) };
 
 /// An Enterprise Server has no such limit of its own; one that is set there is answered with a
 /// pause, which the coordinator keeps to.
@@ -102,8 +104,11 @@ impl GitHubSink {
     /// quota of the hour.
     async fn sealing_key(&self, secrets_path: String) -> Result<Known, SinkError> {
         let known = self.key.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // Where nothing is counted asking costs nothing, and keeps each HTTP/1.1 connection alive.
         let holds = |known: &Known| {
-            known.secrets_path == secrets_path && known.since.elapsed() < KEY_HOLDS_FOR
+            self.api.is_counted()
+                && known.secrets_path == secrets_path
+                && known.since.elapsed() < KEY_HOLDS_FOR
         };
         if let Some(known) = known.filter(holds) {
             self.api.check_remaining(TO_COME)?;
@@ -169,12 +174,16 @@ impl TokenSink for GitHubSink {
     }
 
     fn quota(&self) -> Option<Quota> {
-        let key = format!("github-actions {} {}", self.api.base, self.api.credential.origin());
-        let (concurrent, writes_per_minute) = match self.api.limits {
-            Limits::GitHubCom => (CONCURRENT, Some(WRITES_PER_MINUTE)),
-            Limits::None => (CONCURRENT_WITHOUT_LIMITS, None),
-        };
-        Some(Quota { key, concurrent, writes_per_minute })
+        let Api { base, limits, credential, .. } = self.api.as_ref();
+        let key = format!("github-actions {base} {} {limits:?}", credential.origin());
+        Some(match limits {
+            Limits::GitHubCom => {
+                Quota { key, concurrent: CONCURRENT, reads: Some(READS), writes: Some(WRITES) }
+            }
+            Limits::None => {
+                Quota { key, concurrent: CONCURRENT_WITHOUT_LIMITS, reads: None, writes: None }
+            }
+        })
     }
 
     async fn prepare(&self) -> Result<Box<dyn PreparedSink>, SinkError> {
@@ -202,6 +211,7 @@ impl TokenSink for GitHubSink {
             remembered: Arc::clone(&self.key),
             extra,
             warnings,
+            shared_place: self.target.shared_place(),
         }))
     }
 
@@ -243,6 +253,7 @@ struct Prepared {
     /// What the PUT must repeat beside the value.
     extra: Map<String, Value>,
     warnings: Vec<String>,
+    shared_place: Option<String>,
 }
 
 impl Prepared {
@@ -272,7 +283,8 @@ impl PreparedSink for Prepared {
     }
 
     fn cost(&self) -> WriteCost {
-        WriteCost { round_trip: self.known.round_trip, requests: 1 }
+        let shared_place = self.shared_place.clone();
+        WriteCost { round_trip: self.known.round_trip, requests: 1, shared_place }
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {

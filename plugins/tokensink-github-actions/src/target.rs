@@ -61,6 +61,17 @@ impl Target {
         }
     }
 
+    /// One secret that could do for all repositories of an owner.
+    pub(crate) fn shared_place(&self) -> Option<String> {
+        match &self.scope {
+            Scope::Repository { repository, environment: None } => {
+                let owner = repository.split('/').next()?;
+                Some(format!("repositories of {owner}: one organization secret"))
+            }
+            _ => None,
+        }
+    }
+
     /// Equal for two spellings of one secret: GitHub's names know no case.
     pub(crate) fn identity(&self, host: &str) -> String {
         let path = self.secrets_path(&self.owner_path().to_lowercase());

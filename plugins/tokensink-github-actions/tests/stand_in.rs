@@ -56,7 +56,16 @@ async fn a_prepared_write_is_one_put() {
     let sink = api_sink(&github);
     let prepared = sink.prepare().await.unwrap();
     let before = github.requests();
-    assert!(before.iter().all(|request| request.method == "GET"), "{before:?}");
+    let asked: Vec<String> =
+        before.iter().map(|request| format!("{} {}", request.method, request.path)).collect();
+    assert_eq!(
+        asked,
+        [
+            "GET /repos/acme/api",
+            "GET /repos/acme/api/environments?per_page=100",
+            "GET /repos/acme/api/actions/secrets/public-key",
+        ]
+    );
     assert_eq!(github.secret(SECRET), None);
 
     let receipt = prepared.write(&Token::new("one")).await.unwrap();
@@ -231,9 +240,15 @@ async fn a_quota_that_would_not_last_stops_before_the_reset() {
     let (kind, words) = refusal(sink.as_ref()).await;
     assert!(kind == SinkErrorKind::Denied && words.contains("3 may be needed"), "{words}");
     github.leave(0);
-    let (kind, _) = refusal(api_sink(&github).as_ref()).await;
-    let SinkErrorKind::Limited { wait } = kind else { panic!("{kind:?}") };
-    assert!((3500..=3601).contains(&wait.as_secs()), "{wait:?}");
+    let sink = api_sink(&github);
+    let before = github.requests().len();
+    for _ in 0..2 {
+        let (kind, _) = refusal(sink.as_ref()).await;
+        let SinkErrorKind::Limited { wait } = kind else { panic!("{kind:?}") };
+        assert!((3500..=3601).contains(&wait.as_secs()), "{wait:?}");
+    }
+    // The second one knows it, and does not ask.
+    assert_eq!(github.requests().len(), before + 1);
 }
 
 /// Prepares each; returns the paths that were asked for, without those of keys, and the refusals.
@@ -294,6 +309,12 @@ async fn a_second_preparation_takes_the_key_of_the_first_until_a_write_fails() {
     prepared.write(&Token::new("one")).await.unwrap_err();
     sink.prepare().await.unwrap();
     assert_eq!(keys(), 2);
+    // A server that counts no requests is asked again: that keeps its connections.
+    github.count_no_requests();
+    let uncounted = api_sink(&github);
+    uncounted.prepare().await.unwrap();
+    uncounted.prepare().await.unwrap();
+    assert_eq!(keys(), 4);
     github.rename("acme/api", "acme/moved");
     sink.prepare().await.unwrap().write(&Token::new("one")).await.unwrap();
     assert_eq!(github.secret("repos/acme/moved/actions/secrets/QSTASH_TOKEN").unwrap(), "one");

@@ -51,20 +51,19 @@ struct World<'a> {
 }
 
 impl World<'_> {
-    async fn start(
-        &self,
-        command: Asked,
-        selection: &Selection,
-        token_source: TokenSource,
-    ) -> Result<Run, Report> {
-        let request = Request {
+    fn request<'a>(&'a self, command: Asked, selection: &'a Selection) -> Request<'a> {
+        Request {
             command,
             global: self.global,
             selection,
             environment: self.environment,
-            token_source,
-        };
-        Run::start(&request, self.interrupt.clone()).await
+            token_source: TokenSource::DeveloperApi,
+            most_outage: None,
+        }
+    }
+
+    async fn start(&self, request: &Request<'_>) -> Result<Run, Report> {
+        Run::start(request, self.interrupt.clone()).await
     }
 }
 

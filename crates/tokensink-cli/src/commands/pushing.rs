@@ -4,11 +4,11 @@ use tokensink_engine::{Command, Report};
 
 use super::World;
 use crate::args::{Selection, Sync};
-use crate::run::TokenSource;
+use crate::run::{Request, TokenSource};
 
 pub(super) async fn check(world: &World<'_>, selection: &Selection) -> Report {
     let result = async {
-        let run = world.start(Command::Check, selection, TokenSource::DeveloperApi).await?;
+        let run = world.start(&world.request(Command::Check, selection)).await?;
         let plan = run.coordinator.plan(Command::Check).await?;
         Ok(with(run.warnings, run.coordinator.check(&plan)))
     };
@@ -17,7 +17,7 @@ pub(super) async fn check(world: &World<'_>, selection: &Selection) -> Report {
 
 pub(super) async fn status(world: &World<'_>, selection: &Selection) -> Report {
     let result = async {
-        let run = world.start(Command::Status, selection, TokenSource::DeveloperApi).await?;
+        let run = world.start(&world.request(Command::Status, selection)).await?;
         let plan = run.coordinator.plan(Command::Status).await?;
         Ok(with(run.warnings, run.coordinator.status(&plan)))
     };
@@ -28,7 +28,9 @@ pub(super) async fn sync(world: &World<'_>, sync: &Sync) -> Report {
     let source =
         if sync.token_stdin { TokenSource::StandardInput } else { TokenSource::DeveloperApi };
     let result = async {
-        let mut run = world.start(Command::Sync, &sync.selection, source).await?;
+        let request =
+            Request { token_source: source, ..world.request(Command::Sync, &sync.selection) };
+        let mut run = world.start(&request).await?;
         let plan = run.coordinator.plan(Command::Sync).await?;
         let report = run.coordinator.sync(plan).await;
         run.unlock();

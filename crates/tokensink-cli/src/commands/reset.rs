@@ -6,11 +6,15 @@ use super::World;
 use super::pushing::with;
 use crate::args::{Output, Reset};
 use crate::output::{self, Answer};
-use crate::run::{Run, TokenSource};
+use crate::run::{Request, Run};
 
 pub(super) async fn run(world: &World<'_>, reset: &Reset) -> Report {
     let result = async {
-        let run = world.start(Command::Reset, &reset.selection, TokenSource::DeveloperApi).await?;
+        let request = Request {
+            most_outage: reset.max_outage,
+            ..world.request(Command::Reset, &reset.selection)
+        };
+        let run = world.start(&request).await?;
         carry_out(world, reset, run).await
     };
     result.await.unwrap_or_else(|report| report)
@@ -23,9 +27,7 @@ async fn carry_out(world: &World<'_>, reset: &Reset, mut run: Run) -> Result<Rep
     if plan.obstacles().next().is_some() {
         return Err(coordinator.refuse(Command::Reset, &plan));
     }
-    if let Some(most) = reset.max_outage.filter(|most| plan.forecast().whole > *most) {
-        return Err(coordinator.refuse_outage(&plan, most));
-    }
+    coordinator.allows(&plan)?;
     if !reset.yes {
         run.watcher.clear();
         confirm(world, coordinator, &plan, &run).await?;
@@ -48,8 +50,8 @@ async fn confirm(
         for warning in &review.warnings {
             output::warn(warning);
         }
+        output::print_forecast(&review);
     }
-    let forecast = plan.forecast();
     let targets = match plan.prepared.len() {
         1 => "1 target gets".to_owned(),
         many => format!("{many} targets get"),
@@ -58,14 +60,8 @@ async fn confirm(
         "Reset the token of {} now? The old one is dead at once; {targets} the new one within about \
          {}.",
         coordinator.issuer(),
-        output::in_words(forecast.whole)
+        output::in_words(plan.forecast().whole)
     );
-    if world.global.output == Output::Text {
-        if let Some(dominated_by) = &forecast.dominated_by {
-            output::say(&format!("What takes longest: {dominated_by}."));
-        }
-        forecast.advice.iter().for_each(|advice| output::say(&format!("  shorter: {advice}")));
-    }
     let why = match output::ask(&question, &run.interrupt).await {
         Answer::Yes => return Ok(()),
         Answer::No => "declined: the token was not reset",

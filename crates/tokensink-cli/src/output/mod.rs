@@ -65,9 +65,17 @@ fn print_text(report: &Report) {
     for error in &report.errors {
         tell(&format!("{RED}error{RED:#}: {error}"));
     }
+    print_forecast(report);
     say(&verdict(report));
     for step in &report.next {
         say(&format!("  next: {step}"));
+    }
+}
+
+/// What would take longest.
+pub(crate) fn print_forecast(report: &Report) {
+    if let Some(dominated_by) = &report.dominated_by {
+        say(&format!("What takes longest: {dominated_by}."));
     }
 }
 

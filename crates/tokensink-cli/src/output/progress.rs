@@ -57,6 +57,7 @@ impl Progress for Watcher {
             Event::Prepared { sink, ready: true } => self.one_more(&sink.name, "ready"),
             Event::Prepared { sink, ready: false } => self.one_more(&sink.name, "not ready"),
             Event::Rehearsing { total } => self.phase(*total, "rehearsing on"),
+            Event::AwaitingRoom => self.bar.set_message("waiting until the providers have room"),
             Event::Resetting => self.bar.set_message("resetting the token"),
             Event::FanningOut { total } => self.phase(*total, "writing to"),
             Event::Written { sink, state: State::Current } => {

@@ -1,5 +1,7 @@
 //! Tables on standard output.
 
+use std::time::Duration;
+
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use tokensink_engine::{SinkReport, State};
 
@@ -13,17 +15,27 @@ pub(crate) fn print_sinks(sinks: &[SinkReport]) {
     table.set_header(["SINK", "TARGET", "STATE", "EVIDENCE", "TAKES EFFECT", "OUTAGE"]);
     for sink in sinks {
         let optional = if sink.required { "" } else { " (optional)" };
-        let outage = sink.outage_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms"));
         table.add_row([
             Cell::new(format!("{}{optional}", sink.name)),
             Cell::new(&sink.place),
             state_cell(sink.state),
             Cell::new(evidence(sink)),
             Cell::new(sink.takes_effect),
-            Cell::new(outage),
+            Cell::new(outage(sink)),
         ]);
     }
     super::say(&trimmed(&table));
+}
+
+/// What it was, or what is to be expected.
+fn outage(sink: &SinkReport) -> String {
+    match (sink.outage_ms, sink.forecast_ms) {
+        (Some(ms), _) => format!("{ms} ms"),
+        (None, Some(ms)) if sink.attempts == 0 => {
+            format!("~{}", super::in_words(Duration::from_millis(ms)))
+        }
+        _ => "-".to_owned(),
+    }
 }
 
 fn evidence(sink: &SinkReport) -> String {

@@ -17,6 +17,7 @@ impl Coordinator {
                 sink.evidence = format!("{}; {doubt}", sink.evidence);
             }
         }
+        report.dominated_by = forecast.dominated_by;
         report.next.extend(forecast.advice);
         let drifted = |sink: &SinkReport| sink.required && sink.state == State::Stale;
         let outcome = if plan.obstacles().next().is_some() {
@@ -31,9 +32,18 @@ impl Coordinator {
         self.publish(report.ending(outcome))
     }
 
-    /// The report of a reset that would take longer than its owner allows.
-    pub fn refuse_outage(&self, plan: &Plan, most: Duration) -> Report {
+    /// Whether the outage that `plan` leads to is as short as its owner demands. Asked again
+    /// before the reset is sent: a plan may have become a slower one.
+    ///
+    /// # Errors
+    ///
+    /// The report, when it is not.
+    pub fn allows(&self, plan: &Plan) -> Result<(), Report> {
         let forecast = plan.forecast();
+        let most = match self.timing.most_outage {
+            Some(most) if forecast.whole > most => most,
+            _ => return Ok(()),
+        };
         let mut report = self.review(Command::Reset, plan).expecting(&forecast);
         let dominated_by = forecast.dominated_by.unwrap_or_default();
         report.errors.push(format!(
@@ -42,7 +52,7 @@ impl Coordinator {
         ));
         report.next.extend(forecast.advice);
         report.next.push("allow more with --max-outage, or take fewer sinks at once".to_owned());
-        self.publish(report.ending(Outcome::Unchanged))
+        Err(self.publish(report.ending(Outcome::Unchanged)))
     }
 
     /// The report of a command that stopped because a required sink is not ready.

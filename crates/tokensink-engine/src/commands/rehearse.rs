@@ -26,7 +26,7 @@ impl Coordinator {
         let token = Arc::new(plan.token().clone());
         let ended = side_by_side(
             chosen.iter().map(|one| Order::of(one)),
-            |order| write(order, Arc::clone(&token)),
+            |order| write(order, None, Arc::clone(&token)),
             |_, _| {},
             self.parties.interrupt.after(0),
         )

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::conclusion::Conclusion;
 use crate::coordinator::{Coordinator, Plan};
 use crate::journal::Entry;
+use crate::limiter::room_for_all;
 use crate::prepare::Prepared;
 use crate::reset::{Reset, reset};
 use crate::settle::{Chase, Standing};
@@ -26,10 +27,11 @@ impl Coordinator {
     }
 
     async fn reset_and_push(&self, plan: Plan) -> Result<Report, Report> {
-        let plan = self.refreshed(plan).await?;
+        let plan = self.at_its_best(plan).await?;
         if plan.obstacles().next().is_some() {
             return Err(self.refuse(COMMAND, &plan));
         }
+        self.allows(&plan)?;
         let started = self.start(COMMAND).await;
         started.map_err(|problem| self.unchanged(COMMAND, problem))?;
         self.still_the_same(&plan).await?;
@@ -61,17 +63,13 @@ impl Coordinator {
         Ok(self.conclude(conclusion).await)
     }
 
-    /// The plan, made anew where a person thought for long: connections and keys grow stale.
-    async fn refreshed(&self, plan: Plan) -> Result<Plan, Report> {
-        if plan.made_at.elapsed() <= self.timing.fresh {
-            return Ok(plan);
-        }
-        let token = plan.issued.token.clone();
-        let plan = self.renewed(COMMAND, plan).await?;
-        if plan.issued.token != token {
-            return Err(self.someone_else_reset());
-        }
-        Ok(plan)
+    /// The plan at the moment in which a reset costs least: providers have room for all writes (a
+    /// rehearsal may have used it up), and what a person's thinking let grow stale is made anew.
+    async fn at_its_best(&self, plan: Plan) -> Result<Plan, Report> {
+        self.parties.progress.on(&Event::AwaitingRoom);
+        let lanes = plan.prepared.iter().filter_map(|prepared| prepared.lane.as_ref());
+        self.unless_interrupted(COMMAND, room_for_all(lanes)).await?;
+        self.renewed(COMMAND, plan).await
     }
 
     /// Reads the token once more, on the connection that the reset will use.

@@ -64,7 +64,7 @@ impl Coordinator {
 
 impl From<Prepared> for Standing {
     fn from(prepared: Prepared) -> Self {
-        let Prepared { sink, lane, writer, last_write, holds, haunted } = prepared;
+        let Prepared { sink, lane, writer, last_write, holds, haunted, .. } = prepared;
         let order = Order { sink, lane, writer };
         Self { order, last_write, written: None, inspected: holds, attempts: 0, haunted }
     }

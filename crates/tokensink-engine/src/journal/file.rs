@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::appender::Appender;
 use super::folder::make_private_folder;
 use super::{Entry, Journal, JournalError, Record, Run, RunId, io_error};
 
@@ -22,6 +23,7 @@ const MAX_RECORD_BYTES: u64 = 64 << 20;
 #[derive(Debug)]
 pub struct FileJournal {
     folder: PathBuf,
+    appender: Appender,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -49,7 +51,7 @@ impl FileJournal {
         for part in ["runs", "locks"] {
             make_private_folder(&folder.join(part))?;
         }
-        Ok(Self { folder })
+        Ok(Self { folder, appender: Appender::default() })
     }
 
     /// Takes the lock of one QStash, so that this user has one run at a time on this machine. The
@@ -116,8 +118,12 @@ pub enum LockError {
 #[async_trait]
 impl Journal for FileJournal {
     async fn append(&self, run: &RunId, entry: &Entry) -> Result<(), JournalError> {
-        let (path, entry) = (self.record_of(run), entry.clone());
-        off_the_runtime(&self.folder, move || append(&path, entry)).await
+        let path = self.record_of(run);
+        let line = Line { v: VERSION, at: Timestamp::now(), entry: entry.clone() };
+        let failed = |error: serde_json::Error| io_error("write", &path, error.into());
+        let mut line = serde_json::to_string(&line).map_err(failed)?;
+        line.push('\n');
+        self.appender.append(path, line).await
     }
 
     async fn runs(&self) -> Result<Vec<Run>, JournalError> {
@@ -133,28 +139,6 @@ async fn off_the_runtime<T: Send + 'static>(
     match tokio::task::spawn_blocking(work).await {
         Ok(outcome) => outcome,
         Err(error) => Err(io_error("use", folder, io::Error::other(error))),
-    }
-}
-
-fn append(path: &Path, entry: Entry) -> Result<(), JournalError> {
-    let failed = |source| io_error("write", path, source);
-    let line = Line { v: VERSION, at: Timestamp::now(), entry };
-    let mut text = serde_json::to_string(&line).map_err(|error| failed(error.into()))?;
-    text.push('\n');
-    let is_new = !path.exists();
-    let mut options = OpenOptions::new();
-    let mut file = options.append(true).create(true).mode(0o600).open(path).map_err(failed)?;
-    let before = file.metadata().map_err(failed)?.len();
-    if let Err(error) = file.write_all(text.as_bytes()).and_then(|()| file.sync_data()) {
-        // Half a line would run into the next one. If this fails too, the reader survives it.
-        let _ = file.set_len(before);
-        return Err(failed(error));
-    }
-    match path.parent().filter(|_| is_new) {
-        Some(folder) => File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(|source| io_error("write", folder, source)),
-        None => Ok(()),
     }
 }
 

@@ -3,6 +3,7 @@
 //! The token is not in it: the issuer can be asked for the live one at any time. A record holds
 //! fingerprints, receipts and states.
 
+mod appender;
 mod entry;
 mod file;
 mod folder;

@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
-use tokensink_core::{Quota, WriteCost};
+use tokensink_core::{Pace, Quota, WriteCost};
 use tokensink_engine::{Command, Forecast, Outcome};
-use tokensink_testkit::Calm;
+use tokensink_testkit::{Call, Calm};
 
 use crate::stage::Stage;
 
 const AWAY: Duration = Duration::from_millis(50);
-const COST: WriteCost = WriteCost { round_trip: AWAY, requests: 1 };
+const SECOND: Duration = Duration::from_secs(1);
+const COST: WriteCost = WriteCost { round_trip: AWAY, requests: 1, shared_place: None };
 
-fn quota(writes_per_minute: u32) -> Quota {
-    Quota { key: "q".to_owned(), concurrent: 100, writes_per_minute: Some(writes_per_minute) }
+fn quota(writes_a_minute: u32) -> Quota {
+    let writes = Some(Pace { requests: writes_a_minute, per: Duration::from_secs(60) });
+    Quota { key: "q".to_owned(), concurrent: 100, reads: None, writes }
 }
 
 async fn forecast(stage: &Stage) -> Forecast {
@@ -42,23 +44,56 @@ async fn a_limit_is_named_where_it_decides() {
     let limited = forecast(&Stage::new(3, Calm).costing(COST).within(quota(2))).await;
     assert_eq!(limited.whole, Duration::from_secs(60) + AWAY);
     assert_eq!(limited.sinks[1], Some(AWAY));
-    assert_eq!(limited.dominated_by.unwrap(), "3 writes under a limit of 2 a minute (memory)");
+    assert_eq!(limited.dominated_by.unwrap(), "3 writes under a limit of 2 in 60s (memory)");
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_writes_of_one_table_get_advice() {
-    assert_eq!(forecast(&Stage::new(9, Calm).costing(COST)).await.advice, None);
-    let advice = forecast(&Stage::new(10, Calm).costing(COST)).await.advice.unwrap();
-    assert!(advice.contains("[sinks.sink] takes 10 writes"), "{advice}");
+async fn the_most_important_are_expected_first() {
+    let stage = Stage::new(4, Calm).costing(COST).within(quota(2)).rising_in_priority();
+    let forecast = forecast(&stage).await;
+    // The plan has them in that order already.
+    let last = Some(Duration::from_secs(60) + AWAY);
+    assert_eq!(forecast.sinks, [Some(AWAY), Some(AWAY), last, last]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_writes_that_one_place_could_replace_get_advice() {
+    let place = Some("repositories of acme: one organization secret".to_owned());
+    let shared = WriteCost { shared_place: place, ..COST };
+    let advice = async |sinks: usize, cost: &WriteCost| {
+        forecast(&Stage::new(sinks, Calm).costing(cost.clone())).await.advice
+    };
+    assert_eq!(advice(40, &COST).await, None);
+    assert_eq!(advice(9, &shared).await, None);
+    assert_eq!(
+        advice(40, &shared).await.unwrap(),
+        "40 repositories of acme: one organization secret would be 1 write instead of 40"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_that_is_too_long_is_refused_with_its_reason() {
-    let stage = Stage::new(3, Calm).costing(COST).within(quota(2));
+    let stage = Stage::new(3, Calm).costing(COST).within(quota(2)).allowing(30 * SECOND);
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
-    let report = coordinator.refuse_outage(&plan, Duration::from_secs(30));
-    assert_eq!((report.outcome, report.forecast_ms), (Outcome::Unchanged, Some(60_050)));
-    assert!(report.errors[0].contains("60.05s") && report.errors[0].contains("30s allowed"));
-    assert!(report.errors[0].contains("under a limit"), "{:?}", report.errors);
+    let refused = coordinator.allows(&plan).unwrap_err();
+    let reset = coordinator.reset(plan).await;
+    for report in [refused, reset] {
+        assert_eq!((report.outcome, report.forecast_ms), (Outcome::Unchanged, Some(60_050)));
+        assert!(report.errors[0].contains("60.05s") && report.errors[0].contains("30s allowed"));
+        assert!(report.errors[0].contains("under a limit"), "{:?}", report.errors);
+    }
+    assert_eq!(stage.count(Call::Reset), 0);
+    let stage = Stage::new(2, Calm).costing(COST).within(quota(2)).allowing(30 * SECOND);
+    assert_eq!(stage.reset().await.outcome, Outcome::Complete);
+}
+
+#[tokio::test(start_paused = true)]
+async fn writes_of_a_rehearsal_do_not_make_those_after_the_reset_wait() {
+    let stage = Stage::new(2, Calm).within(quota(2));
+    let coordinator = stage.coordinator().await;
+    let plan = coordinator.plan(Command::Reset).await.unwrap();
+    let plan = coordinator.rehearse(plan).await.unwrap();
+    let report = coordinator.reset(plan).await;
+    assert_eq!((report.outcome, report.outage_ms), (Outcome::Complete, Some(0)));
 }

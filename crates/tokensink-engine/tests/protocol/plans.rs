@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokensink_core::Token;
+use tokensink_core::{Quota, Token};
 use tokensink_engine::journal::Journal as _;
 use tokensink_engine::{Command, Outcome, State};
 use tokensink_testkit::{Call, Calm, Ending, Fate, Fault, Planned};
@@ -25,6 +25,37 @@ async fn a_plan_that_has_grown_old_is_made_anew() {
         // Once for the plan and once for the end: a provider's quota pays for each.
         assert_eq!(stage.count(Call::Inspect(0)), 2, "after {waits} s");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_sink_lets_no_other_grow_old() {
+    for (thinks, prepared) in [(0, (2, 1)), (10, (3, 2))] {
+        let slow = Fate::slow(Duration::from_secs(7));
+        let stage =
+            Stage::new(2, move |call| if call == Call::Prepare(1) { slow } else { Fate::WELL });
+        let coordinator = stage.coordinator().await;
+        let plan = coordinator.plan(Command::Reset).await.unwrap();
+        sleep(Duration::from_secs(thinks)).await;
+        assert_eq!(coordinator.reset(plan).await.outcome, Outcome::Complete);
+        let counted = (stage.count(Call::Prepare(0)), stage.count(Call::Prepare(1)));
+        assert_eq!(counted, prepared, "after {thinks} s");
+    }
+}
+
+/// On several threads, as in the program: whoever is scheduled first must not come first.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_most_important_are_written_first_where_a_limit_forces_an_order() {
+    let one_by_one = Quota { key: "q".to_owned(), concurrent: 1, reads: None, writes: None };
+    let stage = Stage::new(60, Calm).within(one_by_one).rising_in_priority();
+    assert_eq!(stage.reset().await.outcome, Outcome::Complete);
+    let calls = stage.world.calls().into_iter();
+    let written: Vec<usize> = calls
+        .filter_map(|called| match called.call {
+            Call::Write(index) => Some(index),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(written, (0..60).rev().collect::<Vec<_>>());
 }
 
 #[tokio::test(start_paused = true)]

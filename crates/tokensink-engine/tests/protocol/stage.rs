@@ -26,6 +26,8 @@ pub(crate) struct Stage {
     cost: WriteCost,
     warning: Option<String>,
     telling: bool,
+    rising_in_priority: bool,
+    timing: Timing,
 }
 
 impl Stage {
@@ -40,9 +42,11 @@ impl Stage {
             required: true,
             evidence: Evidence::Value,
             quota: None,
-            cost: WriteCost { round_trip: Duration::ZERO, requests: 1 },
+            cost: WriteCost { round_trip: Duration::ZERO, requests: 1, shared_place: None },
             warning: None,
             telling: false,
+            rising_in_priority: false,
+            timing: Timing::default(),
         }
     }
 
@@ -60,6 +64,15 @@ impl Stage {
 
     pub(crate) fn costing(self, cost: WriteCost) -> Self {
         Self { cost, ..self }
+    }
+
+    /// The later a sink, the more important.
+    pub(crate) fn rising_in_priority(self) -> Self {
+        Self { rising_in_priority: true, ..self }
+    }
+
+    pub(crate) fn allowing(self, most_outage: Duration) -> Self {
+        Self { timing: Timing { most_outage: Some(most_outage), ..self.timing }, ..self }
     }
 
     pub(crate) fn warning(self, text: &str) -> Self {
@@ -81,11 +94,11 @@ impl Stage {
             progress: Arc::new(Silent),
             interrupt: self.interrupt.clone(),
         };
-        Coordinator::new(parties, Timing::default()).await.unwrap()
+        Coordinator::new(parties, self.timing).await.unwrap()
     }
 
     fn sink(&self, index: usize) -> Sink {
-        let mut place = self.world.sink(index, self.evidence).costing(self.cost);
+        let mut place = self.world.sink(index, self.evidence).costing(self.cost.clone());
         if let Some(quota) = &self.quota {
             place = place.within(quota.clone());
         }
@@ -96,7 +109,7 @@ impl Stage {
             name: "sink".to_owned(),
             kind: "memory".to_owned(),
             required: self.required,
-            priority: 0,
+            priority: if self.rising_in_priority { index as i32 } else { 0 },
             deadline: Duration::from_secs(60),
             takes_effect: None,
             target: if self.telling { Box::new(Telling(place)) } else { Box::new(place) },
@@ -172,7 +185,7 @@ impl PreparedSink for Telling {
     }
 
     fn cost(&self) -> WriteCost {
-        WriteCost { round_trip: Duration::ZERO, requests: 1 }
+        WriteCost { round_trip: Duration::ZERO, requests: 1, shared_place: None }
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {

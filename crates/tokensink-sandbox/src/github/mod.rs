@@ -186,6 +186,11 @@ impl GitHub {
         locked(&self.quota).remaining()
     }
 
+    /// From now on requests are not counted, as on an Enterprise Server with limits off.
+    pub fn count_no_requests(&self) {
+        locked(&self.quota).stop_counting();
+    }
+
     /// From now on so many requests are left for the hour.
     pub fn leave(&self, remaining: u32) {
         locked(&self.quota).leave(remaining);

@@ -18,13 +18,14 @@ const REQUESTS: u32 = 5000;
 /// What is left of it.
 #[derive(Debug)]
 pub(super) struct HourlyQuota {
+    is_counted: bool,
     remaining: u32,
     renewed_at: SystemTime,
 }
 
 impl HourlyQuota {
     pub(super) fn new() -> Self {
-        Self { remaining: REQUESTS, renewed_at: SystemTime::now() + HOUR }
+        Self { is_counted: true, remaining: REQUESTS, renewed_at: SystemTime::now() + HOUR }
     }
 
     pub(super) fn remaining(&self) -> u32 {
@@ -33,6 +34,10 @@ impl HourlyQuota {
 
     pub(super) fn leave(&mut self, remaining: u32) {
         self.remaining = remaining;
+    }
+
+    pub(super) fn stop_counting(&mut self) {
+        self.is_counted = false;
     }
 
     /// Takes one request, if there is one left.
@@ -56,6 +61,9 @@ pub(super) async fn count(
     request: Request,
     next: Next,
 ) -> Response {
+    if !locked(&quota).is_counted {
+        return next.run(request).await;
+    }
     let is_let_in = locked(&quota).take();
     let mut response = if is_let_in {
         next.run(request).await
