@@ -86,9 +86,15 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         what: "a newer token goes only to the sinks that lost the one before",
-        file: "settle.rs",
+        file: "push.rs",
         sound: "self.push(standings, chase, |_| true).await",
         broken: "self.push(standings, chase, Standing::was_overwritten).await",
+    },
+    Fault {
+        what: "a newer token seen while sinks are written is not given to those that are done",
+        file: "push.rs",
+        sound: "let lacks = |index: &usize| !standings[*index].was_given(&chase.token);",
+        broken: "let lacks = |index: &usize| standings[*index].written.is_none();",
     },
     Fault {
         what: "sinks are not looked at again after the last write",

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use tokensink_core::{PreparedSink, Receipt, SinkErrorKind, Token};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::inspection::Write;
@@ -48,6 +49,10 @@ pub(crate) struct Written {
     /// A request was left without an answer: it may be on its way still, even where a later one
     /// was acknowledged.
     pub(crate) may_still_land: bool,
+    /// The same of a token that was superseded while this sink was written.
+    pub(crate) haunted: bool,
+    /// What was written.
+    pub(crate) token: Arc<Token>,
     pub(crate) outcome: Result<Acknowledgement, Failure>,
 }
 
@@ -59,20 +64,37 @@ pub(crate) struct Acknowledgement {
 }
 
 impl Written {
-    pub(crate) fn panicked() -> Self {
-        Self::unanswered(Failure::panicked())
+    pub(crate) fn panicked(token: &Arc<Token>) -> Self {
+        Self::unanswered(token, Failure::panicked())
     }
 
-    pub(crate) fn abandoned() -> Self {
-        Self::unanswered(Failure {
+    pub(crate) fn abandoned(token: &Arc<Token>) -> Self {
+        let failure = Failure {
             kind: SinkErrorKind::Other,
             message: "abandoned by a second interrupt".to_owned(),
             advice: None,
-        })
+        };
+        Self::unanswered(token, failure)
     }
 
-    fn unanswered(failure: Failure) -> Self {
-        Self { attempts: 1, may_still_land: true, outcome: Err(failure) }
+    /// Before the first attempt.
+    fn of(token: Arc<Token>) -> Self {
+        let outcome = Err(Failure::not_asked());
+        Self { attempts: 0, may_still_land: false, haunted: false, token, outcome }
+    }
+
+    /// One more attempt, with the newest token.
+    fn turn_to(&mut self, newest: &Arc<Token>) {
+        self.attempts += 1;
+        if self.token != *newest {
+            self.token = Arc::clone(newest);
+            self.haunted |= std::mem::take(&mut self.may_still_land);
+        }
+    }
+
+    fn unanswered(token: &Arc<Token>, failure: Failure) -> Self {
+        let (token, outcome) = (Arc::clone(token), Err(failure));
+        Self { attempts: 1, may_still_land: true, haunted: false, token, outcome }
     }
 
     pub(crate) fn as_write(&self) -> Write {
@@ -84,18 +106,27 @@ impl Written {
     }
 }
 
-/// Writes `token` until it is acknowledged, or another attempt would be useless or too late.
-pub(crate) async fn write(order: Order, place: Option<Admission>, token: Arc<Token>) -> Written {
+/// Writes the newest token until it is acknowledged, or another attempt would be useless or too
+/// late.
+pub(crate) async fn write(
+    order: Order,
+    place: Option<Admission>,
+    newest: watch::Receiver<Arc<Token>>,
+) -> Written {
     let Order { sink, lane, writer } = order;
     let mut retry = Retry::new(sink.deadline, lane).queued(place);
     let mut writer = writer.ok();
-    let mut unanswered = false;
-    let mut writes = 0;
+    let token = Arc::clone(&newest.borrow());
+    let mut written = Written::of(token);
     loop {
         let attempt = match &writer {
             Some(ready) => {
-                writes += 1;
-                retry.write(ready.write(&token)).await
+                let attempt = async {
+                    // What became known while this sink waited for its turn.
+                    written.turn_to(&newest.borrow());
+                    ready.write(&written.token).await
+                };
+                retry.write(attempt).await
             }
             None => match retry.read(sink.target.prepare()).await {
                 Ok(prepared) => {
@@ -107,9 +138,8 @@ pub(crate) async fn write(order: Order, place: Option<Admission>, token: Arc<Tok
         };
         let failure = match attempt {
             Ok(receipt) => {
-                let acknowledgement = Acknowledgement { receipt, at: Instant::now() };
-                let outcome = Ok(acknowledgement);
-                return Written { attempts: writes, may_still_land: unanswered, outcome };
+                written.outcome = Ok(Acknowledgement { receipt, at: Instant::now() });
+                return written;
             }
             Err(failure) => failure,
         };
@@ -117,10 +147,11 @@ pub(crate) async fn write(order: Order, place: Option<Admission>, token: Arc<Tok
             writer = None;
         }
         // A timeout or a broken connection hides an answer.
-        unanswered |= writes > 0 && failure.kind == SinkErrorKind::Transient;
-        if !retry.goes_on_after(&failure).await {
-            let outcome = Err(failure);
-            return Written { attempts: writes, may_still_land: unanswered, outcome };
+        written.may_still_land |= written.attempts > 0 && failure.kind == SinkErrorKind::Transient;
+        let goes_on = retry.goes_on_after(&failure).await;
+        written.outcome = Err(failure);
+        if !goes_on {
+            return written;
         }
     }
 }

@@ -22,6 +22,7 @@ pub mod journal;
 mod limiter;
 mod prepare;
 mod progress;
+mod push;
 mod report;
 mod reset;
 mod retry;

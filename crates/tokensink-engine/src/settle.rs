@@ -7,27 +7,13 @@ use tokensink_core::{Holds, Issued, SinkErrorKind, Token};
 use tokio::time::{Instant, sleep};
 
 use crate::coordinator::Coordinator;
-use crate::fan_out::{Order, Written, write};
+use crate::fan_out::{Order, Written};
 use crate::inspection::{Inspected, Write, conclude, inspect};
-use crate::journal::{Entry, LastWrite};
-use crate::limiter::Admission;
+use crate::journal::LastWrite;
+use crate::push::Chase;
 use crate::report::milliseconds;
 use crate::side_by_side::{Ended, side_by_side};
 use crate::{Event, Failure, SinkReport, State};
-
-/// How often the sinks are written again, because somebody else wrote or reset in between.
-const MOST_ROUNDS: u32 = 5;
-
-/// The token being brought to the sinks, and the ones that it replaced in this run.
-#[derive(Debug)]
-pub(crate) struct Chase {
-    pub(crate) token: Arc<Token>,
-    /// Dead: never written again, whatever a lagging read may say.
-    pub(crate) superseded: Vec<Token>,
-    /// The answer to a reset was not readable, so that one may still land: nothing is believed
-    /// before it has held for the settling window.
-    pub(crate) in_doubt: bool,
-}
 
 /// What is known about the token when all is done.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,8 +69,27 @@ impl Standing {
         }
     }
 
+    /// Takes note of how a write ended.
+    pub(crate) fn note(&mut self, written: Written) {
+        self.attempts += written.attempts;
+        self.haunted |= written.haunted;
+        if let Ok(acknowledgement) = &written.outcome {
+            self.last_write = Some(LastWrite {
+                token: written.token.fingerprint(),
+                receipt: acknowledgement.receipt.clone(),
+                at: jiff::Timestamp::now(),
+            });
+        }
+        self.written = Some(written);
+    }
+
+    /// Whether the last write of this run was of `token`.
+    pub(crate) fn was_given(&self, token: &Token) -> bool {
+        self.written.as_ref().is_some_and(|written| *written.token == *token)
+    }
+
     /// What was written until now is of a dead token.
-    fn supersede(&mut self) {
+    pub(crate) fn supersede(&mut self) {
         self.haunted |= self.written.take().is_some_and(|written| written.may_still_land);
     }
 
@@ -107,7 +112,8 @@ struct Look {
     old_accepted: bool,
 }
 
-enum Ours {
+/// What the issuer says about the chase's token.
+pub(crate) enum Ours {
     Yes,
     /// A token that this run knows to be dead: the read lags.
     Lagging,
@@ -117,79 +123,7 @@ enum Ours {
     Unreadable(String),
 }
 
-/// Each order with its place in the queue, taken in their order.
-async fn in_line(orders: &[Order]) -> Vec<(Order, Option<Admission>)> {
-    let mut queued = Vec::with_capacity(orders.len());
-    for order in orders {
-        queued.push((order.clone(), order.place().await));
-    }
-    queued
-}
-
 impl Coordinator {
-    /// Writes the chase's token to `standings` where `which` says so, all at once.
-    pub(crate) async fn push(
-        &self,
-        standings: &mut [Standing],
-        chase: &Chase,
-        which: impl Fn(&Standing) -> bool,
-    ) -> Vec<String> {
-        let mut chosen: Vec<usize> =
-            (0..standings.len()).filter(|index| which(&standings[*index])).collect();
-        chosen.sort_by_key(|index| standings[*index].order.turn());
-        self.parties.progress.on(&Event::FanningOut { total: chosen.len() });
-        let records = std::sync::Mutex::new(Vec::new());
-        let ended = {
-            let orders: Vec<Order> =
-                chosen.iter().map(|index| standings[*index].order.clone()).collect();
-            side_by_side(
-                in_line(&orders).await,
-                |(order, place)| write(order, place, Arc::clone(&chase.token)),
-                |index, written| {
-                    let sink = orders[index].sink.as_ref();
-                    let state =
-                        if written.outcome.is_ok() { State::Current } else { State::Unknown };
-                    self.parties.progress.on(&Event::Written { sink, state });
-                    let record =
-                        self.record_in_background(entry_of(&orders[index], written, chase));
-                    records.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(record);
-                },
-                self.parties.interrupt.after(self.patience()),
-            )
-            .await
-        };
-        for (index, ended) in chosen.into_iter().zip(ended) {
-            let written = ended.or(Written::panicked, Written::abandoned);
-            let standing = &mut standings[index];
-            standing.attempts += written.attempts;
-            if let Ok(acknowledgement) = &written.outcome {
-                standing.last_write = Some(LastWrite {
-                    token: chase.token.fingerprint(),
-                    receipt: acknowledgement.receipt.clone(),
-                    at: jiff::Timestamp::now(),
-                });
-            }
-            standing.written = Some(written);
-        }
-        let records = records.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut problems = Vec::new();
-        for record in records {
-            if let Ok(Err(problem)) = record.await {
-                problems.push(problem);
-            }
-        }
-        problems.dedup();
-        problems
-    }
-
-    fn record_in_background(&self, entry: Entry) -> tokio::task::JoinHandle<Result<(), String>> {
-        let (journal, run) = (Arc::clone(&self.parties.journal), self.run.clone());
-        tokio::spawn(async move {
-            let appended = journal.append(&run, &entry).await;
-            appended.map_err(|error| format!("the journal is not complete: {error}"))
-        })
-    }
-
     /// How many interrupts are let pass: the first one lets the run finish, the second ends it.
     pub(crate) fn patience(&self) -> u32 {
         1
@@ -203,7 +137,6 @@ impl Coordinator {
         warnings: &mut Vec<String>,
     ) -> Certainty {
         self.parties.progress.on(&Event::Settling);
-        let mut rounds = 0;
         loop {
             let (verdict, ()) = futures::future::join(
                 self.verdict(chase),
@@ -212,27 +145,15 @@ impl Coordinator {
             .await;
             let certainty = match verdict {
                 Verdict::Certainty(certainty) => certainty,
-                Verdict::Newer(issued) if rounds < MOST_ROUNDS => {
-                    rounds += 1;
-                    self.parties.progress.on(&Event::Superseded);
-                    self.learn(&issued.token);
-                    let replaced = std::mem::replace(&mut chase.token, Arc::new(issued.token));
-                    chase.superseded.push(replaced.as_ref().clone());
-                    standings.iter_mut().for_each(Standing::supersede);
-                    warnings.push(format!(
-                        "someone else reset the token during this run: {} was superseded by {}",
-                        replaced.fingerprint(),
-                        chase.token.fingerprint()
-                    ));
-                    warnings.extend(self.push(standings, chase, |_| true).await);
+                Verdict::Newer(issued) if chase.has_another_round() => {
+                    warnings.extend(self.push_newer(standings, chase, issued).await);
                     continue;
                 }
                 Verdict::Newer(_) => Certainty::Unknown {
                     why: "the token keeps being reset by someone else".to_owned(),
                 },
             };
-            if rounds < MOST_ROUNDS && standings.iter().any(Standing::was_overwritten) {
-                rounds += 1;
+            if standings.iter().any(Standing::was_overwritten) && chase.has_another_round() {
                 for standing in standings.iter_mut().filter(|one| one.was_overwritten()) {
                     standing.order.writer = Err(Failure::not_asked());
                 }
@@ -302,9 +223,14 @@ impl Coordinator {
                 None => false,
             }
         };
-        let (current, accepted, old_accepted) =
-            futures::future::join3(self.current(), self.accepts(&chase.token), old).await;
-        let ours = match current {
+        let (ours, accepted, old_accepted) =
+            futures::future::join3(self.ours(chase), self.accepts(&chase.token), old).await;
+        Look { ours, accepted: accepted.map_err(|error| error.to_string()), old_accepted }
+    }
+
+    /// Whether the issuer still knows the chase's token as the live one.
+    pub(crate) async fn ours(&self, chase: &Chase) -> Ours {
+        match self.current().await {
             Err(error) => Ours::Unreadable(error.to_string()),
             Ok(issued) if issued.token == *chase.token => Ours::Yes,
             Ok(issued) if chase.superseded.contains(&issued.token) => Ours::Lagging,
@@ -312,8 +238,7 @@ impl Coordinator {
                 Ok(true) => Ours::Newer(issued),
                 _ => Ours::Contradicted,
             },
-        };
-        Look { ours, accepted: accepted.map_err(|error| error.to_string()), old_accepted }
+        }
     }
 }
 
@@ -347,15 +272,5 @@ fn final_word(look: Look, in_doubt: bool) -> Certainty {
         (Err(why), doubt) => Certainty::Unknown {
             why: doubt.into_iter().chain([why]).collect::<Vec<_>>().join("; "),
         },
-    }
-}
-
-fn entry_of(order: &Order, written: &Written, chase: &Chase) -> Entry {
-    let (target, token) = (order.sink.id(), chase.token.fingerprint());
-    match &written.outcome {
-        Ok(acknowledgement) => {
-            Entry::Written { target, token, receipt: acknowledgement.receipt.clone() }
-        }
-        Err(_) => Entry::NotWritten { target, token },
     }
 }

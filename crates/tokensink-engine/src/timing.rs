@@ -13,6 +13,8 @@ pub struct Timing {
     pub issuer_answer: Duration,
     /// Between two reads of the current token.
     pub poll: Duration,
+    /// Between two looks for somebody else's reset while sinks are being written.
+    pub look_out: Duration,
     /// How long a reset may stay unanswered before the current token is read alongside.
     pub doubt_after: Duration,
     /// What was prepared longer ago than this is prepared again before the reset.
@@ -28,6 +30,7 @@ impl Default for Timing {
             settle: Duration::from_secs(5),
             issuer_answer: Duration::from_secs(5),
             poll: Duration::from_millis(250),
+            look_out: Duration::from_secs(2),
             doubt_after: Duration::from_secs(1),
             fresh: Duration::from_secs(5),
             most_outage: None,

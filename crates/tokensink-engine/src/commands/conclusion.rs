@@ -5,7 +5,8 @@ use tokio::time::Instant;
 
 use crate::coordinator::Coordinator;
 use crate::journal::Entry;
-use crate::settle::{Certainty, Chase, Standing};
+use crate::push::Chase;
+use crate::settle::{Certainty, Standing};
 use crate::{Command, Forecast, Outcome, Report, SinkReport, State, TokenChange};
 
 /// What a run that wrote has to tell.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokensink_core::TargetId;
+use tokio::sync::watch;
 
 use crate::coordinator::{Coordinator, Plan};
 use crate::fan_out::{Order, Written, write};
@@ -24,16 +25,17 @@ impl Coordinator {
             plan.prepared.iter().filter(|one| one.may_rehearse()).collect();
         self.parties.progress.on(&Event::Rehearsing { total: chosen.len() });
         let token = Arc::new(plan.token().clone());
+        let newest = watch::Sender::new(Arc::clone(&token));
         let ended = side_by_side(
             chosen.iter().map(|one| Order::of(one)),
-            |order| write(order, None, Arc::clone(&token)),
+            |order| write(order, None, newest.subscribe()),
             |_, _| {},
             self.parties.interrupt.after(0),
         )
         .await;
         let (mut errors, mut haunted) = (Vec::new(), BTreeSet::new());
         for (one, ended) in chosen.iter().zip(ended) {
-            let written = ended.or(Written::panicked, Written::abandoned);
+            let written = ended.or(|| Written::panicked(&token), || Written::abandoned(&token));
             match problem(&written) {
                 Some(problem) if one.sink.required => errors.push(format!(
                     "the rehearsal failed: {} ({}): {problem}",

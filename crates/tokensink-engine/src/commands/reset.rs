@@ -12,8 +12,9 @@ use crate::coordinator::{Coordinator, Plan};
 use crate::journal::Entry;
 use crate::limiter::room_for_all;
 use crate::prepare::Prepared;
+use crate::push::Chase;
 use crate::reset::{Reset, reset};
-use crate::settle::{Chase, Standing};
+use crate::settle::Standing;
 use crate::{Command, Event, Outcome, Report};
 
 const COMMAND: Command = Command::Reset;
@@ -47,14 +48,12 @@ impl Coordinator {
         let mut warnings: Vec<String> = plan.prepared.iter().flat_map(Prepared::warnings).collect();
         warnings.extend(others_changed(&plan.issued.others, &issued.others));
         let confirmed = Entry::ResetConfirmed { after: issued.token.fingerprint() };
-        let token = Arc::new(issued.token);
-        let superseded = vec![plan.issued.token];
-        let mut chase = Chase { token, superseded, in_doubt: by_reading };
+        let mut chase = Chase::of(issued.token, vec![plan.issued.token], by_reading);
         let mut standings: Vec<Standing> = plan.prepared.into_iter().map(Standing::from).collect();
         // The record may lag behind the writes: until it is there the intent stands unconfirmed,
         // which makes a later `sync` more careful, never less.
         let (recorded, problems) =
-            join(self.record(confirmed), self.push(&mut standings, &chase, |_| true)).await;
+            join(self.record(confirmed), self.push(&mut standings, &mut chase, |_| true)).await;
         warnings.extend(recorded.err().into_iter().chain(problems));
         let certainty = self.settle(&mut standings, &mut chase, &mut warnings).await;
         let (command, since) = (COMMAND, Some(since));

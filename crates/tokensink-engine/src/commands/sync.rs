@@ -1,13 +1,12 @@
 //! `sync`: pushes the live token to every sink that is not proven to hold it. Never resets.
 
-use std::sync::Arc;
-
 use super::conclusion::Conclusion;
 use crate::coordinator::{Coordinator, Plan};
 use crate::fan_out::Order;
 use crate::journal::Entry;
 use crate::prepare::Prepared;
-use crate::settle::{Chase, Standing};
+use crate::push::Chase;
+use crate::settle::Standing;
 use crate::{Command, Report, State};
 
 impl Coordinator {
@@ -25,12 +24,11 @@ impl Coordinator {
         let before = plan.token().fingerprint();
         let in_doubt = self.unconfirmed_reset().is_some();
         let mut warnings: Vec<String> = plan.prepared.iter().flat_map(Prepared::warnings).collect();
-        let token = Arc::new(plan.issued.token);
         warnings.extend(unrecorded);
-        let mut chase = Chase { token, superseded: Vec::new(), in_doubt };
+        let mut chase = Chase::of(plan.issued.token, Vec::new(), in_doubt);
         let mut standings: Vec<Standing> = plan.prepared.into_iter().map(Standing::from).collect();
         let stale = |standing: &Standing| standing.state().0 != State::Current;
-        warnings.extend(self.push(&mut standings, &chase, stale).await);
+        warnings.extend(self.push(&mut standings, &mut chase, stale).await);
         let certainty = self.settle(&mut standings, &mut chase, &mut warnings).await;
         let command = Command::Sync;
         let (since, forecast) = (None, None);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokensink_core::Token;
+use tokensink_core::{Pace, Quota, Token};
 use tokensink_engine::{Command, Outcome, State};
 use tokensink_testkit::{Call, Calm, Ending, Fate, Fault, Planned};
 use tokio::time::{Instant, sleep};
@@ -86,6 +86,46 @@ async fn someone_who_writes_without_end_does_not_keep_the_run_from_ending() {
     stranger.abort();
     assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Partial, State::Stale));
     assert_eq!(stage.count(Call::Write(0)), 1 + ROUNDS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_of_somebody_else_is_noticed_while_others_still_wait_for_their_turn() {
+    let writes = Some(Pace { requests: 1, per: 60 * SECOND });
+    let quota = Quota { key: "q".to_owned(), concurrent: 9, reads: None, writes };
+    let stage = Stage::new(3, Calm).within(quota);
+    let coordinator = stage.coordinator().await;
+    let plan = coordinator.plan(Command::Reset).await.unwrap();
+    let world = stage.world.clone();
+    let stranger = tokio::spawn(async move {
+        sleep(5 * SECOND).await;
+        world.reset_as_stranger();
+    });
+    let report = coordinator.reset(plan).await;
+    stranger.await.unwrap();
+    assert_eq!(report.outcome, Outcome::Complete, "{:?}", report.errors);
+    assert!(report.warnings[0].contains("someone else reset"), "{:?}", report.warnings);
+    for (sink, writes) in [(0, 2), (1, 1), (2, 1)] {
+        assert_eq!(stage.world.held(sink), Some(stage.world.live()));
+        assert_eq!(stage.count(Call::Write(sink)), writes, "sink {sink}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_of_a_superseded_token_that_may_still_land_is_not_forgotten() {
+    // The first write hangs, and lands after the second one, of the newer token, was acknowledged.
+    let lands_late = ends(Ending::Hangs(Some(20 * SECOND)));
+    let stage = Stage::new(1, Planned::default().then(Call::Write(0), lands_late));
+    let coordinator = stage.coordinator().await;
+    let plan = coordinator.plan(Command::Reset).await.unwrap();
+    let world = stage.world.clone();
+    let stranger = tokio::spawn(async move {
+        sleep(SECOND).await;
+        world.reset_as_stranger();
+    });
+    let report = coordinator.reset(plan).await;
+    stranger.await.unwrap();
+    assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Partial, State::Unknown));
+    assert!(report.sinks[0].evidence.contains("token before"), "{:?}", report.sinks[0]);
 }
 
 #[tokio::test(start_paused = true)]
