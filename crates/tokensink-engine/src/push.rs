@@ -100,7 +100,7 @@ impl Coordinator {
     async fn push_to(
         &self,
         standings: &mut [Standing],
-        chosen: &mut Vec<usize>,
+        chosen: &mut [usize],
         chase: &mut Chase,
     ) -> Vec<String> {
         chosen.sort_by_key(|index| standings[*index].order.turn());
