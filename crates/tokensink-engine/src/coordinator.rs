@@ -4,12 +4,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::join;
-use tokensink_core::{Issued, IssuerError, Redactor, Token, TokenIssuer};
+use jiff::Timestamp;
+use tokensink_core::{Issued, IssuerError, Redactor, TargetId, Token, TokenIssuer};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::inspection::inspect;
 use crate::journal::{
-    Entry, Journal, JournalError, Run, RunId, last_write, unconfirmed_reset, unfinished_reset,
+    Entry, Journal, JournalError, Run, RunId, last_write, last_written_at, unconfirmed_reset,
+    unfinished_reset,
 };
 use crate::limiter::Limiter;
 use crate::prepare::{Answered, Prepared, prepare};
@@ -125,7 +127,8 @@ impl Coordinator {
         let asked = join(self.live_token(), self.prepare_all());
         let (live, prepared) = self.unless_interrupted(command, asked).await?;
         let live = live.map_err(|why| self.not_live(command, why))?;
-        let prepared = self.inspect_all(prepared, &live.issued.token).await;
+        let inspected = self.inspect_all(prepared, &live.issued.token);
+        let prepared = self.unless_interrupted(command, inspected).await?;
         Ok(Plan::new(live, prepared))
     }
 
@@ -169,6 +172,10 @@ impl Coordinator {
         self.earlier_runs.iter().filter(|run| run.may_be_of(&self.parties.issuer_id))
     }
 
+    pub(crate) fn last_written_at(&self, target: &TargetId) -> Option<Timestamp> {
+        last_written_at(&self.earlier_runs, target)
+    }
+
     /// The newest earlier reset, if it never learned whether it happened.
     pub(crate) fn unconfirmed_reset(&self) -> Option<&Run> {
         unconfirmed_reset(&self.earlier_runs, &self.parties.issuer_id)
@@ -197,21 +204,21 @@ impl Coordinator {
     /// The current token, proven to be let in: a token sent to the wrong region gets the same
     /// answer as a dead one, so only this makes a later refusal mean anything.
     ///
-    /// A refused token is read once more: somebody may have reset it between the two questions.
+    /// A refused token is read again for the settling window: somebody may have reset it between
+    /// the two questions, and a read may lag behind a reset.
     async fn live_token(&self) -> Result<Live, NotLive> {
-        let mut refused: Option<Token> = None;
+        let until = Instant::now() + self.timing.settle;
         loop {
             let asked_at = Instant::now();
             let issued = self.patiently(|| self.current()).await?;
             let round_trip = asked_at.elapsed();
             self.learn(&issued.token);
-            if refused.as_ref() == Some(&issued.token) {
-                return Err(NotLive::Refused);
-            }
             if self.patiently(|| self.accepts(&issued.token)).await? {
                 return Ok(Live { issued, read_at: Instant::now(), round_trip });
             }
-            refused = Some(issued.token);
+            if Instant::now() >= until {
+                return Err(NotLive::Refused);
+            }
             sleep(self.timing.poll).await;
         }
     }
@@ -289,7 +296,8 @@ impl Coordinator {
     async fn inspect_all(&self, mut prepared: Vec<Prepared>, token: &Token) -> Vec<Prepared> {
         let token = Arc::new(token.clone());
         for one in &mut prepared {
-            one.last_write = last_write(&self.earlier_runs, &one.sink.id());
+            let issuer = &self.parties.issuer_id;
+            one.last_write = last_write(&self.earlier_runs, issuer, &one.sink.id());
         }
         let questions = prepared.iter().map(|one| {
             (Arc::clone(&one.sink), one.lane.clone(), Arc::clone(&token), one.last_write.clone())
@@ -351,6 +359,14 @@ impl Coordinator {
         let unasked = |sink: &Arc<Sink>| SinkReport::of(sink, State::Unknown, "not asked");
         report.sinks = self.parties.sinks.iter().map(unasked).collect();
         report
+    }
+
+    /// The same, where there is something to record.
+    pub(crate) async fn record_if(&self, entry: Option<Entry>) -> Result<(), String> {
+        match entry {
+            Some(entry) => self.record(entry).await,
+            None => Ok(()),
+        }
     }
 
     /// Makes `entry` durable before it returns.

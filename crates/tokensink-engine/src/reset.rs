@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use tokensink_core::{Issued, IssuerError, ResetError, Token, TokenIssuer};
+use tokensink_core::{Issued, ResetError, Token, TokenIssuer};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::Timing;
@@ -24,6 +24,8 @@ pub(crate) enum Reset {
     },
     /// It certainly did not happen.
     NotDone { why: String },
+    /// It never left, and somebody else has reset the token meanwhile.
+    Overtaken,
     /// It cannot be told.
     Unknown { why: String },
 }
@@ -40,30 +42,53 @@ pub(crate) async fn reset(issuer: Arc<dyn TokenIssuer>, before: &Token, timing: 
             Sent::Answered(Ok(_)) => "the answer carries the old token".to_owned(),
             Sent::SeenToMove(issued) => return Reset::Done { issued, by_reading: true },
             Sent::Answered(Err(ResetError::Refused { message })) => {
-                return Reset::NotDone { why: message };
+                // Who refuses need not be the one who does it.
+                return match look(issuer.as_ref(), before, timing).await {
+                    Seen::Moved(issued) => Reset::Done { issued, by_reading: true },
+                    _ => Reset::NotDone { why: message },
+                };
             }
-            Sent::Answered(Err(ResetError::NotSent { message })) => match pauses.next() {
-                Some(pause) => {
-                    sleep(pause).await;
-                    continue;
+            Sent::Answered(Err(ResetError::NotSent { message })) => {
+                match unchanged(issuer.as_ref(), before, &mut pauses, timing).await {
+                    Unchanged::Yes => continue,
+                    Unchanged::No => return Reset::Overtaken,
+                    Unchanged::NotKnown => return Reset::NotDone { why: message },
                 }
-                None => return Reset::NotDone { why: message },
-            },
+            }
             Sent::Answered(Err(error)) => error.to_string(),
             Sent::NotAnswered => format!("no answer within {:?}", timing.reset_answer),
         };
-        return match watch_for_a_move(
-            issuer.as_ref(),
-            before,
-            Instant::now() + timing.settle,
-            timing,
-        )
-        .await
-        {
-            Some(issued) => Reset::Done { issued, by_reading: true },
-            None => Reset::Unknown { why },
+        let until = Instant::now() + timing.settle;
+        return match watch_for_a_move(issuer.as_ref(), before, until, timing).await {
+            Seen::Moved(issued) => Reset::Done { issued, by_reading: true },
+            seen => Reset::Unknown { why: format!("{why}; {}", seen.in_words()) },
         };
     }
+}
+
+/// Whether another reset may be sent where the one before never left.
+enum Unchanged {
+    Yes,
+    No,
+    NotKnown,
+}
+
+/// Waits, and sees whether the token is still the one that the person said yes to.
+async fn unchanged(
+    issuer: &dyn TokenIssuer,
+    before: &Token,
+    pauses: &mut impl Iterator<Item = Duration>,
+    timing: Timing,
+) -> Unchanged {
+    for pause in pauses {
+        sleep(pause).await;
+        match look(issuer, before, timing).await {
+            Seen::Same => return Unchanged::Yes,
+            Seen::Moved(_) | Seen::NotAccepted => return Unchanged::No,
+            Seen::Nothing => {}
+        }
+    }
+    Unchanged::NotKnown
 }
 
 enum Sent {
@@ -84,9 +109,9 @@ async fn send(issuer: &dyn TokenIssuer, before: &Token, timing: Timing) -> Sent 
     tokio::select! {
         biased;
         answer = &mut answer => answered(answer),
-        moved = &mut alongside => match moved {
-            Some(issued) => Sent::SeenToMove(issued),
-            None => answered(answer.await),
+        seen = &mut alongside => match seen {
+            Seen::Moved(issued) => Sent::SeenToMove(issued),
+            _ => answered(answer.await),
         },
     }
 }
@@ -95,26 +120,60 @@ fn answered<E>(answer: Result<Result<Issued, ResetError>, E>) -> Sent {
     answer.map_or(Sent::NotAnswered, Sent::Answered)
 }
 
+/// What a look at the current token showed.
+enum Seen {
+    /// Another token, and QStash lets it in.
+    Moved(Issued),
+    /// Another token, which QStash does not let in.
+    NotAccepted,
+    /// The one that was to be replaced.
+    Same,
+    /// Nobody could be asked.
+    Nothing,
+}
+
+impl Seen {
+    fn in_words(&self) -> &'static str {
+        match self {
+            Self::Moved(_) => "Upstash shows a new token",
+            Self::NotAccepted => "Upstash shows another token, which QStash does not accept",
+            Self::Same => "Upstash still shows the old token",
+            Self::Nothing => "the current token could not be read",
+        }
+    }
+}
+
+/// One look at the current token. What a server says instead is not logged: nobody here knows yet
+/// which token it might repeat.
+async fn look(issuer: &dyn TokenIssuer, before: &Token, timing: Timing) -> Seen {
+    let current = timeout(timing.issuer_answer, issuer.current()).await;
+    let Ok(Ok(issued)) = current else { return Seen::Nothing };
+    if issued.token == *before {
+        return Seen::Same;
+    }
+    match timeout(timing.issuer_answer, issuer.accepts(&issued.token)).await {
+        Ok(Ok(true)) => Seen::Moved(issued),
+        _ => Seen::NotAccepted,
+    }
+}
+
 /// Reads the current token until it is another one that QStash lets in, or `until` has come.
 async fn watch_for_a_move(
     issuer: &dyn TokenIssuer,
     before: &Token,
     until: Instant,
     timing: Timing,
-) -> Option<Issued> {
+) -> Seen {
+    let mut last = Seen::Nothing;
     loop {
-        let look = async {
-            let issued = issuer.current().await?;
-            let moved = issued.token != *before && issuer.accepts(&issued.token).await?;
-            Ok::<_, IssuerError>(moved.then_some(issued))
-        };
         tokio::select! {
             biased;
-            () = sleep_until(until) => return None,
-            looked = look => match looked {
-                Ok(Some(issued)) => return Some(issued),
-                Ok(None) => {}
-                Err(error) => tracing::debug!(%error, "could not read the current token"),
+            () = sleep_until(until) => return last,
+            seen = look(issuer, before, timing) => match seen {
+                Seen::Moved(issued) => return Seen::Moved(issued),
+                // One failed look does not undo what was seen before.
+                Seen::Nothing => {}
+                seen => last = seen,
             },
         }
         sleep(timing.poll).await;

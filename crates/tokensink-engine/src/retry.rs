@@ -103,8 +103,8 @@ impl Retry {
                 if let Some(lane) = &self.lane {
                     lane.close_for(wait);
                 }
-                // A pause of nothing, again and again, must not become a busy loop.
-                let wait = wait.max(Duration::from_millis(100));
+                // A provider that names too short a pause, again and again, is not hammered.
+                let wait = wait.max(self.backoff.next().unwrap_or_default());
                 self.paused += wait;
                 self.uncounted(sleep(wait)).await;
                 true

@@ -109,7 +109,7 @@ impl Standing {
 struct Look {
     ours: Ours,
     accepted: Result<bool, String>,
-    old_accepted: bool,
+    old_accepted: Result<bool, String>,
 }
 
 /// What the issuer says about the chase's token.
@@ -154,6 +154,11 @@ impl Coordinator {
                 },
             };
             if standings.iter().any(Standing::was_overwritten) && chase.has_another_round() {
+                // Whoever wrote there may have had a newer token to write.
+                if let Ours::Newer(issued) = self.ours(chase).await {
+                    warnings.extend(self.push_newer(standings, chase, issued).await);
+                    continue;
+                }
                 for standing in standings.iter_mut().filter(|one| one.was_overwritten()) {
                     standing.order.writer = Err(Failure::not_asked());
                 }
@@ -204,7 +209,7 @@ impl Coordinator {
             };
             match (look, over) {
                 (Look { ours: Ours::Newer(issued), .. }, _) => return Verdict::Newer(issued),
-                (Look { ours: Ours::Yes, accepted: Ok(true), old_accepted: false }, over)
+                (Look { ours: Ours::Yes, accepted: Ok(true), old_accepted: Ok(false) }, over)
                     if over || !chase.in_doubt =>
                 {
                     return Verdict::Certainty(Certainty::Live { doubts: Vec::new() });
@@ -218,9 +223,8 @@ impl Coordinator {
     async fn look(&self, chase: &Chase) -> Look {
         let old = async {
             match chase.superseded.last() {
-                // Not knowing is no reason to say that it is accepted.
-                Some(old) => self.accepts(old).await.unwrap_or(false),
-                None => false,
+                Some(old) => self.accepts(old).await.map_err(|error| error.to_string()),
+                None => Ok(false),
             }
         };
         let (ours, accepted, old_accepted) =
@@ -259,10 +263,15 @@ fn final_word(look: Look, in_doubt: bool) -> Certainty {
         }
         Ours::Unreadable(why) => Some(format!("the current token could not be read again: {why}")),
     };
+    let old_unseen = look.old_accepted.as_ref().err();
+    let old_unseen =
+        old_unseen.map(|why| format!("it could not be seen whether the old token is dead: {why}"));
     match (look.accepted, doubt) {
-        (Ok(true), _) if look.old_accepted => Certainty::OldStillAccepted,
+        (Ok(true), _) if look.old_accepted == Ok(true) => Certainty::OldStillAccepted,
         (Ok(true), Some(why)) if in_doubt => Certainty::Unknown { why },
-        (Ok(true), doubt) => Certainty::Live { doubts: doubt.into_iter().collect() },
+        (Ok(true), doubt) => {
+            Certainty::Live { doubts: doubt.into_iter().chain(old_unseen).collect() }
+        }
         (Ok(false), _) => {
             Certainty::Unknown { why: "QStash does not accept the new token".to_owned() }
         }

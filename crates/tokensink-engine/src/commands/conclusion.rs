@@ -34,10 +34,14 @@ impl Coordinator {
         if let Some(forecast) = &forecast {
             report = report.expecting(forecast);
         }
-        report.outage_ms = report.sinks.iter().filter_map(|sink| sink.outage_ms).max();
         report.token = TokenChange { before: Some(before), after: Some(chase.token.fingerprint()) };
-        let outcome = self.judge(certainty, &mut report);
         let mut entries = Vec::new();
+        let is_live = !matches!(certainty, Certainty::Unknown { .. });
+        if command == Command::Reset && chase.in_doubt && is_live {
+            entries.push(Entry::ResetConfirmed { after: chase.token.fingerprint() });
+        }
+        let outcome = self.judge(certainty, &mut report);
+        report.outage_ms = report.sinks.iter().filter_map(|sink| sink.outage_ms).max();
         if outcome == Outcome::Complete {
             entries.push(Entry::Settled { token: chase.token.fingerprint() });
         }
@@ -57,6 +61,7 @@ impl Coordinator {
         let outcome = match certainty {
             Certainty::Unknown { why } => {
                 report.errors.push(format!("it is not known which token is live: {why}"));
+                report.sinks.iter_mut().for_each(doubt);
                 Outcome::Unknown
             }
             Certainty::OldStillAccepted => {
@@ -78,6 +83,16 @@ impl Coordinator {
         }
         report.errors.extend(unproven);
         outcome
+    }
+}
+
+/// Holding a token is not being current where nobody knows whether that token is live.
+fn doubt(sink: &mut SinkReport) {
+    if sink.state == State::Current {
+        sink.state = State::Unknown;
+        sink.outage_ms = None;
+        sink.evidence =
+            format!("{}, but it is not known whether that token is live", sink.evidence);
     }
 }
 

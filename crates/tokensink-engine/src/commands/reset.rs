@@ -37,6 +37,8 @@ impl Coordinator {
         started.map_err(|problem| self.unchanged(COMMAND, problem))?;
         self.still_the_same(&plan).await?;
         let (before, forecast) = (plan.token().fingerprint(), Some(plan.forecast()));
+        // Plugins speak now: one that panics must not do so after the reset.
+        let mut warnings: Vec<String> = plan.prepared.iter().flat_map(Prepared::warnings).collect();
         let intent = Entry::ResetIntended { before: before.clone() };
         self.record(intent).await.map_err(|problem| self.unchanged(COMMAND, problem))?;
 
@@ -45,15 +47,16 @@ impl Coordinator {
         let (issued, by_reading) = self.reset_once(&plan).await?;
         self.learn(&issued.token);
 
-        let mut warnings: Vec<String> = plan.prepared.iter().flat_map(Prepared::warnings).collect();
         warnings.extend(others_changed(&plan.issued.others, &issued.others));
-        let confirmed = Entry::ResetConfirmed { after: issued.token.fingerprint() };
+        // What was seen by reading alone is confirmed when it has held for the settling window.
+        let confirmed =
+            (!by_reading).then(|| Entry::ResetConfirmed { after: issued.token.fingerprint() });
         let mut chase = Chase::of(issued.token, vec![plan.issued.token], by_reading);
         let mut standings: Vec<Standing> = plan.prepared.into_iter().map(Standing::from).collect();
         // The record may lag behind the writes: until it is there the intent stands unconfirmed,
         // which makes a later `sync` more careful, never less.
         let (recorded, problems) =
-            join(self.record(confirmed), self.push(&mut standings, &mut chase, |_| true)).await;
+            join(self.record_if(confirmed), self.push(&mut standings, &mut chase, |_| true)).await;
         warnings.extend(recorded.err().into_iter().chain(problems));
         let certainty = self.settle(&mut standings, &mut chase, &mut warnings).await;
         let (command, since) = (COMMAND, Some(since));
@@ -73,7 +76,8 @@ impl Coordinator {
 
     /// Reads the token once more, on the connection that the reset will use.
     async fn still_the_same(&self, plan: &Plan) -> Result<(), Report> {
-        let report = match self.patiently(|| self.current()).await {
+        let current = self.unless_interrupted(COMMAND, self.patiently(|| self.current())).await;
+        let report = match current? {
             Ok(issued) if issued.token == plan.issued.token => {
                 if self.parties.interrupt.count() == 0 {
                     return Ok(());
@@ -116,6 +120,12 @@ impl Coordinator {
                 report.errors.push(why);
                 report
             }
+            Reset::Overtaken => {
+                if let Err(problem) = self.record(Entry::NotReset).await {
+                    tracing::warn!(problem);
+                }
+                self.someone_else_reset()
+            }
             Reset::Unknown { why } => self.reset_unknown(plan, &why),
         };
         self.finish(report.outcome).await;
@@ -125,10 +135,7 @@ impl Coordinator {
     fn reset_unknown(&self, plan: &Plan, why: &str) -> Report {
         let mut report = self.review(COMMAND, plan).ending(Outcome::Unknown);
         report.token.after = None;
-        report.errors.push(format!(
-            "it is not known whether the token was reset: {why}; for {:?} Upstash has shown the old one",
-            self.timing.settle
-        ));
+        report.errors.push(format!("it is not known whether the token was reset: {why}"));
         report.next.push(
             "do not reset again: `tokensink sync` finds out which token is live and pushes it"
                 .to_owned(),

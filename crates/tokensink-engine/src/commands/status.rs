@@ -1,6 +1,7 @@
 //! `status`: each sink against the live token.
 
 use crate::coordinator::{Coordinator, Plan};
+use crate::journal::Run;
 use crate::prepare::Prepared;
 use crate::{Command, Outcome, Report, SinkReport, State};
 
@@ -12,15 +13,16 @@ impl Coordinator {
         report.errors = plan.prepared.iter().filter_map(not_asked).collect();
         report.warnings.retain(|warning| !report.errors.contains(warning));
         for (sink, prepared) in report.sinks.iter_mut().zip(&plan.prepared) {
-            sink.written_at = prepared.last_write.as_ref().map(|write| write.at);
+            sink.written_at = self.last_written_at(&prepared.sink.id());
         }
         for run in self.earlier_runs() {
             if let Some(damage) = &run.damage {
                 report.warnings.push(format!("{damage}; move it away once `sync` is complete"));
-            } else if run.outcome().is_none() {
-                report.warnings.push(format!("run {} was never finished", run.id));
             }
         }
+        report.warnings.extend(self.unfinished_runs().map(|run| {
+            format!("run {} has not finished: it is under way still, or was cut off", run.id)
+        }));
         let drifted = |sink: &SinkReport| sink.required && sink.state == State::Stale;
         let outcome = if !report.errors.is_empty() {
             Outcome::Unchanged
@@ -31,6 +33,14 @@ impl Coordinator {
             Outcome::Complete
         };
         self.publish(report.ending(outcome))
+    }
+}
+
+impl Coordinator {
+    /// Runs without an end, as far as no later one has settled the matter.
+    fn unfinished_runs(&self) -> impl Iterator<Item = &Run> {
+        let newer = self.earlier_runs().rev().take_while(|run| !run.is_complete());
+        newer.filter(|run| run.damage.is_none() && run.outcome().is_none())
     }
 }
 

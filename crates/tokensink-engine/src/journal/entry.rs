@@ -130,6 +130,15 @@ pub struct LastWrite {
     pub at: Timestamp,
 }
 
+/// What a record says of a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// A write was acknowledged.
+    Written(LastWrite),
+    /// It was not, which need not mean that it did not happen.
+    NotWritten,
+}
+
 impl Run {
     fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry> {
         self.records.iter().map(|record| &record.entry)
@@ -180,12 +189,27 @@ impl Run {
         self.may_have_reset() && !self.entries().any(answered)
     }
 
-    /// The newest acknowledged write to `target`.
-    pub fn last_write(&self, target: &TargetId) -> Option<LastWrite> {
+    /// Whether it was cut off at a time at which it may have been writing.
+    pub(crate) fn may_have_written(&self) -> bool {
+        let is_cut_off = self.outcome().is_none();
+        is_cut_off && (self.command() == Some(Command::Sync) || self.may_have_reset())
+    }
+
+    pub(crate) fn written_at(&self, target: &TargetId) -> Option<Timestamp> {
         self.records.iter().rev().find_map(|record| match &record.entry {
-            Entry::Written { target: written, token, receipt } if written == target => {
-                Some(LastWrite { token: token.clone(), receipt: receipt.clone(), at: record.at })
+            Entry::Written { target: of, .. } if of == target => Some(record.at),
+            _ => None,
+        })
+    }
+
+    /// What its record says last of `target`.
+    pub(crate) fn last_word_on(&self, target: &TargetId) -> Option<Word> {
+        self.records.iter().rev().find_map(|record| match &record.entry {
+            Entry::Written { target: of, token, receipt } if of == target => {
+                let (token, receipt) = (token.clone(), receipt.clone());
+                Some(Word::Written(LastWrite { token, receipt, at: record.at }))
             }
+            Entry::NotWritten { target: of, .. } if of == target => Some(Word::NotWritten),
             _ => None,
         })
     }

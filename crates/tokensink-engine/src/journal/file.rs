@@ -148,7 +148,10 @@ fn read_runs(folder: &Path) -> Result<Vec<Run>, JournalError> {
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         if let Some(id) = run_named_by(&path) {
-            let (records, damage) = read_records(&path)?;
+            // One record that cannot be read must not stand in the way of a repair.
+            let (records, damage) = read_records(&path).unwrap_or_else(|error| {
+                (Vec::new(), Some(format!("{} could not be read: {error}", path.display())))
+            });
             runs.push(Run { id, records, damage });
         }
     }
@@ -164,11 +167,13 @@ fn run_named_by(path: &Path) -> Option<RunId> {
 
 /// What could be read, and what could not: lines after a damaged one count, so that a confirmed
 /// reset is not forgotten for a damaged line before it.
-fn read_records(path: &Path) -> Result<(Vec<Record>, Option<String>), JournalError> {
+fn read_records(path: &Path) -> io::Result<(Vec<Record>, Option<String>)> {
+    // Opening a FIFO would wait for a writer.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
     let mut text = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_RECORD_BYTES).read_to_end(&mut text))
-        .map_err(|source| io_error("read", path, source))?;
+    File::open(path)?.take(MAX_RECORD_BYTES).read_to_end(&mut text)?;
     let (mut records, mut damage) = (Vec::new(), None);
     for (index, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
         match parse_line(line) {
@@ -248,7 +253,7 @@ mod tests {
         assert_eq!(runs.len(), 1);
         assert!(!runs[0].is_unconfirmed());
         assert_eq!(runs[0].outcome(), Some(Outcome::Complete));
-        let last = super::super::last_write(&runs, &target).unwrap();
+        let last = super::super::last_write(&runs, "q", &target).unwrap();
         assert_eq!((last.token, last.receipt.get("version")), (token, Some("7")));
     }
 
@@ -267,6 +272,12 @@ mod tests {
         assert!(damaged.damage.as_ref().unwrap().contains("line 1"), "{damaged:?}");
         assert_eq!(damaged.command(), Some(Command::Reset));
         assert!(damaged.is_unconfirmed());
+        let strange = journal.folder.join("runs/strange.jsonl");
+        fs::create_dir(&strange).unwrap();
+        let runs = journal.runs().await.unwrap();
+        assert_eq!((runs.len(), runs[0].records.len()), (2, 1));
+        assert!(runs[1].damage.as_ref().unwrap().contains("it is not a file"), "{runs:?}");
+        fs::remove_dir(&strange).unwrap();
         fs::write(&path, "{\"v\":2,\"entry\":\"new\"}\n").unwrap();
         let newer = &journal.runs().await.unwrap()[0];
         assert!(newer.damage.as_ref().unwrap().contains("newer tokensink"), "{newer:?}");

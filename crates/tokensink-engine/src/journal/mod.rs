@@ -14,8 +14,10 @@ use std::fmt;
 use std::path::Path;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use tokensink_core::TargetId;
 
+use self::entry::Word;
 use crate::Outcome;
 
 pub use entry::{Entry, LastWrite, Record, Run, RunId};
@@ -69,9 +71,23 @@ fn io_error(doing: &'static str, path: &Path, source: std::io::Error) -> Journal
     JournalError::Io { doing, path: path.display().to_string(), source }
 }
 
-/// The newest write to `target` that the journal knows of.
-pub(crate) fn last_write(runs: &[Run], target: &TargetId) -> Option<LastWrite> {
-    runs.iter().rev().find_map(|run| run.last_write(target))
+/// The newest write to `target`, if nothing that came after it may have been a newer one: a write
+/// that was not answered, or a run that was cut off.
+pub(crate) fn last_write(runs: &[Run], issuer: &str, target: &TargetId) -> Option<LastWrite> {
+    for run in runs.iter().rev() {
+        match run.last_word_on(target) {
+            Some(Word::Written(write)) => return Some(write),
+            Some(Word::NotWritten) => return None,
+            None if run.may_be_of(issuer) && run.may_have_written() => return None,
+            None => {}
+        }
+    }
+    None
+}
+
+/// When `target` last acknowledged a write, whatever came after it.
+pub(crate) fn last_written_at(runs: &[Run], target: &TargetId) -> Option<Timestamp> {
+    runs.iter().rev().find_map(|run| run.written_at(target))
 }
 
 /// The newest run that may have reset the token of `issuer`, if it never learned whether it did.
@@ -137,6 +153,37 @@ mod tests {
         let complete = run("q", &[finished(Outcome::Complete)]);
         assert_eq!(found(&[cut_off.clone(), complete.clone()]), (false, false));
         assert_eq!(found(&[complete, cut_off]), (true, true));
+    }
+
+    #[test]
+    fn a_write_is_the_last_word_only_while_nothing_newer_may_have_been_written() {
+        let target = TargetId::new("file", "/x");
+        let written = Entry::Written {
+            target: target.clone(),
+            token: token(),
+            receipt: tokensink_core::Receipt::default(),
+        };
+        let not_written = Entry::NotWritten { target: target.clone(), token: token() };
+        let finished = Entry::Finished { outcome: Outcome::Complete };
+        let intended = Entry::ResetIntended { before: token() };
+        let first = run("q", &[written.clone(), finished.clone()]);
+        for (second, is_known) in [
+            (run("q", std::slice::from_ref(&finished)), true),
+            (run("q", &[not_written.clone(), written, finished.clone()]), true),
+            (run("q", &[not_written, finished.clone()]), false),
+            (run("q", &[intended.clone(), finished.clone()]), true),
+            (run("q", std::slice::from_ref(&intended)), false),
+            (run("q", &[]), true),
+            (run("another", &[intended]), true),
+        ] {
+            let runs = [first.clone(), second];
+            assert_eq!(last_write(&runs, "q", &target).is_some(), is_known, "{:?}", runs[1]);
+            assert!(last_written_at(&runs, &target).is_some());
+        }
+        let started = Entry::Started { command: Command::Sync, issuer: "q".to_owned() };
+        let record = Record { at: Timestamp::now(), entry: started };
+        let sync = Run { id: RunId::after(&[]), records: vec![record], damage: None };
+        assert_eq!(last_write(&[first, sync], "q", &target), None);
     }
 
     #[test]

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use tokensink_engine::journal::{Entry, Journal as _, Record};
-use tokensink_engine::{Command, Outcome, Report};
+use tokensink_engine::{Command, Outcome, Report, State};
 use tokensink_testkit::{Call, Calm, Ending, Fate, Fault, Planned, Script};
+use tokio::time::sleep;
 
 use crate::stage::Stage;
 
 const TRANSIENT: Fate = Fate::failed(Fault::Transient);
+const AWHILE: Duration = Duration::from_millis(250);
 const LAGGING: Fate =
     Fate { takes: Duration::ZERO, ending: Ending::AnsweredLate(Duration::from_secs(3600)) };
 
@@ -118,4 +120,107 @@ async fn only_a_complete_run_is_recorded_as_settled() {
         let is_settled = |record: &&Record| matches!(record.entry, Entry::Settled { .. });
         assert_eq!(runs[0].records.iter().filter(is_settled).count(), settled);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_sink_is_current_where_nobody_knows_which_token_is_live() {
+    let mut is_written = false;
+    let report = reset_with(move |call| {
+        is_written |= call == Call::Write(0);
+        if is_written && call == Call::Accepts { LAGGING } else { Fate::WELL }
+    })
+    .await;
+    assert_eq!((report.outcome, report.outage_ms), (Outcome::Unknown, None));
+    assert_eq!(report.sinks[0].state, State::Unknown, "{:?}", report.sinks[0]);
+    assert!(report.sinks[0].evidence.contains("not known whether that token is live"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_token_that_cannot_be_tried_is_a_doubt() {
+    let mut asked = 0;
+    let report = reset_with(move |call| {
+        // The new one and the old one are tried side by side, in this order.
+        asked += usize::from(call == Call::Accepts);
+        if call == Call::Accepts && asked % 2 == 0 { TRANSIENT } else { Fate::WELL }
+    })
+    .await;
+    assert_eq!(report.outcome, Outcome::Complete);
+    assert!(report.warnings[0].contains("whether the old token is dead"), "{:?}", report.warnings);
+}
+
+/// A reset that fails so before it is late; somebody else resets in the middle of that time.
+async fn reset_overtaken(fault: Fault) -> (Report, Stage) {
+    let fails = Fate { takes: 2 * AWHILE, ending: Ending::Failed(fault) };
+    let stage = Stage::new(1, if_asked(Call::Reset, fails));
+    let coordinator = stage.coordinator().await;
+    let plan = coordinator.plan(Command::Reset).await.unwrap();
+    let stranger = async {
+        sleep(AWHILE).await;
+        stage.world.reset_as_stranger();
+    };
+    let (report, ()) = tokio::join!(coordinator.reset(plan), stranger);
+    (report, stage)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_not_believed_where_the_token_moved() {
+    // Whoever stands between may refuse what got through.
+    let (report, stage) = reset_overtaken(Fault::Permanent).await;
+    assert_eq!(report.outcome, Outcome::Complete, "{:?}", report.errors);
+    assert_eq!(stage.world.held(0), Some(stage.world.live()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_that_never_left_is_not_sent_on_top_of_somebody_elses() {
+    let (report, stage) = reset_overtaken(Fault::NotSent).await;
+    assert_eq!((report.outcome, stage.count(Call::Reset)), (Outcome::Unchanged, 1));
+    assert!(report.errors[0].contains("someone else reset"), "{:?}", report.errors);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_said_of_an_unknown_reset_is_what_was_seen() {
+    let lost = Fate { takes: Duration::ZERO, ending: Ending::AnswerLost(Duration::from_secs(60)) };
+    for (after, fate, words) in [
+        (Call::Current, Fate::WELL, "still shows the old token"),
+        (Call::Current, TRANSIENT, "could not be read"),
+    ] {
+        let mut is_reset = false;
+        let report = reset_with(move |call| {
+            let was_reset = is_reset;
+            is_reset |= call == Call::Reset;
+            match call {
+                Call::Reset => lost,
+                call if was_reset && call == after => fate,
+                _ => Fate::WELL,
+            }
+        })
+        .await;
+        assert_eq!(report.outcome, Outcome::Unknown);
+        assert!(report.errors[0].contains(words), "{:?}", report.errors);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_that_was_only_seen_is_confirmed_when_it_has_held() {
+    let lost = Fate { takes: Duration::ZERO, ending: Ending::AnswerLost(Duration::ZERO) };
+    let stage = Stage::new(1, Planned::default().then(Call::Reset, lost));
+    assert_eq!(stage.reset().await.outcome, Outcome::Complete);
+    let runs = stage.journal.runs().await.unwrap();
+    let position = |wanted: fn(&Entry) -> bool| {
+        runs[0].records.iter().position(|record| wanted(&record.entry)).unwrap()
+    };
+    let confirmed = position(|entry| matches!(entry, Entry::ResetConfirmed { .. }));
+    assert!(confirmed > position(|entry| matches!(entry, Entry::Written { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_view_that_lags_after_a_crash_is_waited_for() {
+    let stage = Stage::new(1, Calm);
+    stage.world.reset_as_stranger();
+    let lagging =
+        Fate { takes: Duration::ZERO, ending: Ending::AnsweredLate(Duration::from_secs(3)) };
+    stage.world.play(if_asked(Call::Current, lagging));
+    let report = stage.sync().await;
+    assert_eq!(report.outcome, Outcome::Complete, "{:?}", report.errors);
+    assert_eq!(stage.world.held(0), Some(stage.world.live()));
 }
