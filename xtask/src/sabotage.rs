@@ -57,7 +57,7 @@ const FAULTS: &[Fault] = &[
     Fault {
         what: "a sync after a cut-off reset believes the first look",
         file: "commands/sync.rs",
-        sound: "let in_doubt = self.unconfirmed_reset().is_some();",
+        sound: "let in_doubt = self.is_unsettled();",
         broken: "let in_doubt = false;",
     },
     Fault {

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::inspection::inspect;
 use crate::journal::{
-    Entry, Journal, JournalError, Run, RunId, last_write, last_written_at, unconfirmed_reset,
+    Entry, Journal, JournalError, Run, RunId, is_unsettled, last_write, last_written_at,
     unfinished_reset,
 };
 use crate::limiter::Limiter;
@@ -176,9 +176,9 @@ impl Coordinator {
         last_written_at(&self.earlier_runs, target)
     }
 
-    /// The newest earlier reset, if it never learned whether it happened.
-    pub(crate) fn unconfirmed_reset(&self) -> Option<&Run> {
-        unconfirmed_reset(&self.earlier_runs, &self.parties.issuer_id)
+    /// Whether something that an earlier run sent may still take effect.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        is_unsettled(&self.earlier_runs, &self.parties.issuer_id)
     }
 
     /// The report that offers `sync` instead, where an earlier reset was cut off.

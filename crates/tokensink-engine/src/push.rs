@@ -25,8 +25,8 @@ pub(crate) struct Chase {
     pub(crate) token: Arc<Token>,
     /// Dead: never written again, whatever a lagging read may say.
     pub(crate) superseded: Vec<Token>,
-    /// The answer to a reset was not readable, so that one may still land: nothing is believed
-    /// before it has held for the settling window.
+    /// Something sent before, a reset or a write, may still take effect: nothing is believed before
+    /// it has held for the settling window.
     pub(crate) in_doubt: bool,
     rounds: u32,
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use futures::future::{join, join3};
 use tokensink_core::{Holds, Issued, SinkErrorKind, Token};
 use tokio::time::{Instant, sleep};
 
@@ -138,11 +139,15 @@ impl Coordinator {
     ) -> Certainty {
         self.parties.progress.on(&Event::Settling);
         loop {
-            let (verdict, ()) = futures::future::join(
-                self.verdict(chase),
-                self.inspect_standings(standings, chase),
-            )
-            .await;
+            let verdict = if chase.in_doubt {
+                // What may still take effect shows in the sinks when the window is over.
+                let verdict = self.verdict(chase).await;
+                self.inspect_standings(standings, chase).await;
+                verdict
+            } else {
+                let inspected = self.inspect_standings(standings, chase);
+                join(self.verdict(chase), inspected).await.0
+            };
             let certainty = match verdict {
                 Verdict::Certainty(certainty) => certainty,
                 Verdict::Newer(issued) if chase.has_another_round() => {
@@ -228,7 +233,7 @@ impl Coordinator {
             }
         };
         let (ours, accepted, old_accepted) =
-            futures::future::join3(self.ours(chase), self.accepts(&chase.token), old).await;
+            join3(self.ours(chase), self.accepts(&chase.token), old).await;
         Look { ours, accepted: accepted.map_err(|error| error.to_string()), old_accepted }
     }
 

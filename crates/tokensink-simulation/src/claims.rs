@@ -186,13 +186,18 @@ impl Witness {
         let history = self.world.history(index);
         let looked = last_answered(&self.world, claim, Call::Inspect(index));
         let from = looked.unwrap_or(claim.begun) - LONGEST_LAG;
+        let unreadable = self.evidence[index] == Evidence::Nothing;
         let is_wrong = match sink.state {
-            State::Current if !self.others_since(&history, claim) => !holds_now(&history, after),
-            // What cannot be read is current by our own write, whoever came after.
-            State::Current if self.evidence[index] == Evidence::Nothing => {
+            // What cannot be read is current by our own write, whoever came after: even a write of
+            // a run that was killed, where somebody else's reset made its token a dead one.
+            State::Current
+                if unreadable
+                    && (self.a_stranger_reset() || self.others_since(&history, claim)) =>
+            {
                 let ours = |change: &&Change| change.by == Author::Run(claim.run);
                 !history.iter().rev().find(ours).is_some_and(|change| is_of(change, after))
             }
+            State::Current if !self.others_since(&history, claim) => !holds_now(&history, after),
             State::Current => !held_within(&history, after, from, claim.ended),
             // A version that is not ours may be a write of ours whose answer was lost.
             State::Stale if self.evidence[index] != Evidence::Value => false,
@@ -200,6 +205,10 @@ impl Witness {
             State::Unknown => false,
         };
         is_wrong.then(|| format!("{} is said to be {:?}, and is not", sink.name, sink.state))
+    }
+
+    fn a_stranger_reset(&self) -> bool {
+        self.world.resets().iter().any(|change| change.by == Author::Stranger)
     }
 
     fn story(&self) -> String {
@@ -284,6 +293,11 @@ fn wrong_outcome(world: &World, claim: &Claim) -> Option<String> {
             };
             let found = report.sinks.iter().find(unproven);
             found.map(|sink| format!("complete, but {} is {:?}", sink.name, sink.state))
+        }
+        Outcome::Unknown => {
+            let mut sinks = report.sinks.iter();
+            let sure = sinks.find(|sink| sink.state == State::Current);
+            sure.map(|sink| format!("{} is current, of a token that may be dead", sink.name))
         }
         _ if reset && report.command != Some(Command::Reset) => {
             Some(format!("{:?} reset the token", report.command))

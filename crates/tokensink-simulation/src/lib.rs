@@ -14,6 +14,7 @@
 mod chaos;
 mod claims;
 mod death;
+mod forgetful;
 mod life;
 
 pub use claims::Finding;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use tokensink_core::{Pace, Quota, Token};
-use tokensink_engine::journal::{Journal as _, MemoryJournal};
+use tokensink_engine::journal::{Journal, MemoryJournal};
 use tokensink_engine::{
     Command, Coordinator, Interrupt, Interrupter, Parties, Report, Silent, Sink, Timing,
 };
@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::chaos::{Chaos, LONGEST_LANDING, Mood, between};
 use crate::claims::{Claim, Finding, Witness};
 use crate::death::{Death, Killed};
+use crate::forgetful::Forgetful;
 
 /// Longer than any run may take: a provider may demand pauses of an hour in each phase.
 const AGES: Duration = Duration::from_secs(48 * 3600);
@@ -42,7 +43,7 @@ struct Life {
     rng: Rng,
     world: World,
     sinks: Vec<Traits>,
-    journal: Arc<MemoryJournal>,
+    journal: Arc<Forgetful>,
     mood: Mood,
     /// Nobody presses Ctrl-C.
     is_patient: bool,
@@ -83,7 +84,10 @@ impl Life {
         let required = sinks.iter().map(|traits| traits.required).collect();
         let witness = Witness::new(seed, world.clone(), evidence, required);
         let is_patient = mood == Mood::Calm;
-        Self { rng, world, sinks, journal: Arc::default(), mood, is_patient, witness }
+        // Out of so many appends one fails; never in most lives.
+        let forgets = if mood == Mood::Rough { [0, 0, 0, 4][rng.usize(..4)] } else { 0 };
+        let journal = Arc::new(Forgetful::new(&mut rng, forgets));
+        Self { rng, world, sinks, journal, mood, is_patient, witness }
     }
 
     async fn lived(mut self) -> Result<usize, Box<Finding>> {
@@ -131,6 +135,7 @@ impl Life {
             self.world.reset_as_stranger();
         }
         let reset = Step::Reset { rehearsed: false };
+        let strangers = self.strangers();
         match self.rng.u8(..3) {
             0 => self.is_killed(reset, Death::OnceSent).await?,
             1 => {
@@ -141,6 +146,9 @@ impl Life {
         }
         sleep(between(&mut self.rng, Duration::ZERO, SECOND)).await;
         self.carry_out(Step::Sync).await?;
+        for task in strangers {
+            let _ = task.await;
+        }
         sleep(LONGEST_LANDING).await;
         self.witness.check_again()
     }
@@ -172,7 +180,7 @@ impl Life {
         let (interrupter, interrupt) = Interrupter::new();
         let hands = self.impatience(interrupter);
         let begun = Instant::now();
-        let parties = self.parties(interrupt, Arc::clone(&self.journal));
+        let parties = self.parties(interrupt, Arc::clone(&self.journal) as Arc<_>);
         let report = timeout(AGES, command(parties, step)).await;
         hands.abort();
         let Ok(report) = report else {
@@ -187,7 +195,7 @@ impl Life {
         Ok(Some(report))
     }
 
-    fn parties(&self, interrupt: Interrupt, journal: Arc<MemoryJournal>) -> Parties {
+    fn parties(&self, interrupt: Interrupt, journal: Arc<dyn Journal>) -> Parties {
         let sinks = self.sinks.iter().enumerate();
         Parties {
             issuer: Arc::new(self.world.issuer()),
@@ -245,7 +253,7 @@ impl Life {
         let run = self.world.begin_run();
         self.witness.strangers_runs.push(run);
         let (interrupter, interrupt) = Interrupter::new();
-        let parties = self.parties(interrupt, Arc::default());
+        let parties = self.parties(interrupt, Arc::new(MemoryJournal::default()));
         let pause = between(&mut self.rng, Duration::ZERO, SECOND * 5);
         vec![tokio::spawn(async move {
             sleep(pause).await;

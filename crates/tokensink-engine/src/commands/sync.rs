@@ -22,7 +22,7 @@ impl Coordinator {
         // Without a record a repair is still a repair.
         let unrecorded = self.start(Command::Sync).await.err();
         let before = plan.token().fingerprint();
-        let in_doubt = self.unconfirmed_reset().is_some();
+        let in_doubt = self.is_unsettled();
         let mut warnings: Vec<String> = plan.prepared.iter().flat_map(Prepared::warnings).collect();
         warnings.extend(unrecorded);
         let mut chase = Chase::of(plan.issued.token, Vec::new(), in_doubt);

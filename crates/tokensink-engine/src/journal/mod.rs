@@ -90,9 +90,12 @@ pub(crate) fn last_written_at(runs: &[Run], target: &TargetId) -> Option<Timesta
     runs.iter().rev().find_map(|run| run.written_at(target))
 }
 
-/// The newest run that may have reset the token of `issuer`, if it never learned whether it did.
-pub(crate) fn unconfirmed_reset<'a>(runs: &'a [Run], issuer: &str) -> Option<&'a Run> {
-    newest_reset(runs, issuer).filter(|run| run.is_unconfirmed())
+/// Whether something that an earlier run sent may still take effect: the newest one that may have
+/// changed anything was not complete.
+pub(crate) fn is_unsettled(runs: &[Run], issuer: &str) -> bool {
+    let changed_nothing = |run: &&Run| run.outcome() == Some(Outcome::Unchanged);
+    let mut of_issuer = runs.iter().rev().filter(|run| run.may_be_of(issuer));
+    of_issuer.find(|run| !changed_nothing(run)).is_some_and(|run| !run.is_complete())
 }
 
 /// The newest run that may have reset the token of `issuer`, if it was cut off or ended without
@@ -127,7 +130,7 @@ mod tests {
     }
 
     fn found(runs: &[Run]) -> (bool, bool) {
-        (unconfirmed_reset(runs, "q").is_some(), unfinished_reset(runs, "q").is_some())
+        (is_unsettled(runs, "q"), unfinished_reset(runs, "q").is_some())
     }
 
     #[test]
@@ -137,12 +140,12 @@ mod tests {
         let finished = |outcome| Entry::Finished { outcome };
         let cut_off = run("q", std::slice::from_ref(&intended));
         for (entries, expected) in [
-            (vec![], (false, false)),
+            (vec![], (true, false)),
             (vec![intended.clone()], (true, true)),
             (vec![intended.clone(), finished(Outcome::Unknown)], (true, true)),
-            (vec![intended.clone(), confirmed.clone()], (false, true)),
-            (vec![intended.clone(), confirmed.clone(), finished(Outcome::Unknown)], (false, true)),
-            (vec![intended.clone(), confirmed.clone(), finished(Outcome::Partial)], (false, false)),
+            (vec![intended.clone(), confirmed.clone()], (true, true)),
+            (vec![intended.clone(), confirmed.clone(), finished(Outcome::Unknown)], (true, true)),
+            (vec![intended.clone(), confirmed.clone(), finished(Outcome::Partial)], (true, false)),
             (vec![intended.clone(), confirmed, finished(Outcome::Complete)], (false, false)),
             (vec![intended, Entry::NotReset, finished(Outcome::Unchanged)], (false, false)),
         ] {
@@ -152,6 +155,9 @@ mod tests {
         assert_eq!(found(&[cut_off.clone(), partial]), (true, true));
         let complete = run("q", &[finished(Outcome::Complete)]);
         assert_eq!(found(&[cut_off.clone(), complete.clone()]), (false, false));
+        let unchanged = run("q", &[finished(Outcome::Unchanged)]);
+        assert_eq!(found(&[complete.clone(), unchanged.clone()]), (false, false));
+        assert_eq!(found(&[cut_off.clone(), unchanged]), (true, true));
         assert_eq!(found(&[complete, cut_off]), (true, true));
     }
 

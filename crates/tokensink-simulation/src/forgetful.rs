@@ -1,0 +1,47 @@
+//! A journal on a disk that is full at times.
+
+use std::io;
+use std::sync::{Mutex, PoisonError};
+
+use fastrand::Rng;
+use tokensink_core::async_trait;
+use tokensink_engine::journal::{Entry, Journal, JournalError, MemoryJournal, Run, RunId};
+
+/// Keeps most of what it is given, and says when it does not.
+#[derive(Debug)]
+pub(crate) struct Forgetful {
+    kept: MemoryJournal,
+    rng: Mutex<Rng>,
+    /// One of so many appends fails; 0: none.
+    one_of: u32,
+}
+
+impl Forgetful {
+    pub(crate) fn new(rng: &mut Rng, one_of: u32) -> Self {
+        Self { kept: MemoryJournal::default(), rng: Mutex::new(rng.fork()), one_of }
+    }
+
+    fn fails(&self) -> bool {
+        let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+        self.one_of > 0 && rng.u32(..self.one_of) == 0
+    }
+}
+
+#[async_trait]
+impl Journal for Forgetful {
+    async fn append(&self, run: &RunId, entry: &Entry) -> Result<(), JournalError> {
+        if self.fails() {
+            let (doing, path) = ("write", "journal".to_owned());
+            return Err(JournalError::Io {
+                doing,
+                path,
+                source: io::ErrorKind::StorageFull.into(),
+            });
+        }
+        self.kept.append(run, entry).await
+    }
+
+    async fn runs(&self) -> Result<Vec<Run>, JournalError> {
+        self.kept.runs().await
+    }
+}
