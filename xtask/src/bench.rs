@@ -1,7 +1,9 @@
 //! `bench`: the release build against stand-ins at a distance, beside what people do today.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Instant, SystemTime};
 
 use crate::{cargo, peers, project_root, run, tell};
 
@@ -24,15 +26,38 @@ pub(crate) fn bench(rest: &[String]) -> Result<(), String> {
         tell("without python3, node and npm nothing is compared");
     }
     run(&mut bench)?;
-    the_program_itself(&release.join("tokensink"))
+    the_program_itself(&release.join("tokensink"))?;
+    building_it(&root)
+}
+
+/// How long a developer waits: for the first build, and after one touched line in a plugin.
+fn building_it(root: &Path) -> Result<(), String> {
+    let target = root.join("target/bench/cold");
+    let shown = |error: std::io::Error| error.to_string();
+    if target.exists() {
+        fs::remove_dir_all(&target).map_err(shown)?;
+    }
+    let build = || {
+        let started = Instant::now();
+        let mut command = Command::new(crate::cargo_path());
+        command.args(["build", "--quiet", "--locked"]).env("CARGO_TARGET_DIR", &target);
+        run(&mut command).map(|()| started.elapsed())
+    };
+    let cold = build()?;
+    let touched = root.join("plugins/tokensink-dotenv/src/lib.rs");
+    let file = fs::File::options().append(true).open(touched).map_err(shown)?;
+    file.set_modified(SystemTime::now()).map_err(shown)?;
+    let again = build()?;
+    tell(&format!("a debug build: {cold:.0?} cold, {again:.1?} after a touched plugin"));
+    Ok(())
 }
 
 /// What it weighs, and how long it takes to say what it can do.
 fn the_program_itself(program: &Path) -> Result<(), String> {
-    let size = std::fs::metadata(program).map_err(|error| error.to_string())?.len();
+    let size = fs::metadata(program).map_err(|error| error.to_string())?.len();
     let mut times: Vec<_> = (0..20)
         .map(|_| {
-            let started = std::time::Instant::now();
+            let started = Instant::now();
             let output = Command::new(program).arg("--help").output();
             output.map(|_| started.elapsed()).map_err(|error| error.to_string())
         })

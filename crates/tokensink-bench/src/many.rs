@@ -44,16 +44,19 @@ pub(crate) async fn in_memory(sinks: usize) -> Result<String, Failure> {
     let took = started.elapsed();
     let usage = usage::of("self").unwrap_or_default();
     Ok(format!(
-        "{sinks} {} {} {}",
+        "{sinks} {} {} {} {}",
+        report.outage_ms.unwrap_or_default(),
         took.as_micros(),
         usage.processor.as_micros(),
         usage.peak_mebibytes
     ))
 }
 
-/// What was measured for so many sinks: whole run and processor time in microseconds, and MiB.
+/// What was measured for so many sinks: the outage in milliseconds, whole run and processor time in
+/// microseconds, and MiB.
 struct Cost {
     sinks: f64,
+    outage: f64,
     took: f64,
     processor: f64,
     mebibytes: f64,
@@ -62,21 +65,24 @@ struct Cost {
 /// A table over many sizes, and the cost of one more sink.
 pub(crate) async fn table() -> Result<String, Failure> {
     let mut text =
-        "\n| sinks in memory | whole run | CPU | memory |\n| --- | --- | --- | --- |\n".to_owned();
+        "\n| sinks in memory | outage | whole run | CPU | memory |\n| --- | --- | --- | --- | --- |\n"
+            .to_owned();
     let mut costs = Vec::new();
     for sinks in [1, 10, 100, 1000, 10_000] {
-        let Cost { sinks, took, processor, mebibytes } = in_a_process_of_its_own(sinks).await?;
+        let cost = in_a_process_of_its_own(sinks).await?;
+        let Cost { sinks, outage, took, processor, mebibytes } = cost;
         let (took_ms, processor_ms) = (took / 1000.0, processor / 1000.0);
         writeln!(
             text,
-            "| {sinks} | {took_ms:.0} ms | {processor_ms:.0} ms | {mebibytes:.0} MiB |"
+            "| {sinks} | {outage:.0} ms | {took_ms:.0} ms | {processor_ms:.0} ms | {mebibytes:.0} MiB |"
         )?;
-        costs.push(Cost { sinks, took, processor, mebibytes });
+        costs.push(cost);
     }
     writeln!(
         text,
-        "\nOne more sink costs {:.0} µs and {:.1} KiB (least squares).",
-        slope(&costs, |cost| cost.took),
+        "\nOne more sink costs {:.0} µs of outage, {:.0} µs of CPU and {:.1} KiB (least squares).",
+        slope(&costs, |cost| cost.outage * 1000.0),
+        slope(&costs, |cost| cost.processor),
         slope(&costs, |cost| cost.mebibytes * 1024.0)
     )?;
     Ok(text)
@@ -100,8 +106,8 @@ async fn in_a_process_of_its_own(sinks: usize) -> Result<Cost, Failure> {
     let text = String::from_utf8(output.stdout)?;
     let numbers = text.split_whitespace().map(str::parse).collect::<Result<Vec<f64>, _>>();
     match numbers.as_deref() {
-        Ok(&[sinks, took, processor, mebibytes]) if output.status.success() => {
-            Ok(Cost { sinks, took, processor, mebibytes })
+        Ok(&[sinks, outage, took, processor, mebibytes]) if output.status.success() => {
+            Ok(Cost { sinks, outage, took, processor, mebibytes })
         }
         _ => Err(text.into()),
     }

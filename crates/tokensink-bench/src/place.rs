@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tempfile::TempDir;
 use tokensink_sandbox::{Encryption, Network, Sandbox};
@@ -18,6 +19,8 @@ use crate::usage::{Usage, watched};
 pub(crate) enum Mix {
     /// A third `.env` files, a third GitHub, a third AWS.
     All,
+    Dotenv,
+    Aws,
     GitHub,
     /// A third GitHub with its limits, and two thirds AWS, so that both are busy.
     LimitedGitHub,
@@ -27,6 +30,8 @@ impl fmt::Display for Mix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::All => "dotenv, GitHub, AWS",
+            Self::Dotenv => "dotenv",
+            Self::Aws => "AWS",
             Self::GitHub => "GitHub",
             Self::LimitedGitHub => "GitHub with limits, AWS",
         })
@@ -60,6 +65,7 @@ impl Place {
         let encryption = Encryption::made_up()?;
         let network = Network::default().with_round_trip(round_trip).with_encryption(&encryption);
         let sandbox = Sandbox::start_at(&network).await?;
+        sandbox.github.add_organization("acme");
         let qstash = sandbox.upstash.add_user("eu-central-1");
         let token = sandbox.upstash.token(&qstash).unwrap_or_default();
         let folder = tempfile::tempdir()?;
@@ -73,8 +79,10 @@ impl Place {
         };
         for index in 0..sinks {
             match (mix, index % 3) {
-                (Mix::All, 1) => place.add_file(index, &token)?,
-                (Mix::All, 2) | (Mix::LimitedGitHub, 1 | 2) => place.add_secret(index, &token),
+                (Mix::All, 1) | (Mix::Dotenv, _) => place.add_file(index, &token)?,
+                (Mix::All, 2) | (Mix::LimitedGitHub, 1 | 2) | (Mix::Aws, _) => {
+                    place.add_secret(index, &token);
+                }
                 _ => place.add_repository(index, &token),
             }
         }
@@ -183,9 +191,8 @@ impl Place {
         let over_the_network = puts.chain(self.puts_to_aws()).max();
         let mut last = over_the_network.map_or(Duration::ZERO, |last| last - reset);
         for file in &self.files {
-            let modified = fs::metadata(file)?.modified()?;
+            let ago = replaced_at(file)?.elapsed().unwrap_or_default();
             // Instant and SystemTime have no common origin but this moment.
-            let ago = modified.elapsed().unwrap_or_default();
             last = last.max(Instant::now().saturating_duration_since(reset).saturating_sub(ago));
             if !fs::read_to_string(file)?.contains(&self.live()) {
                 return Err(format!("{} is stale", file.display()).into());
@@ -223,4 +230,11 @@ impl Place {
         let middle = seconds.get(seconds.len() / 2).ok_or("curl measured nothing")?;
         Ok(Duration::from_secs_f64(*middle))
     }
+}
+
+/// When the file came to its place: a rename changes the time of the inode, not that of its bytes.
+fn replaced_at(file: &Path) -> Result<SystemTime, Failure> {
+    let found = fs::metadata(file)?;
+    let (seconds, nanoseconds) = (found.ctime().try_into()?, found.ctime_nsec().try_into()?);
+    Ok(SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds))
 }
