@@ -1,5 +1,5 @@
-//! A TCP proxy that spoils the answers to some requests. The request itself always arrives: what it
-//! asks for happens, and only the client cannot know.
+//! A TCP proxy that spoils the answers to some requests, or loses the requests themselves. A client
+//! cannot tell one from the other: what it asked for happened, or never will.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,32 +7,50 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::time::sleep;
 
-/// What becomes of an answer.
+/// What becomes of a request and its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// It is late.
+    /// The answer is late.
     Latency,
-    /// The connection is reset instead.
+    /// The connection is reset instead of an answer.
     Reset,
-    /// The connection is closed in an orderly way instead.
+    /// The connection is closed in an orderly way instead of an answer.
     HalfClose,
-    /// Nothing comes, and the connection stays.
+    /// No answer comes, and the connection stays.
     Stall,
-    /// It ends in the middle.
+    /// The answer ends in the middle.
     Truncated,
-    /// It comes byte by byte.
+    /// The answer comes byte by byte.
     Split,
+    /// The connection is reset before the request is through.
+    RequestLost,
+    /// The same, and from then on nobody listens.
+    Refused,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Latency, Self::Reset, Self::HalfClose, Self::Stall, Self::Truncated, Self::Split];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Latency,
+        Self::Reset,
+        Self::HalfClose,
+        Self::Stall,
+        Self::Truncated,
+        Self::Split,
+        Self::RequestLost,
+        Self::Refused,
+    ];
 
     /// Whether the whole answer gets through all the same.
     pub(crate) fn is_harmless(self) -> bool {
         matches!(self, Self::Latency | Self::Split)
+    }
+
+    /// Whether what was asked for never happens.
+    pub(crate) fn loses_the_request(self) -> bool {
+        matches!(self, Self::RequestLost | Self::Refused)
     }
 }
 
@@ -49,16 +67,21 @@ pub(crate) struct Spoiled {
 /// A proxy before one server. It ends with the runtime.
 pub(crate) struct Proxy {
     url: String,
-    left: Arc<Left>,
+    state: Arc<State>,
 }
 
-/// How many answers still get through.
-struct Left(AtomicUsize);
+struct State {
+    spoiled: Spoiled,
+    /// How many of them still get through.
+    left: AtomicUsize,
+    is_listening: watch::Sender<bool>,
+}
 
-impl Left {
-    fn is_spoiled(&self) -> bool {
+impl State {
+    fn is_spoiled(&self, head: &[u8]) -> bool {
         let less = |left: usize| left.checked_sub(usize::from(left != usize::MAX));
-        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_err()
+        String::from_utf8_lossy(head).contains(self.spoiled.pattern)
+            && self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_err()
     }
 }
 
@@ -66,16 +89,11 @@ impl Proxy {
     pub(crate) async fn before(upstream: &str, spoiled: Spoiled) -> Self {
         let upstream = upstream.trim_start_matches("http://").split('/').next().unwrap().to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let left = Arc::new(Left(AtomicUsize::new(spoiled.spared)));
-        let shared = Arc::clone(&left);
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let server = TcpStream::connect(&upstream).await.unwrap();
-                tokio::spawn(pump(client, server, spoiled, Arc::clone(&shared)));
-            }
-        });
-        Self { url, left }
+        let address = listener.local_addr().unwrap();
+        let left = AtomicUsize::new(spoiled.spared);
+        let state = Arc::new(State { spoiled, left, is_listening: watch::Sender::new(true) });
+        tokio::spawn(listen(listener, upstream, Arc::clone(&state)));
+        Self { url: format!("http://{address}"), state }
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -83,18 +101,49 @@ impl Proxy {
     }
 
     /// From now on everything gets through.
-    pub(crate) fn heal(&self) {
-        self.left.0.store(usize::MAX, Ordering::Relaxed);
+    pub(crate) async fn heal(&self) {
+        self.state.left.store(usize::MAX, Ordering::Relaxed);
+        self.state.is_listening.send_replace(true);
+        let address = self.url.trim_start_matches("http://");
+        while TcpStream::connect(address).await.is_err() {
+            sleep(Duration::from_millis(5)).await;
+        }
     }
 }
 
-async fn pump(mut client: TcpStream, mut server: TcpStream, spoiled: Spoiled, left: Arc<Left>) {
+async fn listen(mut listener: TcpListener, upstream: String, state: Arc<State>) {
+    let address = listener.local_addr().unwrap();
+    let mut is_listening = state.is_listening.subscribe();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => Some(accepted.unwrap().0),
+            _ = is_listening.wait_for(|listens| !listens) => None,
+        };
+        if let Some(client) = accepted {
+            let server = TcpStream::connect(&upstream).await.unwrap();
+            tokio::spawn(pump(client, server, Arc::clone(&state)));
+        } else {
+            drop(listener);
+            is_listening.wait_for(|listens| *listens).await.unwrap();
+            listener = TcpListener::bind(address).await.unwrap();
+        }
+    }
+}
+
+async fn pump(mut client: TcpStream, mut server: TcpStream, state: Arc<State>) {
+    let fault = state.spoiled.fault;
     let (mut request, mut from_client, mut from_server) = (Vec::new(), [0; 65536], [0; 65536]);
     loop {
         tokio::select! {
             read = client.read(&mut from_client) => match read {
                 Ok(read) if read > 0 => {
                     request.extend(&from_client[..read]);
+                    if fault.loses_the_request() && state.is_spoiled(&request) {
+                        state.is_listening.send_replace(fault != Fault::Refused);
+                        // With nothing to linger for, closing sends a reset.
+                        let _ = client.set_zero_linger();
+                        return;
+                    }
                     if server.write_all(&from_client[..read]).await.is_err() {
                         return;
                     }
@@ -103,12 +152,11 @@ async fn pump(mut client: TcpStream, mut server: TcpStream, spoiled: Spoiled, le
             },
             read = server.read(&mut from_server) => match read {
                 Ok(read) if read > 0 => {
-                    let asked = String::from_utf8_lossy(&request).into_owned();
-                    request.clear();
                     let answer = &from_server[..read];
-                    let is_spoiled = asked.contains(spoiled.pattern) && left.is_spoiled();
+                    let is_spoiled = !fault.loses_the_request() && state.is_spoiled(&request);
+                    request.clear();
                     let goes_on = if is_spoiled {
-                        spoil(&mut client, answer, spoiled.fault).await
+                        spoil(&mut client, answer, fault).await
                     } else {
                         client.write_all(answer).await.is_ok()
                     };
@@ -156,5 +204,6 @@ async fn spoil(client: &mut TcpStream, answer: &[u8], fault: Fault) -> bool {
             let _ = client.write_all(&answer[..answer.len() / 2]).await;
             false
         }
+        Fault::RequestLost | Fault::Refused => false,
     }
 }

@@ -19,6 +19,8 @@ struct Cell {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Provider {
     Upstash,
+    /// QStash itself, which is asked whether it lets a token in.
+    QStash,
     GitHub,
     Aws,
 }
@@ -39,6 +41,7 @@ impl Cell {
             (Provider::Upstash, Phase::Prepare) => "GET /v2/qstash/users",
             (Provider::Upstash, Phase::Change) => "POST ",
             (Provider::Upstash, Phase::Verify) => "GET /v2/qstash/user/",
+            (Provider::QStash, _) => "GET /v2/globalParallelism",
             (Provider::GitHub, Phase::Prepare) => "/public-key",
             (Provider::GitHub, Phase::Change) => "PUT ",
             (Provider::GitHub, Phase::Verify) => "GET /repos/acme/api/actions/secrets/QSTASH_TOKEN",
@@ -52,7 +55,8 @@ impl Cell {
     fn spared(self) -> usize {
         match (self.provider, self.phase) {
             (Provider::Upstash | Provider::Aws, Phase::Verify) => 2,
-            (Provider::GitHub, Phase::Verify) | (Provider::Aws, Phase::Change) => 1,
+            (Provider::QStash | Provider::GitHub, Phase::Verify)
+            | (Provider::Aws, Phase::Change) => 1,
             _ => 0,
         }
     }
@@ -61,22 +65,29 @@ impl Cell {
         match (self.provider, self.phase) {
             _ if self.fault.is_harmless() => 0,
             (_, Phase::Prepare) => 1,
+            // It never left, as far as the program can tell; or nobody can tell.
+            (Provider::Upstash, Phase::Change) if self.fault == Fault::Refused => 4,
+            (Provider::Upstash, Phase::Change) if self.fault == Fault::RequestLost => 4,
+            (Provider::Aws, Phase::Change) if self.fault.loses_the_request() => 3,
             // Lost is only the answer: the new token is found by reading.
             (Provider::Upstash | Provider::Aws, Phase::Change) => 0,
-            // The reset's own answer was proof, and QStash lets the token in.
-            (Provider::Upstash, Phase::Verify) => 0,
-            // The value was written, but nobody saw it.
+            // The reset's own answer was proof.
+            (Provider::Upstash | Provider::QStash, _) => 0,
+            // Whether or not the value was written: nobody saw it.
             (Provider::GitHub, _) | (Provider::Aws, Phase::Verify) => 3,
         }
     }
 }
 
 fn cells() -> impl Iterator<Item = Cell> {
-    [Provider::Upstash, Provider::GitHub, Provider::Aws].into_iter().flat_map(|provider| {
+    let providers = [Provider::Upstash, Provider::QStash, Provider::GitHub, Provider::Aws];
+    let cells = providers.into_iter().flat_map(|provider| {
         [Phase::Prepare, Phase::Change, Phase::Verify].into_iter().flat_map(move |phase| {
             Fault::ALL.into_iter().map(move |fault| Cell { provider, phase, fault })
         })
-    })
+    });
+    // Nothing is changed at QStash.
+    cells.filter(|cell| cell.provider != Provider::QStash || cell.phase != Phase::Change)
 }
 
 async fn world_behind(cell: Cell) -> (World, Proxy) {
@@ -84,6 +95,7 @@ async fn world_behind(cell: Cell) -> (World, Proxy) {
     let sandbox = &world.sandbox;
     let upstream = match cell.provider {
         Provider::Upstash => sandbox.upstash.url(),
+        Provider::QStash => sandbox.upstash.qstash_url(),
         Provider::GitHub => sandbox.github.url(),
         Provider::Aws => sandbox.aws.url(),
     };
@@ -91,9 +103,10 @@ async fn world_behind(cell: Cell) -> (World, Proxy) {
     let proxy = Proxy::before(&upstream, spoiled).await;
     let behind = match cell.provider {
         Provider::Upstash => format!("{}/v2", proxy.url()),
-        Provider::GitHub | Provider::Aws => proxy.url().to_owned(),
+        Provider::QStash | Provider::GitHub | Provider::Aws => proxy.url().to_owned(),
     };
-    let config = world.read("tokensink.toml").replace(&upstream, &behind);
+    let quoted = |url: &str| format!("\"{url}\"");
+    let config = world.read("tokensink.toml").replace(&quoted(&upstream), &quoted(&behind));
     let config = config.replace("settle = \"2s\"", "settle = \"1s\"\ntimeout = \"1s\"");
     let config =
         config.replace("kind = \"github-actions\"", "kind = \"github-actions\"\ntimeout = \"2s\"");
@@ -137,7 +150,9 @@ async fn holds(cell: Cell) {
         // A failure of one provider is no failure of another.
         let is_behind = matches!(
             (cell.provider, sink["name"].as_str().unwrap()),
-            (Provider::GitHub, "ci") | (Provider::Aws, "prod") | (Provider::Upstash, _)
+            (Provider::GitHub, "ci")
+                | (Provider::Aws, "prod")
+                | (Provider::Upstash | Provider::QStash, _)
         );
         if code == 3 && !is_behind {
             assert_eq!(sink["state"], "current", "{cell:?}: {sink}");
@@ -146,7 +161,7 @@ async fn holds(cell: Cell) {
             assert_eq!(sink["state"], "unknown", "{cell:?}: {sink}");
         }
     }
-    proxy.heal();
+    proxy.heal().await;
     let (code, report) = world.run(&["sync"]).await;
     assert_eq!(code, 0, "{cell:?}: {report}");
     world.assert_everywhere(&world.live());
@@ -155,6 +170,6 @@ async fn holds(cell: Cell) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_fault_at_every_provider_in_every_phase() {
-    assert_eq!(cells().count(), 54);
+    assert_eq!(cells().count(), 88);
     stream::iter(cells()).for_each_concurrent(6, holds).await;
 }
