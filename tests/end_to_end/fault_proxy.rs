@@ -2,7 +2,7 @@
 //! cannot tell one from the other: what it asked for happened, or never will.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -54,13 +54,12 @@ impl Fault {
     }
 }
 
-/// Which answers are spoiled.
-#[derive(Clone, Copy, Debug)]
+/// Which exchanges are spoiled, and how.
 pub(crate) struct Spoiled {
     /// Stands in the head of their requests.
     pub(crate) pattern: &'static str,
-    /// So many of them get through first.
-    pub(crate) spared: usize,
+    /// Whether the time for it has come.
+    pub(crate) is_due: Box<dyn Fn() -> bool + Send + Sync>,
     pub(crate) fault: Fault,
 }
 
@@ -72,16 +71,15 @@ pub(crate) struct Proxy {
 
 struct State {
     spoiled: Spoiled,
-    /// How many of them still get through.
-    left: AtomicUsize,
+    is_healed: AtomicBool,
     is_listening: watch::Sender<bool>,
 }
 
 impl State {
     fn is_spoiled(&self, head: &[u8]) -> bool {
-        let less = |left: usize| left.checked_sub(usize::from(left != usize::MAX));
         String::from_utf8_lossy(head).contains(self.spoiled.pattern)
-            && self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_err()
+            && !self.is_healed.load(Ordering::Relaxed)
+            && (self.spoiled.is_due)()
     }
 }
 
@@ -90,8 +88,8 @@ impl Proxy {
         let upstream = upstream.trim_start_matches("http://").split('/').next().unwrap().to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let left = AtomicUsize::new(spoiled.spared);
-        let state = Arc::new(State { spoiled, left, is_listening: watch::Sender::new(true) });
+        let is_healed = AtomicBool::new(false);
+        let state = Arc::new(State { spoiled, is_healed, is_listening: watch::Sender::new(true) });
         tokio::spawn(listen(listener, upstream, Arc::clone(&state)));
         Self { url: format!("http://{address}"), state }
     }
@@ -102,7 +100,7 @@ impl Proxy {
 
     /// From now on everything gets through.
     pub(crate) async fn heal(&self) {
-        self.state.left.store(usize::MAX, Ordering::Relaxed);
+        self.state.is_healed.store(true, Ordering::Relaxed);
         self.state.is_listening.send_replace(true);
         let address = self.url.trim_start_matches("http://");
         while TcpStream::connect(address).await.is_err() {

@@ -51,13 +51,11 @@ impl Cell {
         }
     }
 
-    /// How many of them are let through: what asks the same before the reset.
-    fn spared(self) -> usize {
+    /// The same requests before the reset get through, and only the reset itself comes before it.
+    fn is_due(self, world: &World) -> Box<dyn Fn() -> bool + Send + Sync> {
         match (self.provider, self.phase) {
-            (Provider::Upstash | Provider::Aws, Phase::Verify) => 2,
-            (Provider::QStash | Provider::GitHub, Phase::Verify)
-            | (Provider::Aws, Phase::Change) => 1,
-            _ => 0,
+            (_, Phase::Prepare) | (Provider::Upstash, Phase::Change) => Box::new(|| true),
+            _ => Box::new(world.sandbox.upstash.was_reset()),
         }
     }
 
@@ -99,7 +97,8 @@ async fn world_behind(cell: Cell) -> (World, Proxy) {
         Provider::GitHub => sandbox.github.url(),
         Provider::Aws => sandbox.aws.url(),
     };
-    let spoiled = Spoiled { pattern: cell.pattern(), spared: cell.spared(), fault: cell.fault };
+    let (pattern, is_due, fault) = (cell.pattern(), cell.is_due(&world), cell.fault);
+    let spoiled = Spoiled { pattern, is_due, fault };
     let proxy = Proxy::before(&upstream, spoiled).await;
     let behind = match cell.provider {
         Provider::Upstash => format!("{}/v2", proxy.url()),
@@ -109,10 +108,10 @@ async fn world_behind(cell: Cell) -> (World, Proxy) {
     let config = world.read("tokensink.toml").replace(&quoted(&upstream), &quoted(&behind));
     let config = config.replace("settle = \"2s\"", "settle = \"1s\"\ntimeout = \"1s\"");
     let config =
-        config.replace("kind = \"github-actions\"", "kind = \"github-actions\"\ntimeout = \"2s\"");
+        config.replace("kind = \"github-actions\"", "kind = \"github-actions\"\ntimeout = \"4s\"");
     let config = config.replace(
         "kind = \"aws-secrets-manager\"",
-        "kind = \"aws-secrets-manager\"\ntimeout = \"2s\"",
+        "kind = \"aws-secrets-manager\"\ntimeout = \"4s\"",
     );
     world.file("tokensink.toml", &config);
     (world, proxy)

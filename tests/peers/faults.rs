@@ -12,8 +12,7 @@ use tokio::process::Command;
 use crate::aws::Account;
 use crate::fault_proxy::{Fault, Proxy, Spoiled};
 
-/// What is spoiled: a call, and how many of its kind get through before. That is what the
-/// preparation asks for: it puts the current value, and it is read twice before the reset.
+/// Which call is spoiled: one of the preparation, or the same calls after the reset.
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     Prepare,
@@ -22,13 +21,14 @@ enum Phase {
 }
 
 impl Phase {
-    fn spoiled(self, fault: Fault) -> Spoiled {
-        let (pattern, spared) = match self {
-            Self::Prepare => ("secretsmanager.DescribeSecret", 0),
-            Self::Write => ("secretsmanager.PutSecretValue", 1),
-            Self::Verify => ("secretsmanager.GetSecretValue", 2),
+    fn spoiled(self, fault: Fault, upstash: &Upstash) -> Spoiled {
+        let was_reset = upstash.was_reset();
+        let (pattern, is_due): (_, Box<dyn Fn() -> bool + Send + Sync>) = match self {
+            Self::Prepare => ("secretsmanager.DescribeSecret", Box::new(|| true)),
+            Self::Write => ("secretsmanager.PutSecretValue", Box::new(was_reset)),
+            Self::Verify => ("secretsmanager.GetSecretValue", Box::new(was_reset)),
         };
-        Spoiled { pattern, spared, fault }
+        Spoiled { pattern, is_due, fault }
     }
 
     fn expected_code(self, fault: Fault) -> i32 {
@@ -59,7 +59,7 @@ impl<'a> Place<'a> {
         let token = upstash.token(&qstash).unwrap();
         let secret = format!("{phase:?}-{fault:?}");
         account.create(&secret, &format!("{{ \"T\": \"{token}\", \"n\": 1.50 }}"));
-        let proxy = Proxy::before(&account.url(), phase.spoiled(fault)).await;
+        let proxy = Proxy::before(&account.url(), phase.spoiled(fault, &upstash)).await;
         let folder = tempfile::tempdir().unwrap();
         let config = format!(
             "[upstash]\napi_url = \"{}\"\nqstash_url = \"{}\"\nsettle = \"1s\"\ntimeout = \"1s\"\n\

@@ -148,6 +148,12 @@ impl Upstash {
         locked(&self.accounts).users.get(id).map_or(0, |user| user.resets)
     }
 
+    /// Tells, from anywhere, whether any token was reset.
+    pub fn was_reset(&self) -> impl Fn() -> bool + Send + Sync + use<> {
+        let accounts = Arc::clone(&self.accounts);
+        move || locked(&accounts).users.values().any(|user| user.resets > 0)
+    }
+
     /// Somebody presses the button in the console.
     pub fn reset_as_stranger(&self, id: &str) {
         reset(&self.accounts, id);
