@@ -1,6 +1,7 @@
 //! Bringing the token to the sinks, and looking out meanwhile: where a provider's limit makes the
 //! writes take minutes, somebody else's reset must not wait for their end.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokensink_core::{Issued, Token};
@@ -125,7 +126,7 @@ impl Coordinator {
         let ended = tokio::select! {
             biased;
             ended = writing => ended,
-            () = self.look_out(chase, &newest, &mut warnings) => Vec::new(),
+            never = self.look_out(chase, &newest, &mut warnings) => match never {},
         };
         for (index, ended) in chosen.iter().zip(ended) {
             let token = Arc::clone(&chase.token);
@@ -143,7 +144,7 @@ impl Coordinator {
         chase: &mut Chase,
         newest: &watch::Sender<Arc<Token>>,
         warnings: &mut Vec<String>,
-    ) {
+    ) -> Infallible {
         loop {
             sleep(self.timing.look_out).await;
             if let Ours::Newer(issued) = self.ours(chase).await
