@@ -170,10 +170,17 @@ fn on_a_full_disk(world: &World, blocks: u32, arguments: &[&str]) -> tokio::proc
 async fn a_full_disk_stops_a_reset_before_it_leaves_and_no_fan_out_after_it() {
     let world = World::new().await;
     let before = world.live();
-    let output = world.finish(on_a_full_disk(&world, 0, &["reset", "--yes"]), "").await;
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert!(output.status.code() == Some(1) && words(&report).contains("journal"), "{report}");
-    world.assert_everywhere(&before);
+    let (all, local) = (world.sinks(), "[sinks.local]\nkind = \"dotenv\"\npath = \".env\"\n");
+    for (sinks, culprit) in
+        [(all.clone(), "could not write it"), (all.replace(local, ""), "journal")]
+    {
+        world.config(&sinks);
+        let output = world.finish(on_a_full_disk(&world, 0, &["reset", "--yes"]), "").await;
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(output.status.code() == Some(1) && words(&report).contains(culprit), "{report}");
+        world.assert_everywhere(&before);
+    }
+    world.config(&all);
 
     let output = world.finish(on_a_full_disk(&world, 1, &["reset", "--yes"]), "").await;
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

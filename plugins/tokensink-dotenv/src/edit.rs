@@ -8,9 +8,13 @@ use crate::scan::{Assignment, all_assignments, assignments};
 /// The largest file that is edited.
 pub(crate) const MAX_BYTES: u64 = 10 << 20;
 
-/// Finds out whether a token could be written, and why not.
-pub(crate) fn rehearse(bytes: &[u8], keys: &[String], create: bool) -> Result<(), SinkError> {
-    edited(bytes, keys, "rehearsal", create).map(drop)
+/// `bytes` as they will be, with a stand-in about as long as a token.
+pub(crate) fn rehearsed(
+    bytes: &[u8],
+    keys: &[String],
+    create: bool,
+) -> Result<Zeroizing<Vec<u8>>, SinkError> {
+    edited(bytes, keys, &"rehearsal".repeat(10), create)
 }
 
 /// `bytes` with `value` in every active assignment of `keys`; missing ones are appended.

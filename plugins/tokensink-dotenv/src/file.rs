@@ -26,7 +26,7 @@ pub(crate) struct Contents {
     pub(crate) bytes: Zeroizing<Vec<u8>>,
     pub(crate) mode: u32,
     identity: Option<Identity>,
-    owner: (u32, u32),
+    pub(crate) owner: (u32, u32),
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ struct Identity {
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub(crate) file: PathBuf,
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 impl Place {
@@ -102,50 +102,21 @@ impl Place {
         }))
     }
 
-    /// Refuses what a rename would break, or what its owner has closed.
-    pub(crate) fn refuse_unwritable(&self, contents: &Contents) -> Result<(), SinkError> {
-        if contents.mode & 0o222 == 0 {
-            return Err(SinkError::denied("is read-only by its mode").advise("chmod u+w"));
-        }
-        let found = fs::metadata(&self.file).map_err(|error| failed("look at it", error))?;
-        if found.nlink() > 1 {
-            let problem =
-                format!("has {} hard links, and replacing it would part them", found.nlink());
-            return Err(SinkError::refused(problem).advise("use a symbolic link instead"));
-        }
-        let us = rustix::process::geteuid();
-        if contents.owner.0 != us.as_raw() && !us.is_root() {
-            return Err(SinkError::denied(
-                "belongs to another user, which replacing it would change",
-            )
-            .advise("run as that user"));
-        }
-        Ok(())
-    }
-
-    /// Proves that the folder takes a new file, and leaves nothing there.
-    pub(crate) fn try_folder(&self) -> Result<(), SinkError> {
-        tempfile::tempfile_in(&self.folder)
-            .map(drop)
-            .map_err(|error| failed("make a file in its folder", error))
-    }
-
     /// Keeps other runs from editing in this folder, until it is dropped. No file is left behind.
     pub(crate) fn lock(&self, patience: Duration) -> Result<File, SinkError> {
-        let folder = File::open(&self.folder).map_err(|error| failed("open its folder", error))?;
+        let folder = self.open_folder()?;
         let until = Instant::now() + patience;
-        loop {
-            match folder.try_lock() {
-                Ok(()) => return Ok(folder),
-                Err(TryLockError::WouldBlock) if Instant::now() < until => {
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-                Err(TryLockError::WouldBlock) => {
-                    return Err(SinkError::transient("another process keeps its folder locked"));
-                }
-                Err(TryLockError::Error(error)) => return Err(failed("lock its folder", error)),
+        while !try_lock(&folder)? {
+            if Instant::now() >= until {
+                return Err(SinkError::transient("another process keeps its folder locked"));
             }
+            std::thread::sleep(Duration::from_millis(5));
         }
+        Ok(folder)
+    }
+
+    pub(crate) fn open_folder(&self) -> Result<File, SinkError> {
+        File::open(&self.folder).map_err(|error| failed("open its folder", error))
     }
 
     /// Removes what a killed run left behind. Call it under the lock: then nobody else's is there.
@@ -174,18 +145,7 @@ impl Place {
             .prefix(&self.temporary_prefix())
             .tempfile_in(&self.folder)
             .map_err(failed)?;
-        temporary.write_all(bytes).map_err(failed)?;
-        let file = temporary.as_file();
-        if original.identity.is_some() {
-            let (user, group) = original.owner;
-            let ours = file.metadata().map_err(failed)?;
-            if (ours.uid(), ours.gid()) != (user, group) {
-                fchown(file, Some(user), Some(group)).map_err(failed)?;
-            }
-            file.set_permissions(Permissions::from_mode(original.mode)).map_err(failed)?;
-            attributes::copy(&File::open(&self.file).map_err(failed)?, file);
-        }
-        file.sync_all().map_err(failed)?;
+        self.fill(temporary.as_file_mut(), original, bytes)?;
         let now = fs::metadata(&self.file).ok().map(|found| Identity::of(&found));
         if now != original.identity {
             return Err(SinkError::conflict("was changed by someone else at the same time"));
@@ -195,6 +155,29 @@ impl Place {
         }
         temporary.persist(&self.file).map_err(|error| failed(error.error))?;
         File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed)
+    }
+
+    /// Gives `file` these bytes, and the owner, mode and attributes of `original`.
+    pub(crate) fn fill(
+        &self,
+        file: &mut File,
+        original: &Contents,
+        bytes: &[u8],
+    ) -> Result<(), SinkError> {
+        let not_written = |error| failed("write it", error);
+        file.write_all(bytes).map_err(not_written)?;
+        if original.exists() {
+            let (user, group) = original.owner;
+            let ours = file.metadata().map_err(not_written)?;
+            if (ours.uid(), ours.gid()) != (user, group) {
+                fchown(&*file, Some(user), Some(group)).map_err(|error| {
+                    failed("keep its owner and group", error).advise("run as a member of its group")
+                })?;
+            }
+            file.set_permissions(Permissions::from_mode(original.mode)).map_err(not_written)?;
+            attributes::copy(&File::open(&self.file).map_err(not_written)?, file);
+        }
+        file.sync_all().map_err(not_written)
     }
 
     fn temporary_prefix(&self) -> String {
@@ -226,7 +209,17 @@ impl Identity {
     }
 }
 
-fn failed(doing: &str, error: std::io::Error) -> SinkError {
+/// Whether nobody else holds the lock; if so, it is ours.
+pub(crate) fn try_lock(folder: &File) -> Result<bool, SinkError> {
+    match folder.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(failed("lock its folder", error)
+            .advise("keep it on a file system that has locks for folders")),
+    }
+}
+
+pub(crate) fn failed(doing: &str, error: std::io::Error) -> SinkError {
     let problem = format!("could not {doing}");
     match error.kind() {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => SinkError::denied(problem)

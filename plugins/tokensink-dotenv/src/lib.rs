@@ -7,6 +7,7 @@ mod attributes;
 mod config;
 mod edit;
 mod file;
+mod obstacles;
 mod scan;
 mod sink;
 

@@ -12,7 +12,7 @@ use tokensink_core::{
     Token, TokenSink, WriteCost,
 };
 
-use crate::edit::{edited, holds, rehearse};
+use crate::edit::{edited, holds, rehearsed};
 use crate::file::{Contents, Place};
 use crate::scan::{assignments, has_colon_assignment};
 
@@ -52,11 +52,9 @@ impl DotenvSink {
     fn prepare_now(&self) -> Result<Prepared, SinkError> {
         let started = Instant::now();
         let (place, contents) = self.read()?;
-        if contents.exists() {
-            place.refuse_unwritable(&contents)?;
-        }
-        rehearse(&contents.bytes, &self.keys, self.create)?;
-        place.try_folder()?;
+        place.refuse_unwritable(&contents)?;
+        let bytes = rehearsed(&contents.bytes, &self.keys, self.create)?;
+        place.rehearse(&contents, &bytes)?;
         let warnings = self.warnings(&contents);
         Ok(Prepared { sink: self.clone(), warnings, round_trip: started.elapsed() })
     }

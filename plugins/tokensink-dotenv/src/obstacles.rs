@@ -1,0 +1,84 @@
+//! What would stop a write, found before the reset: then it can still be mended.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+#[cfg(target_os = "linux")]
+use std::path::Path;
+
+#[cfg(target_os = "linux")]
+use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+use tokensink_core::SinkError;
+
+use crate::file::{Contents, Place, failed, try_lock};
+
+impl Place {
+    /// Refuses what a rename would break, or what its owner has closed.
+    pub(crate) fn refuse_unwritable(&self, contents: &Contents) -> Result<(), SinkError> {
+        if contents.exists() {
+            self.refuse_closed(contents)?;
+        }
+        self.refuse_fixed()
+    }
+
+    fn refuse_closed(&self, contents: &Contents) -> Result<(), SinkError> {
+        if contents.mode & 0o222 == 0 {
+            return Err(SinkError::denied("is read-only by its mode").advise("chmod u+w"));
+        }
+        let found = fs::metadata(&self.file).map_err(|error| failed("look at it", error))?;
+        if found.nlink() > 1 {
+            let problem =
+                format!("has {} hard links, and replacing it would part them", found.nlink());
+            return Err(SinkError::refused(problem).advise("use a symbolic link instead"));
+        }
+        let us = rustix::process::geteuid();
+        if contents.owner.0 != us.as_raw() && !us.is_root() {
+            return Err(SinkError::denied(
+                "belongs to another user, which replacing it would change",
+            )
+            .advise("run as that user"));
+        }
+        Ok(())
+    }
+
+    /// Refuses what the system would not let us rename over. Only Linux says so beforehand.
+    #[cfg(target_os = "linux")]
+    fn refuse_fixed(&self) -> Result<(), SinkError> {
+        let (file, folder) = (attributes_of(&self.file), attributes_of(&self.folder));
+        if file.contains(StatxAttributes::MOUNT_ROOT) {
+            return Err(SinkError::refused("is mounted by itself, so it cannot be replaced")
+                .advise("mount its folder"));
+        }
+        let seals =
+            [(StatxAttributes::IMMUTABLE, "immutable"), (StatxAttributes::APPEND, "append-only")];
+        for (found, what) in [(file, ""), (folder, "its folder ")] {
+            if let Some((_, seal)) = seals.iter().find(|(seal, _)| found.contains(*seal)) {
+                return Err(SinkError::denied(format!("{what}is {seal}"))
+                    .advise("take that attribute off with chattr"));
+            }
+        }
+        Ok(())
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn refuse_fixed(&self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    /// Does what a write does, up to the rename, in a file without a name.
+    pub(crate) fn rehearse(&self, original: &Contents, bytes: &[u8]) -> Result<(), SinkError> {
+        let folder = self.open_folder()?;
+        // That another run is writing is no obstacle: ours will wait for it.
+        try_lock(&folder)?;
+        let mut file = tempfile::tempfile_in(&self.folder)
+            .map_err(|error| failed("make a file in its folder", error))?;
+        self.fill(&mut file, original, bytes)?;
+        folder.sync_all().map_err(|error| failed("save its folder", error))
+    }
+}
+
+/// None where the system cannot tell: that is no reason to refuse.
+#[cfg(target_os = "linux")]
+fn attributes_of(path: &Path) -> StatxAttributes {
+    let found = statx(CWD, path, AtFlags::empty(), StatxFlags::empty());
+    found.map_or(StatxAttributes::empty(), |found| found.stx_attributes)
+}
