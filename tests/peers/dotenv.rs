@@ -1,13 +1,13 @@
 //! The dotenv sink against the readers that applications use: whoever read the old token from a
 //! file reads the new one after the edit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
-use tokensink_core::{BuildContext, Environment, Token};
+use tokensink_core::{BuildContext, Environment, SinkErrorKind, Token};
 
 use crate::process::{here, installed, python};
 use crate::sink;
@@ -54,6 +54,17 @@ const SHAPES: &[&str] = &[
     "\n\n   \nQSTASH_TOKEN=OLD\n\n\n",
 ];
 
+/// What a reader takes for the value, and another for text or for nothing.
+const DISPUTED: &[&str] = &[
+    "QSTASH_TOKEN=OLD\nQSTASH_TOKEN: later\n",
+    "QSTASH_TOKEN: OLD\n",
+    "A='don\\'t\nQSTASH_TOKEN=OLD\nx'\n",
+    "A=\"x\\\"\nQSTASH_TOKEN=OLD\ny\"\n",
+    "A=`x\nQSTASH_TOKEN=OLD\ny`\n",
+    "A: \"x\nQSTASH_TOKEN=OLD\ny\"\n",
+    "QSTASH_TOKEN='OLD\\'\ny'\n",
+];
+
 /// Lines to make files of.
 const NEIGHBOURS: &[&str] = &[
     "",
@@ -90,11 +101,7 @@ async fn whoever_read_the_old_token_reads_the_new_one() {
     let folders = tempfile::tempdir().unwrap();
     let shapes = SHAPES.iter().map(|shape| (*shape).to_owned()).chain(generated());
     let texts: Vec<String> = shapes.map(|shape| shape.replace("OLD", OLD)).collect();
-    for (index, text) in texts.iter().enumerate() {
-        let folder = folders.path().join(index.to_string());
-        fs::create_dir(&folder).unwrap();
-        fs::write(folder.join(".env"), text).unwrap();
-    }
+    put(&texts, folders.path());
     let before = read(folders.path());
     assert!(before.len() >= 10, "{:?}", before.keys());
     for (index, text) in texts.iter().enumerate() {
@@ -118,6 +125,31 @@ async fn whoever_read_the_old_token_reads_the_new_one() {
         }
     }
     assert!(held_to_it > texts.len() * 8, "{held_to_it} readings");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_readers_disagree_about_is_refused() {
+    let folders = tempfile::tempdir().unwrap();
+    put(DISPUTED, folders.path());
+    let seen = read(folders.path());
+    for (index, text) in DISPUTED.iter().enumerate() {
+        // The shells see a broken file in most of these.
+        let programs = ["dotenv", "node --env-file", "python-dotenv"];
+        let values: BTreeSet<_> = programs.iter().map(|reader| &seen[*reader][index]).collect();
+        assert!(values.len() > 1, "all see {values:?} in {text:?}");
+        let folder = folders.path().join(index.to_string());
+        let context = BuildContext::new(folder, Environment::default());
+        let error = sink("dotenv", &json!({"path": ".env"}), &context).prepare().await.unwrap_err();
+        assert_eq!(error.kind(), SinkErrorKind::Refused, "{error}: {text:?}");
+    }
+}
+
+fn put(texts: &[impl AsRef<[u8]>], folders: &Path) {
+    for (index, text) in texts.iter().enumerate() {
+        let folder = folders.join(index.to_string());
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join(".env"), text).unwrap();
+    }
 }
 
 fn read(folders: &Path) -> Seen {

@@ -3,6 +3,9 @@
 #![allow(missing_docs, reason = "criterion's macros make functions")]
 
 #[allow(dead_code, unused_imports, reason = "the bench needs a part")]
+#[path = "../src/dialect.rs"]
+mod dialect;
+#[allow(dead_code, unused_imports, reason = "the bench needs a part")]
 #[path = "../src/edit.rs"]
 mod edit;
 #[allow(dead_code, unused_imports, reason = "the bench needs a part")]

@@ -1,9 +1,10 @@
 //! The new bytes of a `.env` file: nothing but the values is touched.
 
-use tokensink_core::SinkError;
+use tokensink_core::{Holds, SinkError};
 use zeroize::Zeroizing;
 
-use crate::scan::{Assignment, all_assignments, assignments};
+use crate::dialect::{DIALECTS, Dialect, OURS, refuse_disputed};
+use crate::scan::{Assignment, all_assignments_in, assignments, assignments_in};
 
 /// The largest file that is edited.
 pub(crate) const MAX_BYTES: u64 = 10 << 20;
@@ -26,6 +27,7 @@ pub(crate) fn edited(
 ) -> Result<Zeroizing<Vec<u8>>, SinkError> {
     refuse_unportable(value)?;
     refuse_unreadable(bytes)?;
+    refuse_disputed(bytes, keys)?;
     let found = assignments(bytes, keys);
     refuse_encrypted(bytes, &found)?;
     if let Some(key) = missing(keys, &found).next().filter(|_| !create) {
@@ -33,7 +35,7 @@ pub(crate) fn edited(
             .advise("add the line, or set `create = true`"));
     }
     let edited = replaced(bytes, &found, missing(keys, &found), value);
-    if reads_as_meant(bytes, &edited, keys, value) {
+    if DIALECTS.iter().all(|dialect| reads_as_meant(dialect, bytes, &edited, keys, value)) {
         Ok(edited)
     } else {
         Err(SinkError::refused("the edited file would not read back")
@@ -43,7 +45,7 @@ pub(crate) fn edited(
 
 fn replaced<'a>(
     bytes: &[u8],
-    found: &[Assignment],
+    found: &[Assignment<'_>],
     appended: impl Iterator<Item = &'a String>,
     value: &str,
 ) -> Zeroizing<Vec<u8>> {
@@ -67,21 +69,46 @@ fn replaced<'a>(
 
 /// Whether the same variables are there still, those of `keys` with `value`. A value that is replaced
 /// may have held the quote that kept an earlier one from spanning lines, and so others out of it.
-fn reads_as_meant(before: &[u8], after: &[u8], keys: &[String], value: &str) -> bool {
-    let old = all_assignments(before);
+fn reads_as_meant(
+    dialect: &Dialect,
+    before: &[u8],
+    after: &[u8],
+    keys: &[String],
+    value: &str,
+) -> bool {
+    let old = all_assignments_in(dialect, before);
     let appended = missing(keys, &old).map(String::as_str);
-    let expected = old.iter().map(|one| one.key.as_str()).chain(appended);
-    let new = all_assignments(after);
-    expected.eq(new.iter().map(|one| one.key.as_str())) && holds(after, keys, value)
+    let expected = old.iter().map(|one| one.key).chain(appended);
+    let new = all_assignments_in(dialect, after);
+    expected.eq(new.iter().map(|one| one.key)) && holds_in(dialect, after, keys, value)
 }
 
 fn missing<'a>(keys: &'a [String], found: &[Assignment]) -> impl Iterator<Item = &'a String> {
     keys.iter().filter(|key| !found.iter().any(|one| one.key == **key))
 }
 
+/// What the variables are found to hold, as far as all readers see the same.
+pub(crate) fn found_by_all(bytes: &[u8], keys: &[String], value: &str) -> Holds {
+    let found_in = |dialect| {
+        if assignments_in(dialect, bytes, keys).is_empty() {
+            Holds::Nothing
+        } else if holds_in(dialect, bytes, keys, value) {
+            Holds::Token
+        } else {
+            Holds::AnotherValue
+        }
+    };
+    let ours = found_in(&OURS);
+    if DIALECTS.iter().all(|dialect| found_in(dialect) == ours) {
+        ours
+    } else {
+        Holds::Unknown { why: "readers disagree about what it holds".to_owned() }
+    }
+}
+
 /// Whether every key is there, and every assignment of each is `value`.
-pub(crate) fn holds(bytes: &[u8], keys: &[String], value: &str) -> bool {
-    let found = assignments(bytes, keys);
+fn holds_in(dialect: &Dialect, bytes: &[u8], keys: &[String], value: &str) -> bool {
+    let found = assignments_in(dialect, bytes, keys);
     let is_there = |key: &String| found.iter().any(|one| one.key == *key);
     keys.iter().all(is_there)
         && found.iter().all(|one| bytes[one.value.clone()] == *value.as_bytes())
@@ -109,8 +136,8 @@ fn refuse_unportable(value: &str) -> Result<(), SinkError> {
         .advise("write it by hand, quoted as your reader wants it"))
 }
 
-fn refuse_encrypted(bytes: &[u8], found: &[Assignment]) -> Result<(), SinkError> {
-    let encrypted = |one: &&Assignment| bytes[one.value.clone()].starts_with(b"encrypted:");
+fn refuse_encrypted(bytes: &[u8], found: &[Assignment<'_>]) -> Result<(), SinkError> {
+    let encrypted = |one: &&Assignment<'_>| bytes[one.value.clone()].starts_with(b"encrypted:");
     let Some(one) = found.iter().find(encrypted) else { return Ok(()) };
     let problem = format!("{} is encrypted by dotenvx in line {}", one.key, one.line);
     Err(SinkError::refused(problem).advise("decrypt it, or write it with dotenvx after the reset"))
@@ -146,7 +173,7 @@ pub(crate) fn assert_only_values_change(bytes: &[u8]) {
         rest
     };
     let Ok(after) = edited(bytes, &keys, NEW, false) else { return };
-    assert!(holds(&after, &keys, NEW));
+    assert_eq!(found_by_all(&after, &keys, NEW), Holds::Token);
     assert_eq!(assignments(&after, &keys).len(), assignments(bytes, &keys).len());
     assert_eq!(outside(&after), outside(bytes));
     assert_eq!(edited(&after, &keys, NEW, false).ok(), Some(after));
@@ -202,6 +229,10 @@ mod tests {
             ("K='unclosed\nB=1\n", "K=@\nB=1\n"),
             ("K='a\\'\n", "K='@'\n"),
             ("exportK=1\nK=old", "exportK=1\nK=@"),
+            ("A=\"\nK: text\n\"\nK=old\n", "A=\"\nK: text\n\"\nK=@\n"),
+            ("# K: text\nAK: 1\nB: 'x'\nK=1:2\n", "# K: text\nAK: 1\nB: 'x'\nK=@\n"),
+            ("A='C:\\dir\\'\nK=old\nB='y'\n", "A='C:\\dir\\'\nK=@\nB='y'\n"),
+            ("A=\"x\\\\\"\nK=old\nB=\"y\"\n", "A=\"x\\\\\"\nK=@\nB=\"y\"\n"),
         ] {
             assert_eq!(edit(before), after.replace('@', NEW), "{before:?}");
         }
@@ -216,6 +247,19 @@ mod tests {
             (b"\xFF\xFEK\0=\0", "UTF-16"),
             (b"A=1\rK=2\r", "carriage return"),
             (b"K=\"encrypted:abc\"\n", "encrypted by dotenvx in line 1"),
+            (
+                "K=old\nK: later\n".as_bytes(),
+                "`K: …` in line 2 is an assignment to some readers only",
+            ),
+            (b"A=1\nexport K : 1\n", "`K: …` in line 2"),
+            (b"K=1\nA=\"\n\"\nK:1\n", "`K: …` in line 4"),
+            (b"A='don\\'t\nK=fake\nx'\n", "readers disagree about K in line 2"),
+            (b"A='don\\'t\nK=fake\nx'\nK=real\n", "readers disagree about K in line 2"),
+            (b"K='don\\'t\nx'\n", "readers disagree about K in line 1"),
+            (b"A=\"x\\\"\nK=fake\ny\"\nK=real\n", "readers disagree about K in line 2"),
+            (b"A=\"x\\\\\"\nK=fake\ny\"\n", "readers disagree about K in line 2"),
+            (b"A=`x\nK=fake\ny`\nK=real\n", "readers disagree about K in line 2"),
+            (b"A: \"x\nK=fake\ny\"\n", "readers disagree about K in line 2"),
             // With the stray quote gone, the value of J would close two lines further down.
             (b"J=\"\nK==\"d\n\"\nK=", "would not read back"),
             (b"J=\"\nK==\"d\nL=1\"\n", "would not read back"),

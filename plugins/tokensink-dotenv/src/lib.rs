@@ -1,10 +1,12 @@
 //! The `dotenv` sink: keeps the token in `.env` files, and every other byte as it was.
 //!
 //! `scan` finds where a key stands, `edit` makes the new bytes, `file` puts them in place. What a
-//! `.env` file means differs from reader to reader; what is written here reads the same in all.
+//! `.env` file means differs from reader to reader (`dialect`); what is written here reads the same
+//! in all.
 
 mod attributes;
 mod config;
+mod dialect;
 mod edit;
 mod file;
 mod obstacles;

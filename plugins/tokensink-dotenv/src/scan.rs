@@ -5,60 +5,79 @@
 
 use std::ops::Range;
 
+use crate::dialect::{Backslash, Dialect, OURS};
+
 /// One active assignment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Assignment {
-    pub(crate) key: String,
+pub(crate) struct Assignment<'a> {
+    pub(crate) key: &'a str,
     /// What is replaced: the value without its quotes, or with them where they must go.
     pub(crate) span: Range<usize>,
     /// The value as every reader sees it, as far as they agree.
     pub(crate) value: Range<usize>,
     /// Counted from one.
     pub(crate) line: usize,
+    /// Another one, where the value spans lines.
+    pub(crate) last_line: usize,
+    /// `KEY: value`, which only some readers know.
+    pub(crate) has_colon: bool,
     /// A `#…` without a blank before it: some readers cut there, others do not.
     pub(crate) has_glued_comment: bool,
 }
 
 /// The active assignments of `keys`, in the order of the file.
-pub(crate) fn assignments(bytes: &[u8], keys: &[String]) -> Vec<Assignment> {
-    let mut found = all_assignments(bytes);
-    found.retain(|one| keys.contains(&one.key));
+pub(crate) fn assignments<'a>(bytes: &'a [u8], keys: &[String]) -> Vec<Assignment<'a>> {
+    assignments_in(&OURS, bytes, keys)
+}
+
+/// The same, as readers of this dialect see it.
+pub(crate) fn assignments_in<'a>(
+    dialect: &Dialect,
+    bytes: &'a [u8],
+    keys: &[String],
+) -> Vec<Assignment<'a>> {
+    let mut found = all_assignments_in(dialect, bytes);
+    found.retain(|one| keys.iter().any(|key| key == one.key));
     found
 }
 
 /// Every active assignment, in the order of the file.
-pub(crate) fn all_assignments(bytes: &[u8]) -> Vec<Assignment> {
+pub(crate) fn all_assignments_in<'a>(dialect: &Dialect, bytes: &'a [u8]) -> Vec<Assignment<'a>> {
     let mut found = Vec::new();
     let mut start = if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
     let mut line = 1;
     while start < bytes.len() {
         let mut next = end_of_line(bytes, start) + 1;
-        if let Some((key, after)) = key_of_line(bytes, start, b'=') {
-            let value = read_value(bytes, after);
-            next = next.max(end_of_line(bytes, value.span.end) + 1);
-            let Value { span, value, has_glued_comment } = value;
-            found.push(Assignment { key, span, value, line, has_glued_comment });
+        if let Some(Name { key, has_colon, end }) = name_of_line(dialect, bytes, start) {
+            let Value { span, value, has_glued_comment } = read_value(dialect, bytes, end);
+            next = next.max(end_of_line(bytes, span.end) + 1);
+            let last_line = line + line_ends(&bytes[span.clone()]);
+            found.push(Assignment {
+                key,
+                span,
+                value,
+                line,
+                last_line,
+                has_colon,
+                has_glued_comment,
+            });
         }
-        line += bytes[start..next.min(bytes.len())].iter().filter(|byte| **byte == b'\n').count();
+        line += line_ends(&bytes[start..next.min(bytes.len())]);
         start = next;
     }
     found
 }
 
-/// Whether `key: value`, which only some readers understand, stands in the file.
-pub(crate) fn has_colon_assignment(bytes: &[u8], key: &str) -> bool {
-    let mut start = 0;
-    while start < bytes.len() {
-        if key_of_line(bytes, start, b':').is_some_and(|(found, _)| found == key) {
-            return true;
-        }
-        start = end_of_line(bytes, start) + 1;
-    }
-    false
+/// What a line gives a value to.
+struct Name<'a> {
+    key: &'a str,
+    has_colon: bool,
+    /// After the sign.
+    end: usize,
 }
 
-/// The key of the line at `start`, and where what follows `separator` begins.
-fn key_of_line(bytes: &[u8], start: usize, separator: u8) -> Option<(String, usize)> {
+/// The name in the line at `start`, if it is an assignment.
+fn name_of_line<'a>(dialect: &Dialect, bytes: &'a [u8], start: usize) -> Option<Name<'a>> {
     let mut at = skip_blanks(bytes, start);
     if let Some(rest) = bytes[at..].strip_prefix(b"export")
         && rest.first().is_some_and(|byte| is_blank(*byte))
@@ -68,8 +87,13 @@ fn key_of_line(bytes: &[u8], start: usize, separator: u8) -> Option<(String, usi
     let is_key = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.-".contains(byte);
     let length = bytes[at..].iter().take_while(|byte| is_key(byte)).count();
     let key = std::str::from_utf8(&bytes[at..at + length]).ok().filter(|key| !key.is_empty())?;
-    let equals = skip_blanks(bytes, at + length);
-    (bytes.get(equals) == Some(&separator)).then(|| (key.to_owned(), equals + 1))
+    let sign = skip_blanks(bytes, at + length);
+    let has_colon = match bytes.get(sign)? {
+        b'=' => false,
+        b':' if dialect.knows_colons => true,
+        _ => return None,
+    };
+    Some(Name { key, has_colon, end: sign + 1 })
 }
 
 struct Value {
@@ -78,11 +102,11 @@ struct Value {
     has_glued_comment: bool,
 }
 
-/// The value that begins after the `=` at `after - 1`.
-fn read_value(bytes: &[u8], after: usize) -> Value {
+/// The value that begins after the sign at `after - 1`.
+fn read_value(dialect: &Dialect, bytes: &[u8], after: usize) -> Value {
     let start = skip_blanks(bytes, after);
-    if let Some(quote @ (b'"' | b'\'' | b'`')) = bytes.get(start).copied()
-        && let Some(close) = closing_quote(bytes, start)
+    if let Some(quote) = bytes.get(start).copied().filter(|byte| dialect.quotes.contains(byte))
+        && let Some(close) = closing_quote(dialect.backslash, bytes, start)
     {
         let value = start + 1..close;
         let span = if quote == b'`' { start..close + 1 } else { value.clone() };
@@ -111,12 +135,15 @@ fn empty_value(at: usize) -> Value {
 }
 
 /// The quote that closes the one at `open`: what follows it on its line must be blank or a comment.
-fn closing_quote(bytes: &[u8], open: usize) -> Option<usize> {
+fn closing_quote(backslash: Backslash, bytes: &[u8], open: usize) -> Option<usize> {
     let quote = bytes[open];
     let mut at = open + 1;
     while at < bytes.len() {
         match bytes[at] {
-            b'\\' if quote == b'"' => at += 1,
+            b'\\' if quote == b'"' && backslash == Backslash::Escapes => at += 1,
+            b'\\' if bytes.get(at + 1) == Some(&quote) && backslash == Backslash::Shields => {
+                at += 1
+            }
             byte if byte == quote => {
                 let rest = skip_blanks(bytes, at + 1);
                 let closes =
@@ -128,6 +155,10 @@ fn closing_quote(bytes: &[u8], open: usize) -> Option<usize> {
         at += 1;
     }
     None
+}
+
+fn line_ends(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte == b'\n').count()
 }
 
 fn is_blank(byte: u8) -> bool {
@@ -167,15 +198,5 @@ mod tests {
         assert_eq!(lines("\u{feff}K=1\r\nK=2\r\n"), [1, 2]);
         assert_eq!(lines("K=\nK="), [1, 2]);
         assert_eq!(lines(""), [0; 0]);
-    }
-
-    #[test]
-    fn a_colon_in_the_place_of_the_sign_is_noticed() {
-        for text in ["K: 1", "A=1\nexport K: 1\n", "\n  K : 1\n"] {
-            assert!(has_colon_assignment(text.as_bytes(), "K"), "{text}");
-        }
-        for text in ["", "K=1:2\n", "AK: 1\n", "# K: 1\n", "K"] {
-            assert!(!has_colon_assignment(text.as_bytes(), "K"), "{text}");
-        }
     }
 }

@@ -12,9 +12,9 @@ use tokensink_core::{
     Token, TokenSink, WriteCost,
 };
 
-use crate::edit::{edited, holds, rehearsed};
+use crate::edit::{edited, found_by_all, rehearsed};
 use crate::file::{Contents, Place};
-use crate::scan::{assignments, has_colon_assignment};
+use crate::scan::assignments;
 
 /// The siblings that frameworks let win over `.env` (Next.js and Vite do).
 const SHADOWS: [&str; 4] =
@@ -72,9 +72,6 @@ impl DotenvSink {
                 warnings
                     .push(format!("{key} stands in lines {}: all are written", lines.join(", ")));
             }
-            if has_colon_assignment(&contents.bytes, key) {
-                warnings.push(format!("`{key}: …` is not written: many readers do not know it"));
-            }
         }
         for one in found.iter().filter(|one| one.has_glued_comment) {
             warnings.push(format!("the `#…` glued to the value in line {} goes", one.line));
@@ -119,13 +116,7 @@ impl DotenvSink {
 
     fn inspect_now(&self, token: &Token) -> Result<Holds, SinkError> {
         let (_, contents) = self.read()?;
-        Ok(if assignments(&contents.bytes, &self.keys).is_empty() {
-            Holds::Nothing
-        } else if holds(&contents.bytes, &self.keys, token.expose()) {
-            Holds::Token
-        } else {
-            Holds::AnotherValue
-        })
+        Ok(found_by_all(&contents.bytes, &self.keys, token.expose()))
     }
 
     /// Runs something that blocks, away from the threads that serve the network.

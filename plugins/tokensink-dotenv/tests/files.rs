@@ -134,6 +134,25 @@ async fn each_unfit_file_is_refused_with_its_reason() {
 }
 
 #[tokio::test]
+async fn only_what_every_reader_sees_is_said_of_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let sink = sink(folder.path(), serde_json::json!({"path": ".env", "key": "K"}));
+    let readers_disagree = || Holds::Unknown { why: "readers disagree about what it holds".into() };
+    for (text, holds) in [
+        ("K=@\n", Holds::Token),
+        ("K=@\nK: later\n", readers_disagree()),
+        ("K: @\n", readers_disagree()),
+        ("A=`\nK=later\n`\nK=@\n", readers_disagree()),
+        ("K=old\nK: later\n", Holds::AnotherValue),
+        ("A=\"\nK: text\n\"\nK=@\n", Holds::Token),
+        ("A: 1\n", Holds::Nothing),
+    ] {
+        fs::write(folder.path().join(".env"), text.replace('@', TOKEN)).unwrap();
+        assert_eq!(sink.inspect(&Token::new(TOKEN), None).await.unwrap(), holds, "{text:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_missing_file_is_made_when_asked() {
     let folder = tempfile::tempdir().unwrap();
     let made = sink(folder.path(), serde_json::json!({"path": "new.env", "create": true}));

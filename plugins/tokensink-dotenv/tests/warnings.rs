@@ -38,7 +38,6 @@ async fn a_plain_file_needs_no_words() {
 async fn each_oddity_is_told_once() {
     for (bytes, said) in [
         ("K=1\nA=2\nK=3\n", "K stands in lines 1, 3: all are written"),
-        ("K=1\nK: 2\n", "`K: …` is not written: many readers do not know it"),
         ("K=old#note\n", "the `#…` glued to the value in line 1 goes"),
         ("\u{feff}K=old\n", "some readers miss line 1, because the file begins with a BOM"),
     ] {
