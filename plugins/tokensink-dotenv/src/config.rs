@@ -36,6 +36,8 @@ impl SinkConfig for DotenvConfig {
 
     fn build(self, context: &BuildContext) -> Result<Vec<DotenvSink>, Vec<SinkError>> {
         let mut mistakes = Vec::new();
+        let path_option = if self.paths.is_some() { "paths" } else { "path" };
+        let key_option = if self.keys.is_some() { "keys" } else { "key" };
         let paths = one_or_many("path", self.path, self.paths, &mut mistakes);
         if paths.is_empty() && mistakes.is_empty() {
             mistakes.push(SinkError::config("missing option `path`").advise("name the .env file"));
@@ -44,10 +46,8 @@ impl SinkConfig for DotenvConfig {
         if keys.is_empty() {
             keys.push(DEFAULT_KEY.to_owned());
         }
-        for key in keys.iter().filter(|key| !is_variable_name(key)) {
-            let problem = format!("option `key`: `{key}` is no variable's name");
-            mistakes.push(SinkError::config(problem).advise("use letters, digits and _"));
-        }
+        mistakes.extend(mistakes_in_paths(path_option, &paths));
+        mistakes.extend(mistakes_in_keys(key_option, &keys));
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
@@ -73,6 +73,25 @@ fn one_or_many<T>(
         }
         (one, many) => one.into_iter().chain(many.into_iter().flatten()).collect(),
     }
+}
+
+fn mistakes_in_paths(option: &str, paths: &[PathBuf]) -> Option<SinkError> {
+    paths.iter().find(|path| path.as_os_str().is_empty())?;
+    let problem = format!("option `{option}` names no file");
+    Some(SinkError::config(problem).advise("name the .env file"))
+}
+
+fn mistakes_in_keys(option: &str, keys: &[String]) -> Vec<SinkError> {
+    let misnamed = keys.iter().filter(|key| !is_variable_name(key)).map(|key| {
+        let problem = format!("option `{option}`: `{key}` is no variable's name");
+        SinkError::config(problem).advise("use letters, digits and _")
+    });
+    let repeated = keys.iter().enumerate().find(|(index, key)| keys[..*index].contains(key));
+    let repeated = repeated.map(|(_, key)| {
+        let problem = format!("option `{option}` names {key} more than once");
+        SinkError::config(problem).advise("name each variable once")
+    });
+    misnamed.chain(repeated).collect()
 }
 
 fn is_variable_name(key: &str) -> bool {

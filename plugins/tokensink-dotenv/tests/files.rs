@@ -250,6 +250,12 @@ fn all_mistakes_of_a_table_are_told_together() {
             &["option `paths` is empty", "option `keys` is empty"],
         ),
         (serde_json::json!({"keys": ["A", "B"]}), &["missing option `path`"]),
+        (serde_json::json!({"path": ""}), &["option `path` names no file"]),
+        (serde_json::json!({"paths": [".env", ""]}), &["option `paths` names no file"]),
+        (
+            serde_json::json!({"path": "a", "keys": ["A", "B", "A", "", "A"]}),
+            &["option `keys`: `` is no variable's name", "option `keys` names A more than once"],
+        ),
     ] {
         let context = BuildContext::new("/", Environment::default());
         let factory = Registry::linked().unwrap().get("dotenv").unwrap();
