@@ -109,10 +109,21 @@ fn read_value(dialect: &Dialect, bytes: &[u8], after: usize) -> Value {
         && let Some(close) = closing_quote(dialect.backslash, bytes, start)
     {
         let value = start + 1..close;
-        let span = if quote == b'`' { start..close + 1 } else { value.clone() };
-        return Value { span, value, has_glued_comment: false };
+        if quote == b'`' {
+            return without_backticks(bytes, value);
+        }
+        return Value { span: value.clone(), value, has_glued_comment: false };
     }
     bare_value(bytes, after, start)
+}
+
+/// Few readers know backticks, so they go. What is glued to them would be glued to a bare value.
+fn without_backticks(bytes: &[u8], value: Range<usize>) -> Value {
+    let after = value.end + 1;
+    let has_glued_comment = bytes.get(after) == Some(&b'#');
+    let end =
+        if has_glued_comment { trim_end(bytes, after, end_of_line(bytes, after)) } else { after };
+    Value { span: value.start - 1..end, value, has_glued_comment }
 }
 
 fn bare_value(bytes: &[u8], after: usize, start: usize) -> Value {

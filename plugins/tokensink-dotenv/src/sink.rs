@@ -12,13 +12,19 @@ use tokensink_core::{
     Token, TokenSink, WriteCost,
 };
 
+use crate::dialect::is_set_for_some;
 use crate::edit::{edited, found_by_all, rehearsed};
 use crate::file::{Contents, Place};
 use crate::scan::assignments;
 
 /// The siblings that frameworks let win over `.env` (Next.js and Vite do).
-const SHADOWS: [&str; 4] =
-    [".env.local", ".env.production", ".env.production.local", ".env.development.local"];
+const SHADOWS: [&str; 5] = [
+    ".env.local",
+    ".env.development",
+    ".env.development.local",
+    ".env.production",
+    ".env.production.local",
+];
 
 /// Variables in one `.env` file.
 #[derive(Clone, Debug)]
@@ -95,7 +101,7 @@ impl DotenvSink {
             let sibling = Place::find(&self.path.with_file_name(name), false);
             let contents = sibling.and_then(|place| place.read());
             contents.is_ok_and(|contents| {
-                contents.is_some_and(|one| !assignments(&one.bytes, &self.keys).is_empty())
+                contents.is_some_and(|one| is_set_for_some(&one.bytes, &self.keys))
             })
         });
         holding.map(|name| format!("{name} holds the variable too, and may win over it")).collect()

@@ -39,6 +39,7 @@ async fn each_oddity_is_told_once() {
     for (bytes, said) in [
         ("K=1\nA=2\nK=3\n", "K stands in lines 1, 3: all are written"),
         ("K=old#note\n", "the `#…` glued to the value in line 1 goes"),
+        ("K=`old`#note\n", "the `#…` glued to the value in line 1 goes"),
         ("\u{feff}K=old\n", "some readers miss line 1, because the file begins with a BOM"),
     ] {
         assert_eq!(warnings(".env", bytes).await, [said], "{bytes:?}");
@@ -63,9 +64,12 @@ async fn a_file_that_everybody_may_read_is_told() {
 #[tokio::test]
 async fn a_sibling_that_wins_is_told() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, bytes) in
-        [(".env", "K=1\n"), (".env.local", "K=2\n"), (".env.production", "OTHER=3\n")]
-    {
+    for (name, bytes) in [
+        (".env", "K=1\n"),
+        (".env.local", "K=2\n"),
+        (".env.production", "OTHER=3\n"),
+        (".env.development", "K: 4\n"),
+    ] {
         fs::write(folder.path().join(name), bytes).unwrap();
         fs::set_permissions(folder.path().join(name), fs::Permissions::from_mode(0o600)).unwrap();
     }
@@ -73,7 +77,8 @@ async fn a_sibling_that_wins_is_told() {
         let sink = sink(folder.path(), json!({"path": name, "key": "K"}));
         async move { sink.prepare().await.unwrap().warnings() }
     };
-    assert_eq!(said(".env").await, [".env.local holds the variable too, and may win over it"]);
+    let winning = |name| format!("{name} holds the variable too, and may win over it");
+    assert_eq!(said(".env").await, [".env.local", ".env.development"].map(winning));
     assert_eq!(said(".env.local").await, [""; 0]);
 }
 
