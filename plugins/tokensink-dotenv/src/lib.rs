@@ -12,6 +12,7 @@ mod file;
 mod obstacles;
 mod scan;
 mod sink;
+mod tracked;
 
 use tokensink_core::{SinkFactory, inventory};
 

@@ -16,6 +16,7 @@ use crate::dialect::is_set_for_some;
 use crate::edit::{edited, found_by_all, rehearsed};
 use crate::file::{Contents, Place};
 use crate::scan::assignments;
+use crate::tracked::is_tracked;
 
 /// The siblings that frameworks let win over `.env` (Next.js and Vite do).
 const SHADOWS: [&str; 5] = [
@@ -25,6 +26,9 @@ const SHADOWS: [&str; 5] = [
     ".env.production",
     ".env.production.local",
 ];
+
+const TRACKED: &str = "git tracks it, and the token would be in the next commit: \
+                       take it out with `git rm --cached`, and ignore it";
 
 /// Variables in one `.env` file.
 #[derive(Clone, Debug)]
@@ -61,11 +65,11 @@ impl DotenvSink {
         place.refuse_unwritable(&contents)?;
         let bytes = rehearsed(&contents.bytes, &self.keys, self.create)?;
         place.rehearse(&contents, &bytes)?;
-        let warnings = self.warnings(&contents);
+        let warnings = self.warnings(&place, &contents);
         Ok(Prepared { sink: self.clone(), warnings, round_trip: started.elapsed() })
     }
 
-    fn warnings(&self, contents: &Contents) -> Vec<String> {
+    fn warnings(&self, place: &Place, contents: &Contents) -> Vec<String> {
         let found = assignments(&contents.bytes, &self.keys);
         let mut warnings = Vec::new();
         for key in &self.keys {
@@ -88,6 +92,9 @@ impl DotenvSink {
         }
         if contents.mode & 0o004 != 0 {
             warnings.push(format!("everybody may read it (mode {:o})", contents.mode));
+        }
+        if is_tracked(&place.file) {
+            warnings.push(TRACKED.to_owned());
         }
         warnings.extend(self.shadows());
         warnings
