@@ -2,13 +2,18 @@
 
 use std::fs::File;
 
-use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fsetxattr};
+use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr};
 
 /// More than any file system keeps for one file.
 const MOST_BYTES: usize = 64 << 10;
 
+/// Who else may read a file, on Linux. A folder can give such a list to its new files.
+const ACCESS_LIST: &str = "system.posix_acl_access";
+
 /// Copies what it may. A label that only the system may set is set by the system.
 pub(crate) fn copy(from: &File, to: &File) {
+    // Fails where there is none. If the original has one, it follows below.
+    let _ = fremovexattr(to, ACCESS_LIST);
     let mut names = vec![0; MOST_BYTES];
     let Ok(length) = flistxattr(from, &mut names[..]) else { return };
     let mut value = vec![0; MOST_BYTES];

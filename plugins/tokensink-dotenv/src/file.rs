@@ -20,6 +20,9 @@ use crate::edit::MAX_BYTES;
 /// Marks our temporary files, so that the next run can tell one that a kill left behind.
 const TEMPORARY: &str = ".tokensink-";
 
+/// More than the standard library needs free to read into a buffer itself, not by way of another.
+const SPARE: usize = 64;
+
 /// A file as it was read, and enough to notice that it was changed since. It has no `Debug`: its
 /// bytes are secrets.
 pub(crate) struct Contents {
@@ -91,7 +94,8 @@ impl Place {
         if found.len() > MAX_BYTES {
             return Err(SinkError::refused("is larger than 10 MB").advise("is it the right file?"));
         }
-        let mut bytes = Zeroizing::new(Vec::with_capacity(found.len() as usize));
+        // With room to spare, so that growing leaves no unzeroized copy behind.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(found.len() as usize + SPARE));
         let mut limited = opened.take(MAX_BYTES + 1);
         limited.read_to_end(&mut bytes).map_err(|error| failed("read it", error))?;
         Ok(Some(Contents {
@@ -174,8 +178,9 @@ impl Place {
                     failed("keep its owner and group", error).advise("run as a member of its group")
                 })?;
             }
-            file.set_permissions(Permissions::from_mode(original.mode)).map_err(not_written)?;
+            // Before the mode, which would let in whoever the folder's list names.
             attributes::copy(&File::open(&self.file).map_err(not_written)?, file);
+            file.set_permissions(Permissions::from_mode(original.mode)).map_err(not_written)?;
         }
         file.sync_all().map_err(not_written)
     }

@@ -281,3 +281,30 @@ async fn extended_attributes_are_kept() {
     let length = getxattr(&file, "user.note", &mut value).unwrap();
     assert_eq!(&value[..length], b"ours");
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn nobody_may_read_the_new_file_who_could_not_read_the_old_one() {
+    use rustix::fs::{XattrFlags, getxattr, setxattr};
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(".env");
+    fs::write(&file, "QSTASH_TOKEN=old\n").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    // Version 2; then kind, permissions and number of the owner, user 12, the group, the mask, others.
+    let everyone = u32::MAX;
+    let entries =
+        [(1, 7, everyone), (2, 4, 12), (4, 4, everyone), (16, 4, everyone), (32, 0, everyone)];
+    let mut list = 2_u32.to_le_bytes().to_vec();
+    for (kind, permissions, number) in entries {
+        list.extend([kind, 0, permissions, 0]);
+        list.extend(number.to_le_bytes());
+    }
+    // What a new file in this folder gets. Not every file system has such lists.
+    if setxattr(folder.path(), "system.posix_acl_default", &list, XattrFlags::empty()).is_err() {
+        return;
+    }
+    write(env_sink(folder.path()).as_ref(), TOKEN).await;
+    let inherited = getxattr(&file, "system.posix_acl_access", &mut [0; 64]);
+    assert_eq!(inherited, Err(rustix::io::Errno::NODATA));
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+}
