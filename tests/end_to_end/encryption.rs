@@ -50,6 +50,9 @@ async fn a_certificate_that_nobody_vouches_for_is_refused() {
     assert!(world.sandbox.aws.requests().is_empty());
 }
 
+/// A name of the stand-ins that only the proxy knows: what is not on this machine.
+const ELSEWHERE: &str = "stand-in.test";
+
 /// A proxy that only tunnels, and remembers where to.
 async fn tunnel() -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -70,32 +73,80 @@ async fn pass_through(mut client: TcpStream, seen: Arc<Mutex<Vec<String>>>) {
         head.push(client.read_u8().await.unwrap());
     }
     let head = String::from_utf8(head).unwrap();
-    let place = head.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next()).unwrap();
+    let place = head.split(' ').nth(1).unwrap();
     seen.lock().unwrap().push(place.to_owned());
-    let mut server = TcpStream::connect(place).await.unwrap();
+    if !head.starts_with("CONNECT ") {
+        return;
+    }
+    let mut server = TcpStream::connect(place.replace(ELSEWHERE, "127.0.0.1")).await.unwrap();
     client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
     // Either side may hang up.
     let _ = copy_bidirectional(&mut client, &mut server).await;
 }
 
+/// The same place by the name that only the proxy knows.
+fn elsewhere(url: &str) -> String {
+    url.replace("127.0.0.1", ELSEWHERE)
+}
+
+fn place(url: &str) -> String {
+    url.trim_start_matches("https://").split('/').next().unwrap().to_owned()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_provider_is_reached_through_the_proxy() {
     let world = encrypted_world().await;
-    let (proxy, asked_for) = tunnel().await;
-    let mut command = trusting(&world, &["reset", "--yes"]);
-    command.env("HTTPS_PROXY", proxy);
-    assert_eq!(code_of(&world, command).await, 0);
-    world.assert_everywhere(&world.live());
-    let asked_for = asked_for.lock().unwrap();
     let sandbox = &world.sandbox;
-    let urls = [
+    let [api, qstash, github, aws] = [
         sandbox.upstash.url(),
         sandbox.upstash.qstash_url(),
         sandbox.github.url(),
         sandbox.aws.url(),
-    ];
-    for url in urls {
-        let place = url.trim_start_matches("https://").split('/').next().unwrap();
-        assert!(asked_for.iter().any(|seen| seen == place), "{url} in {asked_for:?}");
+    ]
+    .map(|url| elsewhere(&url));
+    world.file("tokensink.toml", &elsewhere(&world.read("tokensink.toml")));
+    let (proxy, asked_for) = tunnel().await;
+    let mut command = trusting(&world, &["reset", "--yes"]);
+    command
+        .env("HTTPS_PROXY", proxy)
+        .env("TOKENSINK_UPSTASH__API_URL", &api)
+        .env("TOKENSINK_UPSTASH__QSTASH_URL", &qstash)
+        .env("GH_HOST", ELSEWHERE)
+        .env("GH_ENTERPRISE_TOKEN", sandbox.github.token())
+        .env("AWS_ENDPOINT_URL_SECRETS_MANAGER", &aws);
+    assert_eq!(code_of(&world, command).await, 0);
+    world.assert_everywhere(&world.live());
+    let asked_for = asked_for.lock().unwrap();
+    for url in [api, qstash, github, aws] {
+        assert!(asked_for.contains(&place(&url)), "{url} in {asked_for:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_on_this_machine_is_reached_without_the_proxy() {
+    let world = encrypted_world().await;
+    let api = elsewhere(&world.sandbox.upstash.url());
+    let (proxy, asked_for) = tunnel().await;
+    let mut command = trusting(&world, &["reset", "--yes"]);
+    command.env("HTTPS_PROXY", proxy).env("TOKENSINK_UPSTASH__API_URL", &api);
+    assert_eq!(code_of(&world, command).await, 0);
+    world.assert_everywhere(&world.live());
+    let asked_for = asked_for.lock().unwrap();
+    assert!(
+        !asked_for.is_empty() && asked_for.iter().all(|seen| *seen == place(&api)),
+        "{asked_for:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_proxy_sees_what_goes_over_loopback_in_the_clear() {
+    for variable in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        let world = World::new().await;
+        let (proxy, asked_for) = tunnel().await;
+        let mut command = world.command(&["reset", "--yes", "--output", "json"]);
+        command.env(variable, proxy);
+        assert_eq!(code_of(&world, command).await, 0, "{variable}");
+        world.assert_everywhere(&world.live());
+        assert_eq!(*asked_for.lock().unwrap(), [""; 0], "{variable}");
     }
 }

@@ -69,14 +69,17 @@ pub fn is_loopback(url: &Url) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// A client that follows no redirect, retries nothing, and gives up on a request after
-/// `attempt_timeout`. Proxies from the environment are honoured.
+/// A client for `base` that follows no redirect, retries nothing, and gives up on a request after
+/// `attempt_timeout`. Proxies from the environment are honoured, except on the way to this machine:
+/// plain HTTP is safe there only as long as nobody stands in between.
 ///
 /// # Errors
 ///
 /// When the TLS library cannot start.
-pub fn build_client(attempt_timeout: Duration) -> Result<Client, ClientError> {
-    Client::builder()
+pub fn build_client(base: &Url, attempt_timeout: Duration) -> Result<Client, ClientError> {
+    let builder = Client::builder();
+    let builder = if is_loopback(base) { builder.no_proxy() } else { builder };
+    builder
         .user_agent(concat!("tokensink/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
         .retry(retry::never())

@@ -15,6 +15,9 @@ use tokio_rustls::server::TlsStream;
 
 use crate::network::Protocol;
 
+/// What the stand-ins may be called. The last one is no name of this machine: only a proxy finds it.
+const NAMES: [&str; 3] = ["127.0.0.1", "localhost", "stand-in.test"];
+
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// A certificate for loopback, and the authority that signed it.
@@ -67,8 +70,8 @@ fn signed(
     authority: &Issuer<'_, KeyPair>,
 ) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), Failure> {
     let key = KeyPair::generate()?;
-    let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
-    let certificate = CertificateParams::new(names)?.signed_by(&key, authority)?;
+    let certificate =
+        CertificateParams::new(NAMES.map(str::to_owned))?.signed_by(&key, authority)?;
     let key = PrivateKeyDer::try_from(key.serialize_der())?;
     Ok((certificate.der().clone(), key))
 }

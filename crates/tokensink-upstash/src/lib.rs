@@ -5,6 +5,7 @@
 
 mod account;
 mod credentials;
+mod developer_api;
 mod pasted;
 mod probe;
 mod user;

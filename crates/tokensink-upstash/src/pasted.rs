@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use reqwest::{Client, Url};
+use reqwest::Url;
 use tokensink_core::{Issued, IssuerError, ResetError, Secret, Token, TokenIssuer, async_trait};
-use tokensink_http::{ClientError, build_client};
+use tokensink_http::ClientError;
 
-use crate::probe;
+use crate::probe::{self, Probe};
 
 /// The regions that QStash has (upstash.com/docs/qstash/howto/multi-region).
 const REGIONS: [&str; 2] = ["eu-central-1", "us-east-1"];
@@ -17,8 +17,7 @@ const REGIONS: [&str; 2] = ["eu-central-1", "us-east-1"];
 #[derive(Debug)]
 pub struct Pasted {
     token: Token,
-    client: Client,
-    hosts: Vec<Url>,
+    probes: Vec<Probe>,
 }
 
 /// Why a pasted text is no token.
@@ -69,13 +68,14 @@ impl Pasted {
             (None, Some(region)) => vec![probe::host_of(region)?],
             (None, None) => REGIONS.map(probe::host_of).into_iter().collect::<Result<_, _>>()?,
         };
-        Ok(Self { token: Token::new(text), client: build_client(timeout)?, hosts })
+        let probes = hosts.into_iter().map(|host| Probe::new(host, timeout));
+        Ok(Self { token: Token::new(text), probes: probes.collect::<Result<_, _>>()? })
     }
 
     /// Stands for the QStash's id, which is not known: the journal's key.
     pub fn id(&self) -> String {
-        let host = self.hosts.first().filter(|_| self.hosts.len() == 1);
-        format!("pasted-{}", host.and_then(Url::host_str).unwrap_or("any"))
+        let only = self.probes.first().filter(|_| self.probes.len() == 1);
+        format!("pasted-{}", only.map_or("any", Probe::host))
     }
 }
 
@@ -98,8 +98,8 @@ impl TokenIssuer for Pasted {
 
     async fn accepts(&self, token: &Token) -> Result<bool, IssuerError> {
         let mut failure = None;
-        for host in &self.hosts {
-            match probe::accepts(&self.client, host, token).await {
+        for probe in &self.probes {
+            match probe.accepts(token).await {
                 Ok(true) => return Ok(true),
                 Ok(false) => {}
                 Err(error) => failure = Some(error),

@@ -1,47 +1,64 @@
 //! Does QStash let a token in?
 
+use std::time::Duration;
+
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, StatusCode, Url};
 use tokensink_core::{IssuerError, Secret, Token};
-use tokensink_http::{Answer, requested_pause};
+use tokensink_http::{Answer, ClientError, build_client, requested_pause};
 
 /// The smallest authenticated read of the QStash API that carries no secret in its answer.
 const PROBE: &str = "v2/globalParallelism";
 
-/// Asks the QStash at `base` whether it lets `token` in.
-///
-/// A dead token, and a good one of another region, both get 401
-/// (upstash.com/docs/qstash/howto/multi-region).
-pub(crate) async fn accepts(
-    client: &Client,
-    base: &Url,
-    token: &Token,
-) -> Result<bool, IssuerError> {
-    let host = base.host_str().unwrap_or("QStash").to_owned();
-    let permanent = |message: String| IssuerError::Permanent { message };
-    let url = base.join(PROBE).map_err(|error| permanent(format!("{base}: {error}")))?;
-    let Ok(mut bearer) = HeaderValue::from_str(&format!("Bearer {}", token.expose())) else {
-        // No header can carry it, so no application can send it either.
-        return Ok(false);
-    };
-    bearer.set_sensitive(true);
-    let asked = Answer::to(client.get(url).header(AUTHORIZATION, bearer)).await;
-    let answer = asked.map_err(|failure| IssuerError::Transient {
-        message: format!("could not ask {host} whether it accepts the token: {failure}"),
-        wait: None,
-    })?;
-    let secret = Secret::new(token.expose());
-    let complaint = format!("{host} answered the probe with {}", answer.complaint(&[&secret]));
-    match answer.status {
-        status if status.is_success() => Ok(true),
-        StatusCode::UNAUTHORIZED => Ok(false),
-        // Out of messages for today, but known.
-        StatusCode::TOO_MANY_REQUESTS if is_daily_limit(&answer.headers) => Ok(true),
-        status if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() => {
-            let wait = requested_pause(&answer.headers);
-            Err(IssuerError::Transient { message: complaint, wait })
+/// One QStash, and a client of its own: a proxy may stand in front of the Developer API and not of
+/// this, or the other way round.
+#[derive(Debug)]
+pub(crate) struct Probe {
+    client: Client,
+    base: Url,
+}
+
+impl Probe {
+    pub(crate) fn new(base: Url, timeout: Duration) -> Result<Self, ClientError> {
+        Ok(Self { client: build_client(&base, timeout)?, base })
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        self.base.host_str().unwrap_or("QStash")
+    }
+
+    /// Asks whether `token` is let in.
+    ///
+    /// A dead token, and a good one of another region, both get 401
+    /// (upstash.com/docs/qstash/howto/multi-region).
+    pub(crate) async fn accepts(&self, token: &Token) -> Result<bool, IssuerError> {
+        let host = self.host();
+        let permanent = |message: String| IssuerError::Permanent { message };
+        let url = self.base.join(PROBE);
+        let url = url.map_err(|error| permanent(format!("{}: {error}", self.base)))?;
+        let Ok(mut bearer) = HeaderValue::from_str(&format!("Bearer {}", token.expose())) else {
+            // No header can carry it, so no application can send it either.
+            return Ok(false);
+        };
+        bearer.set_sensitive(true);
+        let asked = Answer::to(self.client.get(url).header(AUTHORIZATION, bearer)).await;
+        let answer = asked.map_err(|failure| IssuerError::Transient {
+            message: format!("could not ask {host} whether it accepts the token: {failure}"),
+            wait: None,
+        })?;
+        let secret = Secret::new(token.expose());
+        let complaint = format!("{host} answered the probe with {}", answer.complaint(&[&secret]));
+        match answer.status {
+            status if status.is_success() => Ok(true),
+            StatusCode::UNAUTHORIZED => Ok(false),
+            // Out of messages for today, but known.
+            StatusCode::TOO_MANY_REQUESTS if is_daily_limit(&answer.headers) => Ok(true),
+            status if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() => {
+                let wait = requested_pause(&answer.headers);
+                Err(IssuerError::Transient { message: complaint, wait })
+            }
+            _ => Err(permanent(complaint)),
         }
-        _ => Err(permanent(complaint)),
     }
 }
 

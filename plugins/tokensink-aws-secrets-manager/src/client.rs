@@ -7,8 +7,10 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::config::Credentials;
+use aws_sdk_secretsmanager::config::{self, Credentials, SharedHttpClient};
+use aws_smithy_http_client::tls;
 use tokensink_core::{BuildContext, Environment};
+use tokensink_http::{is_loopback, reqwest::Url};
 use tokio::sync::OnceCell;
 
 /// An endpoint that is not the region's own.
@@ -68,7 +70,14 @@ impl Account {
         } else if let Some(credentials) = self.keys_of_environment() {
             loader = loader.credentials_provider(credentials);
         }
-        Client::new(&loader.load().await)
+        let found = loader.load().await;
+        let config = config::Builder::from(&found);
+        // Credentials may still be fetched through a proxy: those come from elsewhere.
+        let is_here = found.endpoint_url().and_then(|url| Url::parse(url).ok());
+        if is_here.is_some_and(|url| is_loopback(&url)) {
+            return Client::from_conf(config.http_client(without_proxy()).build());
+        }
+        Client::from_conf(config.build())
     }
 
     fn keys_of_environment(&self) -> Option<Credentials> {
@@ -76,6 +85,13 @@ impl Account {
         let (id, secret) = (text("AWS_ACCESS_KEY_ID")?, text("AWS_SECRET_ACCESS_KEY")?);
         Some(Credentials::new(id, secret, text("AWS_SESSION_TOKEN"), None, "environment"))
     }
+}
+
+/// The SDK's own client, but for the proxies of the environment: see
+/// [`tokensink_http::build_client`].
+fn without_proxy() -> SharedHttpClient {
+    let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
+    aws_smithy_http_client::Builder::new().tls_provider(provider).build_https()
 }
 
 impl std::fmt::Debug for Account {

@@ -194,7 +194,7 @@ impl Api {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let client = build_client(self.timeout)
+        let client = build_client(&self.base, self.timeout)
             .map_err(|error| SinkError::other("could not start a client").because(error))?;
         Ok(self.client.get_or_init(|| client))
     }

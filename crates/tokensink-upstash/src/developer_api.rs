@@ -1,0 +1,121 @@
+//! Requests to the Developer API, and what its answers mean.
+
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
+use tokensink_core::{IssuerError, Secret};
+use tokensink_http::{Answer, ClientError, build_client, requested_pause};
+
+use crate::account::Settings;
+use crate::user::User;
+use crate::{ConnectError, Credentials};
+
+/// One account's way in.
+pub(crate) struct DeveloperApi {
+    client: Client,
+    pub(crate) base: Url,
+    basic: HeaderValue,
+    api_key: Secret,
+}
+
+impl DeveloperApi {
+    pub(crate) fn new(
+        credentials: &Credentials,
+        settings: &Settings,
+    ) -> Result<Self, ConnectError> {
+        let request = Client::new()
+            .get(settings.api_url.clone())
+            .basic_auth(&credentials.email, Some(credentials.api_key.expose()))
+            .build()
+            .map_err(ClientError::Tls)?;
+        let mut basic = request.headers()[AUTHORIZATION].clone();
+        basic.set_sensitive(true);
+        Ok(Self {
+            client: build_client(&settings.api_url, settings.timeout)?,
+            base: settings.api_url.clone(),
+            basic,
+            api_key: credentials.api_key.clone(),
+        })
+    }
+
+    pub(crate) async fn users(&self) -> Result<Vec<User>, IssuerError> {
+        let answer = self.read("qstash/users", "list the account's QStash").await?;
+        answer.json().map_err(|error| unreadable("the list of QStash", &error))
+    }
+
+    pub(crate) async fn user(&self, id: &str) -> Result<User, IssuerError> {
+        let answer = self.read(&format!("qstash/user/{id}"), "read the current token").await?;
+        let user: User = answer.json().map_err(|error| unreadable("the QStash", &error))?;
+        if user.id == id {
+            return Ok(user);
+        }
+        let message = format!("Upstash answered for another QStash than {id}");
+        Err(IssuerError::Permanent { message })
+    }
+
+    async fn read(&self, path: &str, doing: &str) -> Result<Answer, IssuerError> {
+        let request = self
+            .request(Method::GET, path)
+            .map_err(|message| IssuerError::Permanent { message })?;
+        let answer = Answer::to(request).await.map_err(|failure| IssuerError::Transient {
+            message: format!("could not {doing}: {failure}"),
+            wait: None,
+        })?;
+        if answer.status.is_success() {
+            return Ok(answer);
+        }
+        let message = format!("could not {doing}: {}", self.explain(&answer));
+        let may_pass = answer.status.is_server_error()
+            || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT]
+                .contains(&answer.status);
+        Err(if may_pass {
+            IssuerError::Transient { message, wait: requested_pause(&answer.headers) }
+        } else {
+            IssuerError::Permanent { message }
+        })
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, String> {
+        let url = self.base.join(path).map_err(|error| format!("{}: {error}", self.base))?;
+        Ok(self.client.request(method, url).header(AUTHORIZATION, self.basic.clone()))
+    }
+
+    /// What the server says went wrong, without the key.
+    pub(crate) fn complaint(&self, answer: &Answer) -> String {
+        answer.complaint(&[&self.api_key])
+    }
+
+    /// What an error answer means, and what to do about it
+    /// (upstash.com/docs/devops/developer-api/http_status_codes).
+    pub(crate) fn explain(&self, answer: &Answer) -> String {
+        let said = self.complaint(answer);
+        if said.to_lowercase().contains("readonly api key") {
+            return format!(
+                "{said}; the API key is read-only: make one that may write in the Upstash console"
+            );
+        }
+        let meaning = match answer.status {
+            StatusCode::UNAUTHORIZED => {
+                "the email address or the API key is wrong: see the keys in the Upstash console"
+            }
+            StatusCode::FORBIDDEN => {
+                "this account may not use the Developer API; if it was made through a marketplace \
+                 (Vercel, Fly), press reset in the console and run `tokensink sync --token-stdin`"
+            }
+            StatusCode::NOT_FOUND => {
+                "there is no such QStash in this account: leave `id` out to choose by region"
+            }
+            StatusCode::TOO_MANY_REQUESTS => "too many requests: try again in a minute",
+            status if status.is_redirection() => {
+                "a redirect is not followed with credentials: see `api_url`"
+            }
+            _ => return said,
+        };
+        format!("{said}; {meaning}")
+    }
+}
+
+fn unreadable(what: &str, error: &serde_json::Error) -> IssuerError {
+    let message =
+        format!("the answer about {what} is not what is documented (at column {})", error.column());
+    IssuerError::Transient { message, wait: None }
+}
