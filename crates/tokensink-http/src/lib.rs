@@ -4,10 +4,12 @@
 //! What a particular API's answers mean stays in the crate that speaks to it.
 
 mod answer;
+mod authorization;
 mod client;
 mod pause;
 
 pub use answer::{Answer, Failure, MAX_BODY_BYTES};
+pub use authorization::{basic, bearer};
 pub use client::{ClientError, build_client, is_loopback, parse_base_url};
 pub use pause::{requested_pause, server_time};
 pub use reqwest;

@@ -3,7 +3,7 @@
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
 use tokensink_core::{IssuerError, Secret};
-use tokensink_http::{Answer, ClientError, build_client, requested_pause};
+use tokensink_http::{Answer, basic, build_client, requested_pause};
 
 use crate::account::Settings;
 use crate::user::User;
@@ -22,13 +22,11 @@ impl DeveloperApi {
         credentials: &Credentials,
         settings: &Settings,
     ) -> Result<Self, ConnectError> {
-        let request = Client::new()
-            .get(settings.api_url.clone())
-            .basic_auth(&credentials.email, Some(credentials.api_key.expose()))
-            .build()
-            .map_err(ClientError::Tls)?;
-        let mut basic = request.headers()[AUTHORIZATION].clone();
-        basic.set_sensitive(true);
+        let basic = basic(&credentials.email, credentials.api_key.expose());
+        let basic = basic.map_err(|error| {
+            let message = format!("no header can carry the Upstash credentials: {error}");
+            IssuerError::Permanent { message }
+        })?;
         Ok(Self {
             client: build_client(&settings.api_url, settings.timeout)?,
             base: settings.api_url.clone(),

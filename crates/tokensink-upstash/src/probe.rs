@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::{Client, StatusCode, Url};
 use tokensink_core::{IssuerError, Secret, Token};
-use tokensink_http::{Answer, ClientError, build_client, requested_pause};
+use tokensink_http::{Answer, ClientError, bearer, build_client, requested_pause};
 
 /// The smallest authenticated read of the QStash API that carries no secret in its answer.
 const PROBE: &str = "v2/globalParallelism";
@@ -36,11 +36,10 @@ impl Probe {
         let permanent = |message: String| IssuerError::Permanent { message };
         let url = self.base.join(PROBE);
         let url = url.map_err(|error| permanent(format!("{}: {error}", self.base)))?;
-        let Ok(mut bearer) = HeaderValue::from_str(&format!("Bearer {}", token.expose())) else {
+        let Ok(bearer) = bearer(token.expose()) else {
             // No header can carry it, so no application can send it either.
             return Ok(false);
         };
-        bearer.set_sensitive(true);
         let asked = Answer::to(self.client.get(url).header(AUTHORIZATION, bearer)).await;
         let answer = asked.map_err(|failure| IssuerError::Transient {
             message: format!("could not ask {host} whether it accepts the token: {failure}"),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use reqwest::Url;
 use reqwest::header::HeaderValue;
 use tokensink_core::{Environment, Secret, SinkError};
-use tokensink_http::is_loopback;
+use tokensink_http::{bearer, is_loopback};
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
@@ -113,10 +113,8 @@ impl Credential {
     /// The header that carries it.
     pub(crate) async fn header(&self, patience: Duration) -> Result<HeaderValue, SinkError> {
         let secret = self.secret(patience).await?;
-        let mut header = HeaderValue::from_str(&format!("Bearer {}", secret.expose().trim()))
-            .map_err(|_| SinkError::denied(format!("{} holds no GitHub token", self.origin)))?;
-        header.set_sensitive(true);
-        Ok(header)
+        bearer(secret.expose().trim())
+            .map_err(|_| SinkError::denied(format!("{} holds no GitHub token", self.origin)))
     }
 }
 
