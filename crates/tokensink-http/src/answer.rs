@@ -8,11 +8,10 @@ use serde::de::DeserializeOwned;
 use tokensink_core::Secret;
 use zeroize::Zeroizing;
 
+use crate::excerpt::excerpt;
+
 /// The longest body that is read. The largest honest one is a list of a hundred repositories.
 pub const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
-
-/// The longest piece of a server's text that is shown.
-const MAX_SHOWN_CHARS: usize = 200;
 
 /// A whole answer. `Debug` shows no body: it may hold a secret.
 pub struct Answer {
@@ -84,12 +83,7 @@ impl Answer {
     pub fn complaint(&self, secrets: &[&Secret]) -> String {
         let text = self.spoken_error().unwrap_or_default();
         let clean = secrets.iter().fold(text, |text, secret| secret.redact(&text).into_owned());
-        let line = clean.split_whitespace().collect::<Vec<_>>().join(" ");
-        let shown: String = line
-            .chars()
-            .filter(|character| !character.is_control())
-            .take(MAX_SHOWN_CHARS)
-            .collect();
+        let shown = excerpt(&clean);
         if shown.is_empty() { self.status.to_string() } else { format!("{}: {shown}", self.status) }
     }
 

@@ -6,10 +6,12 @@
 mod answer;
 mod authorization;
 mod client;
+mod excerpt;
 mod pause;
 
 pub use answer::{Answer, Failure, MAX_BODY_BYTES};
 pub use authorization::{basic, bearer};
 pub use client::{ClientError, build_client, is_loopback, parse_base_url};
+pub use excerpt::{excerpt, looks_like_a_token};
 pub use pause::{requested_pause, server_time};
 pub use reqwest;

@@ -1,5 +1,6 @@
 //! The SDK's client for one region and one set of credentials. Shared by all sinks that use them.
 
+use std::error::Error;
 use std::time::Duration;
 
 use aws_config::profile::ProfileFileCredentialsProvider;
@@ -7,11 +8,15 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::config::http::HttpResponse;
 use aws_sdk_secretsmanager::config::{self, Credentials, SharedHttpClient};
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::tls;
-use tokensink_core::{BuildContext, Environment};
+use tokensink_core::{BuildContext, Environment, Secret, SinkError};
 use tokensink_http::{is_loopback, reqwest::Url};
 use tokio::sync::OnceCell;
+
+use crate::failure;
 
 /// An endpoint that is not the region's own.
 #[derive(Clone, Debug)]
@@ -45,6 +50,17 @@ impl Account {
     /// The client; the first call reads profiles and the like.
     pub(crate) async fn client(&self) -> &Client {
         self.client.get_or_init(|| self.connect()).await
+    }
+
+    /// What an error of the SDK means, without the credentials in it.
+    pub(crate) fn explain<E>(&self, doing: &str, error: &SdkError<E, HttpResponse>) -> SinkError
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        let names = ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+        let secrets: Vec<&Secret> =
+            names.iter().filter_map(|name| self.environment.secret(name)).collect();
+        failure::explain(doing, error, &secrets)
     }
 
     async fn connect(&self) -> Client {

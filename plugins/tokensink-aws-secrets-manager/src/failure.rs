@@ -8,16 +8,19 @@ use std::time::Duration;
 
 use aws_sdk_secretsmanager::config::http::HttpResponse;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
-use tokensink_core::{SinkError, SinkErrorKind};
-
-/// The longest piece of a server's text that is shown.
-const MAX_SHOWN_CHARS: usize = 200;
+use tokensink_core::{Secret, SinkError, SinkErrorKind};
+use tokensink_http::excerpt;
 
 /// The rate limits are per second
 /// (docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html).
 const THROTTLED: Duration = Duration::from_secs(1);
 
-pub(crate) fn explain<E>(doing: &str, error: &SdkError<E, HttpResponse>) -> SinkError
+/// `secrets` are not shown where the server echoes them.
+pub(crate) fn explain<E>(
+    doing: &str,
+    error: &SdkError<E, HttpResponse>,
+    secrets: &[&Secret],
+) -> SinkError
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
@@ -28,13 +31,16 @@ where
             let said = service.err().message().unwrap_or_default();
             let status = service.raw().status().as_u16();
             match service.err().code() {
-                Some(code) => by_code(&format!("{problem}: {code}{}", shown(said)), code, doing),
+                Some(code) => {
+                    let said = shown(&format!("{code}: {said}"), secrets);
+                    by_code(&format!("{problem}{said}"), code, doing)
+                }
                 None => by_status(&problem, status),
             }
         }
         SdkError::ResponseError(response) => by_status(&problem, response.raw().status().as_u16()),
         SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) => {
-            undispatched(&problem, error)
+            undispatched(&problem, error, secrets)
         }
         _ => SinkError::other(problem),
     }
@@ -86,19 +92,20 @@ fn by_status(problem: &str, status: u16) -> SinkError {
         }
         404 => SinkError::not_found(problem).advise("see `endpoint_url`"),
         429 => SinkError::limited(THROTTLED, problem),
-        408 | 500.. => SinkError::transient(problem),
+        // A write may have landed, and may be repeated.
+        200..=299 | 408 | 500.. => SinkError::transient(problem),
         _ => SinkError::other(problem),
     }
 }
 
 /// Nothing was sent: no connection, or nothing to sign with.
-fn undispatched(problem: &str, error: &(dyn Error + 'static)) -> SinkError {
+fn undispatched(problem: &str, error: &(dyn Error + 'static), secrets: &[&Secret]) -> SinkError {
     let mut words = String::new();
     let mut cause = error.source();
     while let Some(inner) = cause {
         words = inner.to_string();
         if words.contains("credential") || words.contains("profile") {
-            return SinkError::denied(format!("{problem}: there are no AWS credentials{}", shown(&words)))
+            return SinkError::denied(format!("{problem}: there are no AWS credentials{}", shown(&words, secrets)))
                 .advise("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or `profile`, or run `aws sso login`");
         }
         if words.to_lowercase().contains("region") {
@@ -107,17 +114,12 @@ fn undispatched(problem: &str, error: &(dyn Error + 'static)) -> SinkError {
         }
         cause = inner.source();
     }
-    SinkError::transient(format!("{problem}{}", shown(&words)))
+    SinkError::transient(format!("{problem}{}", shown(&words, secrets)))
 }
 
-fn shown(said: &str) -> String {
-    let line: String = said
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
-        .chars()
-        .filter(|character| !character.is_control())
-        .take(MAX_SHOWN_CHARS)
-        .collect();
+fn shown(said: &str, secrets: &[&Secret]) -> String {
+    let clean =
+        secrets.iter().fold(said.to_owned(), |text, secret| secret.redact(&text).into_owned());
+    let line = excerpt(clean.trim_end_matches([':', ' ']));
     if line.is_empty() { line } else { format!(": {line}") }
 }

@@ -14,7 +14,7 @@ use tokensink_core::{
 use zeroize::Zeroizing;
 
 use crate::client::{Account, Endpoint};
-use crate::failure::{explain, is_denied};
+use crate::failure::is_denied;
 use crate::value::Shape;
 use crate::write::{Create, Put};
 
@@ -63,7 +63,7 @@ impl AwsSink {
 
     async fn describe(&self) -> Result<DescribeSecretOutput, SinkError> {
         let request = self.account.client().await.describe_secret().secret_id(&self.secret_id);
-        request.send().await.map_err(|error| explain("describe the secret", &error))
+        request.send().await.map_err(|error| self.account.explain("describe the secret", &error))
     }
 
     /// The value of the current version, or of the one named.
@@ -73,7 +73,10 @@ impl AwsSink {
             Some(version) => request.version_id(version),
             None => request.version_stage(CURRENT),
         };
-        let answer = request.send().await.map_err(|error| explain("read the secret", &error))?;
+        let answer = request
+            .send()
+            .await
+            .map_err(|error| self.account.explain("read the secret", &error))?;
         let Some(value) = answer.secret_string else {
             return Err(SinkError::refused("its value is binary, not text")
                 .advise("name a secret whose value is a text"));

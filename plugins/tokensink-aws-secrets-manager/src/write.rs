@@ -8,7 +8,6 @@ use sha2::{Digest as _, Sha256};
 use tokensink_core::{PreparedSink, Readiness, Receipt, SinkError, Token, WriteCost};
 
 use crate::client::Account;
-use crate::failure::explain;
 use crate::sink::{Held, OurWrite};
 use crate::value::Shape;
 
@@ -62,7 +61,10 @@ impl Put {
             .secret_string(base.value.as_str());
         // The connection is there by now: as long as this takes, the write will.
         let started = Instant::now();
-        request.send().await.map_err(|error| explain("put the secret's value", &error))?;
+        request
+            .send()
+            .await
+            .map_err(|error| self.account.explain("put the secret's value", &error))?;
         self.round_trip = started.elapsed();
         self.is_proven = true;
         Ok(())
@@ -134,7 +136,10 @@ impl PreparedSink for Put {
             .secret_id(&self.secret_id)
             .client_request_token(&version)
             .secret_string(value.as_str());
-        request.send().await.map_err(|error| explain("put the secret's value", &error))?;
+        request
+            .send()
+            .await
+            .map_err(|error| self.account.explain("put the secret's value", &error))?;
         let ours = OurWrite { version: version.clone(), base: base.clone() };
         if self.base.is_some() {
             *self.ours.lock().unwrap_or_else(PoisonError::into_inner) = Some(ours.clone());
@@ -167,7 +172,7 @@ impl PreparedSink for Create {
             .name(&self.secret_id)
             .client_request_token(&version)
             .secret_string(value.as_str());
-        request.send().await.map_err(|error| explain("create the secret", &error))?;
+        request.send().await.map_err(|error| self.account.explain("create the secret", &error))?;
         Ok(Receipt::default().with("version", version))
     }
 }

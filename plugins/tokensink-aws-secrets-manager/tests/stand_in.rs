@@ -171,18 +171,51 @@ async fn each_unfit_secret_is_refused_with_its_reason() {
     assert!(kind == SinkErrorKind::Denied && words.contains("credentials are wrong"), "{words}");
 }
 
+/// A server that answers everything alike. Returns its base URL.
+async fn answering(status: StatusCode, body: &str) -> String {
+    let body = body.to_owned();
+    let router = axum::Router::new().fallback(move || {
+        let body = body.clone();
+        async move { (status, body) }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url
+}
+
+#[tokio::test]
+async fn a_server_that_echoes_secrets_is_not_quoted() {
+    let (key, session) = ("secret-access-key", "session/token");
+    let unknown = "IQoJb3JpZ2luX2VjEAcaCWV1LWNlbnRyYWwtMSJHMEUCIQ";
+    let arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:prod/qstash-AbCdEf";
+    let said = format!("the string was '{key} {session} {unknown}' for {arn} {}", "x ".repeat(200));
+    let body = json!({"__type": "InvalidSignatureException", "message": said}).to_string();
+    let url = answering(StatusCode::BAD_REQUEST, &body).await;
+    let table = json!({"secret_id": NAME, "region": "eu-central-1", "endpoint_url": url});
+    let variables = [
+        ("AWS_ACCESS_KEY_ID", "AKID"),
+        ("AWS_SECRET_ACCESS_KEY", key),
+        ("AWS_SESSION_TOKEN", session),
+    ];
+    let sink = build(table, &variables).unwrap().remove(0);
+    let (kind, words) = refusal(sink.as_ref()).await;
+    assert_eq!(kind, SinkErrorKind::Denied);
+    let shown = "'[redacted] [redacted] [redacted]'";
+    assert!(words.contains(shown) && words.contains(arn), "{words}");
+    assert!(words.contains("InvalidSignatureException") && words.len() < 500, "{words}");
+}
+
 #[tokio::test]
 async fn an_answer_without_a_code_is_known_by_its_status() {
     for (status, kind) in [
+        // The write may have landed.
+        (StatusCode::OK, SinkErrorKind::Transient),
         (StatusCode::FORBIDDEN, SinkErrorKind::Denied),
         (StatusCode::BAD_GATEWAY, SinkErrorKind::Transient),
     ] {
-        let router = axum::Router::new().fallback(move || async move {
-            (status, "<ErrorResponse><Code>AccessDenied</Code></ErrorResponse>")
-        });
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let body = "<ErrorResponse><Code>AccessDenied</Code></ErrorResponse>";
+        let url = answering(status, body).await;
         let (seen, words) = refusal(sink_at(&url, "AKID", json!({})).as_ref()).await;
         assert_eq!(seen, kind, "{words}");
     }

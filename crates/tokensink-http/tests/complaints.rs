@@ -1,0 +1,52 @@
+//! What is shown of an answer that is no success.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::StatusCode;
+use tokensink_core::Secret;
+use tokensink_http::{Answer, build_client, parse_base_url};
+
+async fn complaint(body: &str, secrets: &[&Secret]) -> String {
+    let body = body.to_owned();
+    let router = Router::new().fallback(move || async move { (StatusCode::BAD_REQUEST, body) });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = parse_base_url(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let client = build_client(&base, Duration::from_secs(5)).unwrap();
+    Answer::to(client.get(base)).await.unwrap().complaint(secrets)
+}
+
+#[tokio::test]
+async fn the_servers_own_words_are_shown() {
+    for (body, shown) in [
+        (r#"{"error":"no such user","message":"other"}"#, ": no such user"),
+        (r#"{"code":7,"message":"gone"}"#, ": gone"),
+        ("\"plain\"", ": plain"),
+        ("in\nwords", ": in words"),
+        ("<html>proxy</html>", ""),
+        ("", ""),
+    ] {
+        assert_eq!(complaint(body, &[]).await, format!("400 Bad Request{shown}"), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn no_part_of_a_secret_is_left_where_the_text_is_cut() {
+    // Known here, known to the caller alone, and known to nobody.
+    let (ours, theirs) = (Secret::new("known to us 1"), "known-to-the-caller-1");
+    let nobodys = "eyJVc2VySUQiOiJhIiwiUGFzc3dvcmQiOiIxMjM0NTY3ODkwIn0=";
+    for length in (100..210).step_by(6) {
+        for secret in [ours.expose(), theirs, nobodys] {
+            let filling = "-".repeat(length);
+            let body = serde_json::json!({"error": format!("{filling} {secret} {filling}")});
+            let shown = complaint(&body.to_string(), &[&ours]).await;
+            let caller = shown.replace(theirs, "");
+            for start in ["know", "eyJ"] {
+                assert!(!caller.contains(start), "{shown}");
+            }
+        }
+    }
+}
