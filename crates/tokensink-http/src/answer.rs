@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use reqwest::header::HeaderMap;
 use reqwest::{RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokensink_core::Secret;
 use zeroize::Zeroizing;
 
@@ -87,11 +88,15 @@ impl Answer {
         if shown.is_empty() { self.status.to_string() } else { format!("{}: {shown}", self.status) }
     }
 
+    /// Whether the body is JSON that says what went wrong: an object with a text as its `error` or
+    /// `message`, or a bare text. What stands between a client and an API answers otherwise.
+    pub fn is_error_document(&self) -> bool {
+        self.json().is_ok_and(|body| error_of(&body).is_some())
+    }
+
     fn spoken_error(&self) -> Option<String> {
-        if let Ok(body) = self.json::<serde_json::Value>() {
-            let spoken =
-                ["error", "message", "Message"].iter().find_map(|key| body.get(key)?.as_str());
-            return spoken.map(str::to_owned).or_else(|| body.as_str().map(str::to_owned));
+        if let Ok(body) = self.json() {
+            return error_of(&body).map(str::to_owned);
         }
         let text = std::str::from_utf8(&self.body).ok()?.trim();
         // A proxy's page: its markup tells a reader nothing.
@@ -106,6 +111,10 @@ impl std::fmt::Debug for Answer {
             .field("body_bytes", &self.body.len())
             .finish_non_exhaustive()
     }
+}
+
+fn error_of(body: &Value) -> Option<&str> {
+    body.as_str().or_else(|| ["error", "message"].iter().find_map(|key| body.get(key)?.as_str()))
 }
 
 fn describe(error: &reqwest::Error) -> Failure {

@@ -78,6 +78,12 @@ impl Upstash {
     }
 }
 
+impl Upstash {
+    fn unknown(&self, said: &str) -> ResetError {
+        ResetError::OutcomeUnknown { message: format!("{}: {said}", self.api.host()) }
+    }
+}
+
 /// One of several, by region or because it is the only one.
 fn choose(mut users: Vec<User>, region: Option<&str>) -> Result<User, ConnectError> {
     let all = users
@@ -129,22 +135,30 @@ impl TokenIssuer for Upstash {
         let request = request.map_err(|message| ResetError::NotSent { message })?;
         let answer = match Answer::to(request).await {
             Ok(answer) => answer,
-            Err(Failure::NotSent(message)) => return Err(ResetError::NotSent { message }),
-            Err(failure) => return Err(unknown(failure.to_string())),
-        };
-        match answer.status {
-            StatusCode::OK => match answer.json::<User>() {
-                Ok(user) if user.id == self.id || user.id.is_empty() => {
-                    user.issued().ok_or_else(|| unknown("the answer carries no token".to_owned()))
-                }
-                Ok(_) => Err(unknown("the answer is about another QStash".to_owned())),
-                Err(_) => Err(unknown("the answer is not what is documented".to_owned())),
-            },
-            status if status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT => {
-                Err(ResetError::Refused { message: self.api.explain(&answer) })
+            Err(failure @ Failure::NotSent(_)) => {
+                return Err(ResetError::NotSent { message: self.api.unanswered(&failure) });
             }
-            _ => Err(unknown(self.api.complaint(&answer))),
-        }
+            Err(failure) => return Err(self.unknown(&failure.to_string())),
+        };
+        let said = match answer.status {
+            StatusCode::OK => match answer.json::<User>() {
+                Ok(user) if user.id == self.id || user.id.is_empty() => match user.issued() {
+                    Some(issued) => return Ok(issued),
+                    None => "the answer carries no token".to_owned(),
+                },
+                Ok(_) => "the answer is about another QStash".to_owned(),
+                Err(_) => "the answer is not what is documented".to_owned(),
+            },
+            // A proxy may refuse after it has let the request through.
+            status if is_refusal(status) && answer.is_error_document() => {
+                return Err(ResetError::Refused { message: self.api.explain(&answer) });
+            }
+            status if is_refusal(status) => {
+                format!("{}, which is not how Upstash refuses", self.api.complaint(&answer))
+            }
+            _ => self.api.complaint(&answer),
+        };
+        Err(self.unknown(&said))
     }
 
     async fn accepts(&self, token: &Token) -> Result<bool, IssuerError> {
@@ -152,6 +166,6 @@ impl TokenIssuer for Upstash {
     }
 }
 
-fn unknown(message: String) -> ResetError {
-    ResetError::OutcomeUnknown { message }
+fn is_refusal(status: StatusCode) -> bool {
+    status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT
 }

@@ -3,7 +3,7 @@
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
 use tokensink_core::{IssuerError, Secret};
-use tokensink_http::{Answer, basic, build_client, requested_pause};
+use tokensink_http::{Answer, Failure, basic, build_client, requested_pause};
 
 use crate::account::Settings;
 use crate::user::User;
@@ -37,12 +37,12 @@ impl DeveloperApi {
 
     pub(crate) async fn users(&self) -> Result<Vec<User>, IssuerError> {
         let answer = self.read("qstash/users", "list the account's QStash").await?;
-        answer.json().map_err(|error| unreadable("the list of QStash", &error))
+        answer.json().map_err(|error| self.unreadable("the list of QStash", &error))
     }
 
     pub(crate) async fn user(&self, id: &str) -> Result<User, IssuerError> {
         let answer = self.read(&format!("qstash/user/{id}"), "read the current token").await?;
-        let user: User = answer.json().map_err(|error| unreadable("the QStash", &error))?;
+        let user: User = answer.json().map_err(|error| self.unreadable("the QStash", &error))?;
         if user.id == id {
             return Ok(user);
         }
@@ -55,13 +55,13 @@ impl DeveloperApi {
             .request(Method::GET, path)
             .map_err(|message| IssuerError::Permanent { message })?;
         let answer = Answer::to(request).await.map_err(|failure| IssuerError::Transient {
-            message: format!("could not {doing}: {failure}"),
+            message: format!("could not {doing}: {}", self.unanswered(&failure)),
             wait: None,
         })?;
         if answer.status.is_success() {
             return Ok(answer);
         }
-        let message = format!("could not {doing}: {}", self.explain(&answer));
+        let message = format!("could not {doing}: {}: {}", self.host(), self.explain(&answer));
         let may_pass = answer.status.is_server_error()
             || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT]
                 .contains(&answer.status);
@@ -75,6 +75,25 @@ impl DeveloperApi {
     pub(crate) fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, String> {
         let url = self.base.join(path).map_err(|error| format!("{}: {error}", self.base))?;
         Ok(self.client.request(method, url).header(AUTHORIZATION, self.basic.clone()))
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        self.base.host_str().unwrap_or("Upstash")
+    }
+
+    /// Why there is no whole answer to a question that may be asked again.
+    pub(crate) fn unanswered(&self, failure: &Failure) -> String {
+        let host = self.host();
+        format!("{host}: {failure}; see `api_url` and the network, then try again")
+    }
+
+    fn unreadable(&self, what: &str, error: &serde_json::Error) -> IssuerError {
+        let (host, column) = (self.host(), error.column());
+        let message = format!(
+            "{host}: the answer about {what} is not what is documented (at column {column}); see \
+             `api_url` and what stands in between, then try again"
+        );
+        IssuerError::Transient { message, wait: None }
     }
 
     /// What the server says went wrong, without the key.
@@ -106,14 +125,11 @@ impl DeveloperApi {
             status if status.is_redirection() => {
                 "a redirect is not followed with credentials: see `api_url`"
             }
-            _ => return said,
+            status if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
+                "try again in a minute"
+            }
+            _ => "see `api_url` and what stands in between",
         };
         format!("{said}; {meaning}")
     }
-}
-
-fn unreadable(what: &str, error: &serde_json::Error) -> IssuerError {
-    let message =
-        format!("the answer about {what} is not what is documented (at column {})", error.column());
-    IssuerError::Transient { message, wait: None }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::{Client, StatusCode, Url};
+use serde_json::{Map, Value};
 use tokensink_core::{IssuerError, Secret, Token};
 use tokensink_http::{Answer, ClientError, bearer, build_client, requested_pause};
 
@@ -48,7 +49,11 @@ impl Probe {
         let secret = Secret::new(token.expose());
         let complaint = format!("{host} answered the probe with {}", answer.complaint(&[&secret]));
         match answer.status {
-            status if status.is_success() => Ok(true),
+            status if status.is_success() && is_parallelism(&answer) => Ok(true),
+            status if status.is_success() => Err(permanent(format!(
+                "{host} answered the probe with {status}, but not as QStash does; see `qstash_url` \
+                 and what stands in between"
+            ))),
             StatusCode::UNAUTHORIZED => Ok(false),
             // Out of messages for today, but known.
             StatusCode::TOO_MANY_REQUESTS if is_daily_limit(&answer.headers) => Ok(true),
@@ -59,6 +64,11 @@ impl Probe {
             _ => Err(permanent(complaint)),
         }
     }
+}
+
+/// The documented answer. A network that wants its users to sign in says 200 to everything.
+fn is_parallelism(answer: &Answer) -> bool {
+    answer.json::<Map<String, Value>>().is_ok_and(|body| body.contains_key("parallelismMax"))
 }
 
 /// The per-second limit has headers of its own (upstash.com/docs/qstash/api/api-ratelimiting).

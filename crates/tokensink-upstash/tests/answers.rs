@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokensink_core::{Environment, IssuerError, Secret, Token, TokenIssuer as _};
 use tokensink_http::parse_base_url;
 use tokensink_upstash::{ConnectError, Credentials, Named, Pasted, Settings, Upstash};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// A server that answers everything alike. Returns its base URL.
 async fn answering(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> String {
@@ -32,11 +33,14 @@ fn pasted(urls: &str) -> Pasted {
     Pasted::new(&Secret::new("token"), Some(url), None, Duration::from_secs(5)).unwrap()
 }
 
+/// What QStash answers to the probe.
+const PARALLELISM: &str = r#"{"parallelismMax":100,"parallelismCount":0}"#;
+
 async fn probed(
     status: u16,
     headers: &[(&'static str, &'static str)],
 ) -> Result<bool, IssuerError> {
-    let url = answering(status, headers, "{}").await;
+    let url = answering(status, headers, PARALLELISM).await;
     pasted(&url).accepts(&Token::new("token")).await
 }
 
@@ -60,6 +64,23 @@ async fn each_answer_to_the_probe_means_something() {
             matches!(probed(status, &[]).await, Err(IssuerError::Permanent { .. })),
             "{status}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_success_that_is_not_of_qstash_accepts_no_token() {
+    for (status, body) in [
+        (200, "<html>sign in to the network</html>"),
+        (200, ""),
+        (204, ""),
+        (200, "{}"),
+        (200, "[100, 0]"),
+        (200, "\"parallelismMax\""),
+    ] {
+        let url = answering(status, &[], body).await;
+        let error = pasted(&url).accepts(&Token::new("token")).await.unwrap_err();
+        let IssuerError::Permanent { message } = error else { panic!("{body}: {error}") };
+        assert!(message.contains("127.0.0.1") && message.contains("`qstash_url`"), "{message}");
     }
 }
 
@@ -105,6 +126,42 @@ async fn each_answer_to_the_list_is_told_apart() {
     }
 }
 
+/// A server that sends these bytes and closes. Returns its base URL.
+async fn saying(bytes: &'static [u8]) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 4096]).await;
+            let _ = stream.write_all(bytes).await;
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn no_usable_answer_names_the_host_and_a_next_step() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nobody = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let too_long = "x".repeat(tokensink_http::MAX_BODY_BYTES + 1);
+    for (url, words) in [
+        (nobody, "could not connect"),
+        (saying(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{").await, "no whole answer"),
+        (saying(b"not HTTP at all\r\n\r\n").await, "no whole answer"),
+        (answering(200, &[], &too_long).await, "longer than 2 MB"),
+        (answering(200, &[], "<html>").await, "not what is documented"),
+        (answering(502, &[], "<html>").await, "502"),
+        (answering(407, &[], "<html>").await, "407"),
+    ] {
+        let said = connected(&url, None).await.unwrap_err().to_string();
+        let next = ["see `api_url`", "try again"];
+        assert!(said.contains(words) && said.contains("127.0.0.1"), "{said}");
+        assert!(next.iter().any(|step| said.contains(step)), "{said}");
+        assert!(!said.contains('\n') && !said.contains(". "), "{said}");
+    }
+}
+
 #[tokio::test]
 async fn a_region_without_a_qstash_lists_those_that_have_one() {
     let one = r#"[{"id":"q1","region":"eu-central-1","token":"t"}]"#;
@@ -140,7 +197,7 @@ async fn what_may_pass_is_told_from_what_stays() {
 
 #[tokio::test]
 async fn a_pasted_token_is_named_by_its_host_and_tried_at_each() {
-    let url = answering(200, &[], "{}").await;
+    let url = answering(200, &[], PARALLELISM).await;
     assert_eq!(pasted(&url).id(), "pasted-127.0.0.1");
     let anywhere = Pasted::new(&Secret::new("t"), None, None, Duration::from_secs(1)).unwrap();
     assert_eq!(anywhere.id(), "pasted-any");
