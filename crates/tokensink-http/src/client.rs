@@ -44,7 +44,7 @@ pub enum ClientError {
 /// When it is no URL, not safe, or carries credentials itself.
 pub fn parse_base_url(text: &str) -> Result<Url, ClientError> {
     let mut url = Url::parse(text)
-        .map_err(|source| ClientError::NotAUrl { text: text.to_owned(), source: source.into() })?;
+        .map_err(|source| ClientError::NotAUrl { text: shown(text), source: source.into() })?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(ClientError::Credentials { host: url.host_str().unwrap_or("?").to_owned() });
     }
@@ -54,12 +54,17 @@ pub fn parse_base_url(text: &str) -> Result<Url, ClientError> {
         _ => false,
     };
     if !safe {
-        return Err(ClientError::NotHttps { text: text.to_owned() });
+        return Err(ClientError::NotHttps { text: shown(text) });
     }
     if !url.path().ends_with('/') {
         url.set_path(&format!("{}/", url.path()));
     }
     Ok(url)
+}
+
+/// What stands before an @ may be a password.
+fn shown(text: &str) -> String {
+    text.rsplit_once('@').map_or_else(|| text.to_owned(), |(_, place)| format!("…@{place}"))
 }
 
 /// Whether `url` names this machine.
@@ -125,7 +130,9 @@ mod tests {
 
     #[test]
     fn a_password_in_a_url_is_not_repeated() {
-        let error = parse_base_url("https://me:hunter2@host").unwrap_err().to_string();
-        assert!(!error.contains("hunter2"), "{error}");
+        for text in ["https://me:hunter2@host", "https://me:hunter2@", "me:hunter2@host:x"] {
+            let error = parse_base_url(text).unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
     }
 }

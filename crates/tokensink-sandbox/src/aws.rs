@@ -47,6 +47,8 @@ struct Secret {
     is_deleted: bool,
     is_unreadable: bool,
     is_binary: bool,
+    owning_service: Option<&'static str>,
+    primary_region: Option<&'static str>,
 }
 
 type Refusal = (&'static str, String);
@@ -120,6 +122,16 @@ impl Aws {
     /// Takes the right to read the value away.
     pub fn forbid_reading(&self, name: &str) {
         self.change(name, |secret| secret.is_unreadable = true);
+    }
+
+    /// From now on a secret is another service's own, such as `rds`.
+    pub fn hand_over_to(&self, name: &str, service: &'static str) {
+        self.change(name, |secret| secret.owning_service = Some(service));
+    }
+
+    /// From now on a secret is the replica of one in another region.
+    pub fn make_replica_of(&self, name: &str, primary_region: &'static str) {
+        self.change(name, |secret| secret.primary_region = Some(primary_region));
     }
 
     fn change(&self, name: &str, change: impl FnOnce(&mut Secret)) {
@@ -240,6 +252,12 @@ impl Vault {
         if secret.is_deleted {
             output["DeletedDate"] = json!(1_700_000_000);
         }
+        if let Some(service) = secret.owning_service {
+            output["OwningService"] = json!(service);
+        }
+        if let Some(region) = secret.primary_region {
+            output["PrimaryRegion"] = json!(region);
+        }
         Ok(output)
     }
 
@@ -266,6 +284,7 @@ impl Vault {
         let stranger = if is_known { None } else { self.strangers.remove(name) };
         let secret = self.secrets.get_mut(name).ok_or_else(not_found)?;
         secret.refuse_deleted()?;
+        secret.refuse_others()?;
         if let Some(theirs) = stranger {
             secret.promote(format!("{:036}", secret.versions.len()), &theirs);
         }
@@ -290,6 +309,17 @@ impl Secret {
             return Err(("InvalidRequestException", why.to_owned()));
         }
         Ok(())
+    }
+
+    fn refuse_others(&self) -> Result<(), Refusal> {
+        let why = if let Some(service) = self.owning_service {
+            format!("You can't perform this operation on a secret managed by {service}.")
+        } else if let Some(region) = self.primary_region.filter(|region| *region != REGION) {
+            format!("Operation not permitted on a replica secret: call {region}.")
+        } else {
+            return Ok(());
+        };
+        Err(("InvalidRequestException", why))
     }
 }
 

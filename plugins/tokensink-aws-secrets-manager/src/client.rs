@@ -16,14 +16,8 @@ use tokensink_core::{BuildContext, Environment, Secret, SinkError};
 use tokensink_http::{is_loopback, reqwest::Url};
 use tokio::sync::OnceCell;
 
+use crate::endpoint::Endpoint;
 use crate::failure;
-
-/// An endpoint that is not the region's own.
-#[derive(Clone, Debug)]
-pub(crate) enum Endpoint {
-    ByConfig(String),
-    ByVariable(&'static str, String),
-}
 
 /// Where to sign in, and as whom.
 pub(crate) struct Account {
@@ -76,8 +70,8 @@ impl Account {
         if let Some(region) = &self.region {
             loader = loader.region(Region::new(region.clone()));
         }
-        if let Some(Endpoint::ByConfig(url) | Endpoint::ByVariable(_, url)) = &self.endpoint {
-            loader = loader.endpoint_url(url);
+        if let Some(endpoint) = &self.endpoint {
+            loader = loader.endpoint_url(endpoint.url());
         }
         if let Some(profile) = &self.profile {
             // Otherwise keys in the environment would win over the profile that the table names.

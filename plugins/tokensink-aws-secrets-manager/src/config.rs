@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokensink_core::{BuildContext, SinkConfig, SinkError};
-use tokensink_http::{is_loopback, parse_base_url, reqwest::Url};
 
 use crate::AwsSink;
-use crate::client::{Account, Endpoint};
+use crate::client::Account;
+use crate::endpoint::Endpoint;
 use crate::value::Shape;
 
 /// `[sinks.NAME]` with `kind = "aws-secrets-manager"`.
@@ -54,24 +54,17 @@ with a key of your own also kms:GenerateDataKey and kms:Decrypt";
         if self.secret_id.is_empty() || self.secret_id.len() > 2048 {
             mistakes.push(SinkError::config("option `secret_id`: expected a name or an ARN"));
         }
-        let endpoint = self.endpoint(context, &mut mistakes);
-        let shape = match (self.json_key, self.json_keys) {
-            (Some(_), Some(_)) => {
-                mistakes.push(SinkError::config("`json_key` and `json_keys` exclude each other"));
-                Shape::Plain
-            }
-            (None, Some(keys)) if keys.is_empty() => {
-                mistakes.push(SinkError::config("option `json_keys` is empty"));
-                Shape::Plain
-            }
-            (None, None) => Shape::Plain,
-            (one, many) => Shape::Keys(one.into_iter().chain(many.into_iter().flatten()).collect()),
-        };
-        if !mistakes.is_empty() {
-            return Err(mistakes);
-        }
-        let of_arn = self.secret_id.strip_prefix("arn:").and_then(|arn| arn.split(':').nth(2));
         let environment = context.environment();
+        let endpoint = Endpoint::choose(self.endpoint_url.as_deref(), environment);
+        let (shape, endpoint) = match (self.shape(), endpoint) {
+            (Ok(shape), Ok(endpoint)) if mistakes.is_empty() => (shape, endpoint),
+            (shape, endpoint) => {
+                mistakes.extend(endpoint.err());
+                mistakes.extend(shape.err());
+                return Err(mistakes);
+            }
+        };
+        let of_arn = self.secret_id.strip_prefix("arn:").and_then(|arn| arn.split(':').nth(2));
         let region = self
             .region
             .or_else(|| of_arn.map(str::to_owned))
@@ -85,39 +78,27 @@ with a key of your own also kms:GenerateDataKey and kms:Decrypt";
 }
 
 impl AwsSecretsManagerConfig {
-    /// The token goes to the endpoint, so a config file alone must not choose just any.
-    fn endpoint(&self, context: &BuildContext, mistakes: &mut Vec<SinkError>) -> Option<Endpoint> {
-        let environment = context.environment();
-        let by_variable = ["AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL"]
-            .into_iter()
-            .find_map(|name| Some((name, environment.setting(name)?)));
-        let Some(text) = &self.endpoint_url else {
-            return by_variable.map(|(name, url)| Endpoint::ByVariable(name, url.to_owned()));
-        };
-        match parse_base_url(text) {
-            Ok(url) if is_trusted(&url) || by_variable.is_some_and(|(_, set)| set == text) => {
-                Some(Endpoint::ByConfig(text.clone()))
+    fn shape(&self) -> Result<Shape, SinkError> {
+        let mistake = |text: String| Err(SinkError::config(text));
+        match (&self.json_key, &self.json_keys) {
+            (Some(_), Some(_)) => {
+                mistake("`json_key` and `json_keys` exclude each other".to_owned())
             }
-            Ok(url) => {
-                let host = url.host_str().unwrap_or_default();
-                let problem = format!(
-                    "option `endpoint_url`: {host} is not of AWS, and a config file alone must not send the token there"
-                );
-                mistakes.push(SinkError::config(problem).advise(
-                    "if you trust it, set AWS_ENDPOINT_URL_SECRETS_MANAGER to the same URL",
-                ));
-                None
-            }
-            Err(error) => {
-                mistakes.push(SinkError::config(format!("option `endpoint_url`: {error}")));
-                None
-            }
+            (None, None) => Ok(Shape::Plain),
+            (Some(key), None) if key.is_empty() => mistake("option `json_key` is empty".to_owned()),
+            (Some(key), None) => Ok(Shape::Keys(vec![key.clone()])),
+            (None, Some(keys)) => match twice(keys) {
+                _ if keys.is_empty() => mistake("option `json_keys` is empty".to_owned()),
+                _ if keys.contains(&String::new()) => {
+                    mistake("option `json_keys`: a key is empty".to_owned())
+                }
+                Some(key) => mistake(format!("option `json_keys`: `{key}` stands there twice")),
+                None => Ok(Shape::Keys(keys.clone())),
+            },
         }
     }
 }
 
-fn is_trusted(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    is_loopback(url)
-        || [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"].iter().any(|aws| host.ends_with(aws))
+fn twice(keys: &[String]) -> Option<&String> {
+    keys.iter().enumerate().find(|(index, key)| keys[..*index].contains(key)).map(|(_, key)| key)
 }

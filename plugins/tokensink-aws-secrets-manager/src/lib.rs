@@ -3,6 +3,7 @@
 
 mod client;
 mod config;
+mod endpoint;
 mod failure;
 mod sink;
 mod value;

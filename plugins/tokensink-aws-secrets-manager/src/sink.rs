@@ -13,7 +13,8 @@ use tokensink_core::{
 };
 use zeroize::Zeroizing;
 
-use crate::client::{Account, Endpoint};
+use crate::client::Account;
+use crate::endpoint::Endpoint;
 use crate::failure::is_denied;
 use crate::value::Shape;
 use crate::write::{Create, Put};
@@ -129,9 +130,7 @@ impl AwsSink {
         if described.rotation_enabled == Some(true) {
             warnings.push("its rotation is on, and may write over the token".to_owned());
         }
-        if let Some(Endpoint::ByVariable(name, url)) = &self.account.endpoint {
-            warnings.push(format!("{name} sends it to {url}"));
-        }
+        warnings.extend(self.account.endpoint.as_ref().and_then(Endpoint::warning));
         warnings
     }
 
@@ -210,6 +209,7 @@ impl TokenSink for AwsSink {
         let started = Instant::now();
         let described = match self.describe().await {
             Err(error) if error.kind() == SinkErrorKind::NotFound && self.create => {
+                self.shape.check("", self.create)?;
                 return Ok(Box::new(self.creation(started.elapsed())));
             }
             described => described?,
@@ -217,16 +217,15 @@ impl TokenSink for AwsSink {
         let round_trip = started.elapsed();
         self.refuse_unwritable(&described)?;
         let base = match (self.base(&described).await, &self.shape) {
-            (Ok(base), shape) => {
-                shape.check(&base.value, self.create)?;
-                Some(base)
-            }
+            (Ok(base), _) => Some(base),
             // The whole value is replaced: it need not be read.
             (Err(error), Shape::Plain) if is_denied(&error) => None,
             // A secret that has no value yet.
             (Err(error), _) if error.kind() == SinkErrorKind::NotFound && self.create => None,
             (Err(error), _) => return Err(error),
         };
+        let value = base.as_ref().map_or("", |base| base.value.as_str());
+        self.shape.check(value, self.create)?;
         let follows =
             base.as_ref().map(|base| base.version.as_str()).or_else(|| current(&described));
         let follows = follows.unwrap_or_default().to_owned();

@@ -8,6 +8,12 @@ use serde_json::value::RawValue;
 use tokensink_core::{SinkError, Token};
 use zeroize::Zeroizing;
 
+/// The longest value (docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html).
+const MAX_VALUE_BYTES: usize = 65_536;
+
+/// A token that is not known yet is given this much room at least.
+const ROOM_FOR_A_TOKEN: usize = 1024;
+
 /// How the secret holds the token.
 #[derive(Clone, Debug)]
 pub(crate) enum Shape {
@@ -20,6 +26,19 @@ pub(crate) enum Shape {
 impl Shape {
     /// The new value. `current` is empty for a secret that is not there yet.
     pub(crate) fn merged(
+        &self,
+        current: &str,
+        token: &Token,
+        create: bool,
+    ) -> Result<Zeroizing<String>, SinkError> {
+        let merged = self.merge(current, token, create)?;
+        if merged.len() <= MAX_VALUE_BYTES {
+            return Ok(merged);
+        }
+        Err(SinkError::refused("the value would be longer than 64 KB").advise("use another secret"))
+    }
+
+    fn merge(
         &self,
         current: &str,
         token: &Token,
@@ -38,9 +57,18 @@ impl Shape {
         Ok(merged)
     }
 
-    /// Refuses a value that could not be merged into.
+    /// Refuses a value that the next token could not be merged into.
     pub(crate) fn check(&self, current: &str, create: bool) -> Result<(), SinkError> {
-        self.merged(current, &Token::new("probe"), create).map(drop)
+        let room = self.longest_text(current).max(ROOM_FOR_A_TOKEN);
+        self.merged(current, &Token::new("x".repeat(room)), create).map(drop)
+    }
+
+    /// How long the token is that the value holds now, if it holds one.
+    fn longest_text(&self, current: &str) -> usize {
+        let (Self::Keys(keys), Ok(entries)) = (self, entries(current)) else { return 0 };
+        let ours = entries.into_iter().filter(|(name, _)| keys.contains(name));
+        let texts = ours.map(|(_, span)| &current[span]).filter(|text| text.starts_with('"'));
+        texts.map(|text| text.len() - "\"\"".len()).max().unwrap_or_default()
     }
 
     /// Whether the value holds the token, in every key.

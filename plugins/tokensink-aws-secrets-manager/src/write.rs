@@ -14,9 +14,6 @@ use crate::value::Shape;
 /// The lengths that a ClientRequestToken may have.
 const TOKEN_LENGTHS: std::ops::RangeInclusive<usize> = 32..=64;
 
-/// The longest value (docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html).
-const MAX_VALUE_BYTES: usize = 65_536;
-
 /// A new version of a secret that is there.
 pub(crate) struct Put {
     pub(crate) account: Arc<Account>,
@@ -98,13 +95,6 @@ fn request_token(parts: &[&str]) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn refuse_too_long(value: &str) -> Result<(), SinkError> {
-    if value.len() <= MAX_VALUE_BYTES {
-        return Ok(());
-    }
-    Err(SinkError::refused("the value would be longer than 64 KB").advise("use another secret"))
-}
-
 impl std::fmt::Debug for Put {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Put").field("secret_id", &self.secret_id).finish_non_exhaustive()
@@ -128,7 +118,6 @@ impl PreparedSink for Put {
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
         let current = self.base.as_ref().map_or("", |base| base.value.as_str());
         let value = self.shape.merged(current, token, self.create)?;
-        refuse_too_long(&value)?;
         let base = self.base_of(&value);
         let version = request_token(&[&self.arn, &base, &value]);
         let request = self.account.client().await.put_secret_value();
@@ -165,7 +154,6 @@ impl PreparedSink for Create {
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
         let value = self.shape.merged("", token, true)?;
-        refuse_too_long(&value)?;
         let version = request_token(&[&self.secret_id, "", &value]);
         let request = self.account.client().await.create_secret();
         let request = request

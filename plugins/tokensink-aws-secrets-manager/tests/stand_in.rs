@@ -171,6 +171,48 @@ async fn each_unfit_secret_is_refused_with_its_reason() {
     assert!(kind == SinkErrorKind::Denied && words.contains("credentials are wrong"), "{words}");
 }
 
+#[tokio::test]
+async fn a_secret_of_another_service_or_region_is_refused_before_any_write() {
+    let aws = Aws::start().await.unwrap();
+    aws.put_as_stranger(NAME, "old");
+    // The primary names its own region.
+    aws.make_replica_of(NAME, "eu-central-1");
+    sink(&aws, json!({})).prepare().await.unwrap();
+    aws.make_replica_of(NAME, "us-east-1");
+    let (kind, words) = refusal(sink(&aws, json!({})).as_ref()).await;
+    assert!(kind == SinkErrorKind::Refused && words.contains("replica"), "{words}");
+    assert!(words.contains("set `region = \"us-east-1\"`"), "{words}");
+    aws.hand_over_to(NAME, "rds");
+    let before = operations(&aws).len();
+    let (kind, words) = refusal(sink(&aws, json!({})).as_ref()).await;
+    assert!(kind == SinkErrorKind::Refused && words.contains("managed by rds"), "{words}");
+    assert_eq!(operations(&aws)[before..], ["DescribeSecret"]);
+    assert_eq!(aws.versions(NAME), 1);
+}
+
+#[tokio::test]
+async fn a_secret_without_room_for_a_token_is_refused_before_the_reset() {
+    let aws = Aws::start().await.unwrap();
+    let value = |token: &str, filling: usize| {
+        json!({"T": token, "U": "", "filling": "-".repeat(filling)}).to_string()
+    };
+    let both = || sink(&aws, json!({"json_keys": ["T", "U"]}));
+    for token in ["old".to_owned(), "o".repeat(1500)] {
+        // A new token may be as long as the old one, and is at least given room.
+        let room = token.len().max(1024);
+        let most = 65_536 - value("", 0).len() - 2 * room;
+        aws.put_as_stranger(NAME, &value(&token, most));
+        let prepared = both().prepare().await.unwrap();
+        aws.put_as_stranger(NAME, &value(&token, most + 1));
+        let (kind, words) = refusal(both().as_ref()).await;
+        assert!(kind == SinkErrorKind::Refused && words.contains("64 KB"), "{words}");
+        prepared.write(&Token::new("n".repeat(room))).await.unwrap();
+    }
+    let prepared = both().prepare().await.unwrap();
+    let error = prepared.write(&Token::new("n".repeat(2000))).await.unwrap_err();
+    assert_eq!(error.kind(), SinkErrorKind::Refused);
+}
+
 /// A server that answers everything alike. Returns its base URL.
 async fn answering(status: StatusCode, body: &str) -> String {
     let body = body.to_owned();
@@ -232,10 +274,97 @@ async fn nobody_listening_may_pass() {
 }
 
 #[test]
+fn only_secrets_manager_itself_is_trusted_without_a_word() {
+    let built = |url: &str| build(json!({"secret_id": "a", "endpoint_url": url}), &[]);
+    for host in [
+        "secretsmanager.eu-central-1.amazonaws.com",
+        "secretsmanager-fips.us-gov-west-1.amazonaws.com",
+        "secretsmanager.cn-north-1.amazonaws.com.cn",
+        "secretsmanager.eu-central-1.api.aws",
+        "secretsmanager-fips.us-east-1.api.aws",
+        "vpce-1-a.secretsmanager.eu-central-1.vpce.amazonaws.com",
+        "vpce-1-a-eu-central-1b.secretsmanager-fips.us-east-1.vpce.amazonaws.com",
+    ] {
+        assert!(built(&format!("https://{host}")).is_ok(), "{host}");
+    }
+    // Each of these can be anybody's: an API, a bucket, a load balancer, an endpoint service.
+    for host in [
+        "a1b2c3.execute-api.eu-central-1.amazonaws.com",
+        "a1b2c3.execute-api.eu-central-1.api.aws",
+        "secretsmanager.s3.amazonaws.com",
+        "secretsmanager.s3-eu-west-1.amazonaws.com",
+        "secretsmanager.s3.eu-central-1.amazonaws.com",
+        "secretsmanager.eu-central-1.elb.amazonaws.com",
+        "vpce-1.vpce-svc-1.eu-central-1.vpce.amazonaws.com",
+        "a.secretsmanager.eu-central-1.amazonaws.com",
+        "sts.eu-central-1.amazonaws.com",
+        "secretsmanager.amazonaws.com",
+        "secretsmanager.eu-central-1.amazonaws.com.",
+        "evil.amazonaws.com",
+        "evilamazonaws.com",
+    ] {
+        let errors = built(&format!("https://{host}")).unwrap_err();
+        assert!(errors[0].to_string().contains(host), "{host}: {errors:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_from_a_variable_is_safe_and_named_by_its_host() {
+    let aws = Aws::start().await.unwrap();
+    aws.put_as_stranger(NAME, "old");
+    let table = json!({"secret_id": NAME, "region": "eu-central-1"});
+    let set = |name: &'static str, url: &str, more: &[(&str, &str)]| {
+        let keys = [
+            ("AWS_ACCESS_KEY_ID", aws.access_key_id()),
+            ("AWS_SECRET_ACCESS_KEY", "any"),
+            (name, url),
+        ];
+        build(table.clone(), &[&keys, more].concat())
+    };
+    for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER"] {
+        let warnings = set(name, &aws.url(), &[]).unwrap()[0].prepare().await.unwrap().warnings();
+        assert_eq!(warnings, [format!("{name} sends it to 127.0.0.1")]);
+        for (url, words) in [
+            ("http://10.0.0.1:4566/x", "in the clear"),
+            ("https://me:hunter2@localstack.example", "carries credentials"),
+            ("https://me:hunter2@", "is not a URL"),
+            ("localstack", "is not a URL"),
+        ] {
+            let errors = set(name, url, &[]).unwrap_err();
+            let said = errors[0].to_string();
+            assert_eq!(errors[0].kind(), SinkErrorKind::Config, "{said}");
+            assert!(said.contains(name) && said.contains(words), "{said}");
+            assert!(!said.contains("hunter2"), "{said}");
+            // It is the person's own wish that it counts for nothing.
+            let ignored = [("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")];
+            assert!(set(name, url, &ignored).is_ok(), "{url}");
+        }
+    }
+    let kept = [("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "false")];
+    set("AWS_ENDPOINT_URL", &aws.url(), &kept).unwrap()[0].prepare().await.unwrap();
+}
+
+#[test]
+fn keys_that_name_nothing_or_the_same_are_mistakes() {
+    for (table, words) in [
+        (json!({"secret_id": "a", "json_key": ""}), "`json_key` is empty"),
+        (json!({"secret_id": "a", "json_keys": ["A", ""]}), "`json_keys`: a key is empty"),
+        (json!({"secret_id": "a", "json_keys": ["A", "B", "A"]}), "`A` stands there twice"),
+        (json!({"secret_id": "a", "json_keys": []}), "`json_keys` is empty"),
+    ] {
+        let errors = build(table, &[]).unwrap_err();
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert_eq!(errors[0].kind(), SinkErrorKind::Config);
+        assert!(errors[0].to_string().contains(words), "{errors:?}");
+    }
+    assert!(build(json!({"secret_id": "a", "json_keys": ["A", "a"]}), &[]).is_ok());
+}
+
+#[test]
 fn the_token_is_sent_to_no_stray_host() {
     let table = |url: &str| json!({"secret_id": "a", "endpoint_url": url});
     let errors = build(table("https://evil.example"), &[]).unwrap_err();
-    assert!(errors[0].to_string().contains("evil.example is not of AWS"));
+    assert!(errors[0].to_string().contains("evil.example is not of Secrets Manager"));
     assert!(
         build(table("https://secretsmanager.eu-central-1.amazonaws.com.evil.example"), &[])
             .is_err()
