@@ -51,7 +51,9 @@ async fn a_child_process_inherits_no_secret() {
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{report}");
     let seen = fs::read_to_string(seen).unwrap();
-    assert!(seen.contains("HOME=") && seen.ends_with("auth token"), "{seen}");
+    // Another host's login must not be sent to github.com.
+    let asked = "auth token --hostname github.com";
+    assert!(seen.contains("HOME=") && seen.ends_with(asked), "{seen}");
     for secret in
         [world.live(), world.sandbox.upstash.api_key(), "aws-secret-access-key".to_owned()]
     {

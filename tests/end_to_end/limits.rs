@@ -39,6 +39,23 @@ enum Pause {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sinks_that_are_left_out_need_no_quota() {
+    let world = World::new().await;
+    let github = &world.sandbox.github;
+    let others: Vec<String> = (0..30).map(|one| format!("acme/r{one}")).collect();
+    let url = github.url();
+    let table = |name: &str, repositories: &[String]| {
+        format!(
+            "[sinks.{name}]\nkind = \"github-actions\"\nrepositories = {repositories:?}\napi_url = \"{url}\"\n"
+        )
+    };
+    world.config(&(table("ci", &["acme/api".to_owned()]) + &table("others", &others)));
+    github.leave(20);
+    let (code, report) = world.run(&["check", "--only", "ci"]).await;
+    assert_eq!(code, 0, "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_repositories_fit_into_the_quota_of_an_hour() {
     let world = World::new().await;
     let github = &world.sandbox.github;

@@ -1,6 +1,7 @@
 //! Requests to the GitHub REST API, with one credential. Shared by all sinks that use it.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -48,6 +49,50 @@ struct PublicKeyAnswer {
     key: String,
 }
 
+/// One more sink that shares an API, for as long as it lives: a sink that does not take part is
+/// dropped before any is prepared.
+#[derive(Debug)]
+pub(crate) struct Share {
+    api: Arc<Api>,
+    owner: Option<Arc<Owner>>,
+}
+
+impl Share {
+    pub(crate) fn of(api: Arc<Api>, target: &Target) -> Self {
+        let owner = match &target.scope {
+            Scope::Repository { repository, .. } => Some(api.owner_of(repository).1),
+            Scope::Organization(_) => None,
+        };
+        api.sinks.fetch_add(1, Ordering::Relaxed);
+        if let Some(owner) = &owner {
+            owner.want_one_more();
+        }
+        Self { api, owner }
+    }
+
+    /// The API itself, for what outlives the sink.
+    pub(crate) fn api(&self) -> Arc<Api> {
+        Arc::clone(&self.api)
+    }
+}
+
+impl Deref for Share {
+    type Target = Api;
+
+    fn deref(&self) -> &Api {
+        &self.api
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.api.sinks.fetch_sub(1, Ordering::Relaxed);
+        if let Some(owner) = &self.owner {
+            owner.want_one_less();
+        }
+    }
+}
+
 impl Api {
     pub(crate) fn new(
         base: Url,
@@ -58,14 +103,6 @@ impl Api {
         let (sinks, remaining) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
         let (owners, closed_until, client) = (Mutex::default(), Mutex::default(), OnceLock::new());
         Self { base, credential, limits, sinks, owners, remaining, closed_until, client, timeout }
-    }
-
-    /// Counts a sink that will use it.
-    pub(crate) fn serve(&self, target: &Target) {
-        self.sinks.fetch_add(1, Ordering::Relaxed);
-        if let Scope::Repository { repository, .. } = &target.scope {
-            self.owner_of(repository).1.want_one_more();
-        }
     }
 
     /// How many sinks share it.

@@ -8,7 +8,7 @@ use tokensink_http::parse_base_url;
 
 use crate::GitHubSink;
 use crate::api::Api;
-use crate::credential::Credential;
+use crate::credential::{Credential, check_variable_name};
 use crate::target::{App, Scope, Target};
 
 const API_URL: &str = "https://api.github.com";
@@ -54,6 +54,8 @@ impl SinkConfig for GitHubActionsConfig {
 repository secret: classic scope `repo`, or fine-grained `Secrets: write`
 environment secret: classic scope `repo`, or fine-grained `Environments: write`
 organization secret: classic scope `admin:org`, or fine-grained organization `Secrets: write`
+with `app = \"dependabot\"`: the same scopes, or fine-grained `Dependabot secrets: write`
+with `app = \"codespaces\"`: the same scopes, or fine-grained `Codespaces secrets: write`, of an admin
 the GITHUB_TOKEN of a workflow run may not write secrets";
     const TAKES_EFFECT: &'static str =
         "on the next run; a run that is queued already keeps the dead token";
@@ -65,6 +67,7 @@ the GITHUB_TOKEN of a workflow run may not write secrets";
         let scopes = self.scopes(&mut mistakes);
         let secret = self.secret.clone().unwrap_or_else(|| DEFAULT_SECRET.to_owned());
         mistakes.extend(check_secret_name(&secret));
+        mistakes.extend(self.token_env.as_deref().and_then(check_variable_name));
         let base = self.base(&mut mistakes);
         let (Some(base), true) = (base, mistakes.is_empty()) else { return Err(mistakes) };
         let host = base.host_str().unwrap_or_default().to_owned();
@@ -81,7 +84,6 @@ the GITHUB_TOKEN of a workflow run may not write secrets";
         let api = context.shared(&key, || Api::new(base, credential, timeout, limits));
         let sink = |scope| {
             let target = Target { scope, app: self.app, secret: secret.clone() };
-            api.serve(&target);
             GitHubSink::new(target, &host, std::sync::Arc::clone(&api))
         };
         Ok(scopes.into_iter().map(sink).collect())
@@ -90,6 +92,9 @@ the GITHUB_TOKEN of a workflow run may not write secrets";
 
 impl GitHubActionsConfig {
     fn scopes(&self, mistakes: &mut Vec<SinkError>) -> Vec<Scope> {
+        if self.environment.as_deref() == Some("") {
+            mistakes.push(SinkError::config("option `environment` is empty"));
+        }
         if self.environment.is_some() && self.app != App::Actions {
             mistakes.push(SinkError::config("`environment` goes with `app = \"actions\"` only"));
         }

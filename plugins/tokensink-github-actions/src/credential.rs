@@ -9,7 +9,7 @@ use std::time::Duration;
 use reqwest::Url;
 use reqwest::header::HeaderValue;
 use tokensink_core::{Environment, Secret, SinkError};
-use tokensink_http::{bearer, is_loopback};
+use tokensink_http::{bearer, is_loopback, looks_like_a_token};
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
@@ -18,6 +18,9 @@ const GITHUB: &str = "api.github.com";
 /// Variables that people have set for a service of their own. A table that sends one of them to
 /// another host is a theft, or a mistake.
 const DEFAULTS: &[&str] = &["GH_", "GITHUB_", "UPSTASH_", "QSTASH_", "AWS_"];
+
+/// How GitHub's tokens begin (github.blog/2021-04-05-behind-githubs-new-authentication-token-formats).
+const TOKEN_PREFIXES: &[&str] = &["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"];
 
 /// What the GitHub command line needs to find its login: no credential is among it.
 const CLI_VARIABLES: &[&str] = &[
@@ -118,6 +121,20 @@ impl Credential {
     }
 }
 
+/// Refuses what is no variable's name, without repeating it: it may be the token itself.
+pub(crate) fn check_variable_name(name: &str) -> Option<SinkError> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(is_word)
+        && !TOKEN_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        // As the oldest tokens are: forty hexadecimal digits.
+        && (name.contains('_') || !looks_like_a_token(name));
+    (!is_name).then(|| {
+        SinkError::config("option `token_env`: expected the name of an environment variable")
+            .advise("put the token into a variable, and write that variable's name here")
+    })
+}
+
 fn cli_environment(environment: &Environment) -> Vec<(&'static str, String)> {
     let set = CLI_VARIABLES.iter();
     set.filter_map(|name| Some((*name, environment.setting(name)?.to_owned()))).collect()
@@ -129,7 +146,8 @@ async fn ask_cli(variables: &[(&str, String)], patience: Duration) -> Result<Sec
             .advise("set GH_TOKEN, or log in with `gh auth login`")
     };
     let asked = Command::new("gh")
-        .args(["auth", "token"])
+        // Without a host it answers with whatever login there is.
+        .args(["auth", "token", "--hostname", "github.com"])
         .env_clear()
         .envs(variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())

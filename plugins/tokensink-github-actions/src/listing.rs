@@ -45,6 +45,10 @@ impl Owner {
         self.wanted.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn want_one_less(&self) {
+        self.wanted.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// The repository, if so many of this owner's are wanted that a list is cheaper, and it is on it.
     pub(crate) async fn find(
         &self,

@@ -7,6 +7,7 @@ use tokensink_http::Answer;
 
 use crate::api::Api;
 use crate::failure::header;
+use crate::target::App;
 
 const DOING: &str = "see the repository";
 
@@ -37,7 +38,7 @@ impl Repository {
         self.full_name.eq_ignore_ascii_case(name)
     }
 
-    pub(crate) fn refuse_unwritable(&self) -> Result<(), SinkError> {
+    pub(crate) fn refuse_unwritable(&self, app: App) -> Result<(), SinkError> {
         if self.archived {
             return Err(SinkError::refused("the repository is archived, and takes no secret")
                 .advise("unarchive it, or take it out of the config"));
@@ -46,6 +47,13 @@ impl Repository {
         if self.permissions.is_some_and(|may| !may_write(may)) {
             return Err(SinkError::denied("the GitHub token may only read the repository")
                 .advise("use one that may write its secrets"));
+        }
+        // docs.github.com/rest/codespaces/repository-secrets
+        if app == App::Codespaces && self.permissions.is_some_and(|may| !may.admin) {
+            return Err(SinkError::denied(
+                "the GitHub token is of no admin of the repository, whose Codespaces secrets take one",
+            )
+            .advise("use one of an admin"));
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The sink: one secret, prepared with its key at hand, written with one request.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
@@ -15,7 +16,7 @@ use tokensink_core::{
 };
 use tokensink_http::{Answer, server_time};
 
-use crate::api::Api;
+use crate::api::{Api, Share};
 use crate::config::Limits;
 use crate::organization;
 use crate::sealing::{Envelope, SealingKey};
@@ -32,8 +33,10 @@ const WRITES: Pace = Pace { requests: 80, per: Duration::from_secs(60) };
 /// pause, which the coordinator keeps to.
 const CONCURRENT_WITHOUT_LIMITS: usize = 500;
 
-/// `updated_at` has whole seconds, and is taken a moment before the answer's `Date`.
-const CLOCK_TOLERANCE_SECONDS: i64 = 2;
+/// From the answer's `Date` to our own `updated_at`, in seconds. It is taken while the request is
+/// carried out, so before the `Date`; but it has whole seconds, and nowhere is it said that they are
+/// not rounded up. A stranger's write within one second after ours cannot be told from it.
+const OUR_SECONDS: RangeInclusive<i64> = -2..=1;
 
 /// With more repositories than this the look for environments that hide the secret is left out:
 /// it would cost each of them a request of the hourly quota.
@@ -53,7 +56,7 @@ const TO_COME: usize = 2;
 pub struct GitHubSink {
     target: Target,
     host: String,
-    api: Arc<Api>,
+    api: Share,
     /// Where the repository is now, if it was renamed.
     moved_to: Mutex<Option<String>>,
     key: Arc<Mutex<Option<Known>>>,
@@ -76,12 +79,18 @@ struct SecretRecord {
 impl GitHubSink {
     pub(crate) fn new(target: Target, host: &str, api: Arc<Api>) -> Self {
         let (moved_to, key) = (Mutex::default(), Arc::default());
+        let api = Share::of(api, &target);
         Self { target, host: host.to_owned(), api, moved_to, key }
     }
 
-    fn secrets_path(&self) -> String {
+    /// The path of the repository or organization, whatever it is called now.
+    fn owner_path(&self) -> String {
         let moved = self.moved_to.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        self.target.secrets_path(&moved.unwrap_or_else(|| self.target.owner_path()))
+        moved.unwrap_or_else(|| self.target.owner_path())
+    }
+
+    fn secrets_path(&self) -> String {
+        self.target.secrets_path(&self.owner_path())
     }
 
     fn secret_path(&self) -> String {
@@ -91,7 +100,7 @@ impl GitHubSink {
     /// Sees that the repository is there and may be written, and where it is now.
     async fn check_repository(&self, named: &str) -> Result<Vec<String>, SinkError> {
         let repository = self.api.repository(named).await?;
-        repository.refuse_unwritable()?;
+        repository.refuse_unwritable(self.target.app)?;
         if repository.is_called(named) {
             return Ok(Vec::new());
         }
@@ -126,17 +135,26 @@ impl GitHubSink {
     async fn hiding_environments(&self, named: &str) -> Result<Vec<String>, SinkError> {
         #[derive(Deserialize)]
         struct Environments {
+            #[serde(default)]
+            total_count: usize,
             environments: Vec<Environment>,
         }
         #[derive(Deserialize)]
         struct Environment {
             name: String,
         }
-        let owner = self.target.owner_path();
+        let owner = self.owner_path();
         let path = format!("{owner}/environments?per_page=100");
         let answer = self.api.send(Method::GET, &path, None, "list the environments").await?;
         let Ok(list) = answer.json::<Environments>() else { return Ok(Vec::new()) };
         let mut hiding = Vec::new();
+        let searched = list.environments.len();
+        if searched < list.total_count {
+            hiding.push(format!(
+                "it has {} environments, and only {searched} were searched for a {} of their own",
+                list.total_count, self.target.secret
+            ));
+        }
         for Environment { name } in list.environments {
             let scope =
                 Scope::Repository { repository: named.to_owned(), environment: Some(name.clone()) };
@@ -174,7 +192,7 @@ impl TokenSink for GitHubSink {
     }
 
     fn quota(&self) -> Option<Quota> {
-        let Api { base, limits, credential, .. } = self.api.as_ref();
+        let Api { base, limits, credential, .. } = &*self.api;
         let key = format!("github-actions {base} {} {limits:?}", credential.origin());
         Some(match limits {
             Limits::GitHubCom => {
@@ -204,7 +222,7 @@ impl TokenSink for GitHubSink {
         }
         let known = self.sealing_key(self.secrets_path()).await?;
         Ok(Box::new(Prepared {
-            api: Arc::clone(&self.api),
+            api: self.api.api(),
             secret: self.target.secret.clone(),
             envelope: Mutex::new(Some(known.key.envelope())),
             known,
@@ -231,12 +249,8 @@ impl TokenSink for GitHubSink {
         let record: SecretRecord = answer.json().map_err(|_| {
             SinkError::other(format!("could not {doing}: the answer is not what is documented"))
         })?;
-        let apart = (record.updated_at.as_second() - written).abs();
-        Ok(if apart <= CLOCK_TOLERANCE_SECONDS {
-            Holds::LastWriteIsOurs
-        } else {
-            Holds::AnotherValue
-        })
+        let later = record.updated_at.as_second() - written;
+        Ok(if OUR_SECONDS.contains(&later) { Holds::LastWriteIsOurs } else { Holds::AnotherValue })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::world::Repository;
+use super::world::{Repository, Role};
 
 const API: &str = "https://api.github.com";
 const SITE: &str = "https://github.com";
@@ -118,9 +118,9 @@ pub(super) fn full_repository(repository: &Repository) -> Value {
 
 /// What the one who asks may do with it.
 fn rights(repository: &Repository) -> [(String, Value); 2] {
-    let may = repository.writable;
+    let (admin, push) = (repository.role >= Role::Admin, repository.role >= Role::Write);
     let permissions =
-        json!({"admin": may, "maintain": may, "push": may, "triage": may, "pull": true});
+        json!({"admin": admin, "maintain": admin, "push": push, "triage": push, "pull": true});
     [("archived".to_owned(), json!(repository.archived)), ("permissions".to_owned(), permissions)]
 }
 

@@ -27,7 +27,7 @@ use serde_json::json;
 
 use self::limits::{SERVICE_TIME, SecondaryLimits};
 use self::quota::HourlyQuota;
-use self::world::{Repository, Secret, World};
+use self::world::{Repository, Role, Secret, World};
 use crate::network::{Network, Protocol};
 use crate::server::{Request, Server, locked};
 
@@ -97,7 +97,7 @@ impl GitHub {
             name: name.to_owned(),
             former_name: None,
             archived: false,
-            writable: true,
+            role: Role::Admin,
             environments: Vec::new(),
         });
         id
@@ -115,7 +115,12 @@ impl GitHub {
 
     /// Takes the right to write away.
     pub fn make_read_only(&self, repository: &str) {
-        self.change(repository, |found| found.writable = false);
+        self.change(repository, |found| found.role = Role::Read);
+    }
+
+    /// Leaves the right to write, and takes the right to administer away.
+    pub fn make_push_only(&self, repository: &str) {
+        self.change(repository, |found| found.role = Role::Write);
     }
 
     /// Renames a repository; its old name redirects from then on.
@@ -139,14 +144,19 @@ impl GitHub {
 
     /// Puts a secret at `path` (`repos/acme/api/actions/secrets/NAME`), as somebody else would.
     pub fn put_as_stranger(&self, path: &str, value: &str) {
+        // A minute ahead, so that a clock of whole seconds tells it from what was before.
+        self.put_as_stranger_at(path, value, Timestamp::now().as_second() + 60);
+    }
+
+    /// The same, by GitHub's clock in so many seconds since 1970.
+    pub fn put_as_stranger_at(&self, path: &str, value: &str, seconds: i64) {
         let mut world = locked(&self.world);
         let (visibility, selected) = world
             .secrets
             .get(path)
             .map(|secret| (secret.visibility.clone(), secret.selected.clone()))
             .unwrap_or_default();
-        // A minute ahead, so that a clock of whole seconds tells it from what was before.
-        let updated_at = Timestamp::now() + jiff::SignedDuration::from_secs(60);
+        let updated_at = Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(seconds);
         let secret = Secret { value: value.to_owned(), updated_at, visibility, selected };
         world.secrets.insert(path.to_owned(), secret);
     }
@@ -288,7 +298,9 @@ async fn answer(
         (Method::GET, ["orgs", organization, "repos"]) => {
             world.list_repositories(organization, query.as_deref().unwrap_or_default())
         }
-        (Method::GET, ["repos", _, _, "environments"]) => world.list_environments(&path),
+        (Method::GET, ["repos", _, _, "environments"]) => {
+            world.list_environments(&path, query.as_deref().unwrap_or_default())
+        }
         (Method::GET, [.., "secrets", "public-key"]) => world.show_key(&path),
         (Method::GET, [.., "secrets", _, "repositories"]) => {
             world.list_selected(&path, query.as_deref().unwrap_or_default())

@@ -39,8 +39,16 @@ pub(super) struct Repository {
     pub(super) name: String,
     pub(super) former_name: Option<String>,
     pub(super) archived: bool,
-    pub(super) writable: bool,
+    pub(super) role: Role,
     pub(super) environments: Vec<String>,
+}
+
+/// What the one who asks may do with a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Role {
+    Read,
+    Write,
+    Admin,
 }
 
 #[derive(Clone, Debug)]
@@ -98,11 +106,13 @@ impl World {
         Some(axum::Json(documents::full_repository(found)).into_response())
     }
 
-    pub(super) fn list_environments(&self, path: &str) -> Option<Response> {
+    pub(super) fn list_environments(&self, path: &str, query: &str) -> Option<Response> {
         let found = self.repository_of(path)?;
+        let names = page(&found.environments, query).iter();
         let environments: Vec<Value> =
-            found.environments.iter().map(|name| documents::environment(found, name)).collect();
-        let body = json!({"total_count": environments.len(), "environments": environments});
+            names.map(|name| documents::environment(found, name)).collect();
+        let total = found.environments.len();
+        let body = json!({"total_count": total, "environments": environments});
         Some(axum::Json(body).into_response())
     }
 
@@ -164,6 +174,11 @@ impl World {
                 Some(pause) => ([("retry-after", pause.clone())], said).into_response(),
                 None => said,
             });
+        }
+        // docs.github.com/rest/codespaces/repository-secrets
+        let is_admin = self.repository_of(path).is_none_or(|one| one.role == Role::Admin);
+        if path.contains("/codespaces/") && !is_admin {
+            return Some(message(StatusCode::FORBIDDEN, "Must have admin rights to Repository."));
         }
         let unprocessable = |text| Some(message(StatusCode::UNPROCESSABLE_ENTITY, text));
         let Ok(body) = serde_json::from_slice::<Value>(body) else {

@@ -1,0 +1,96 @@
+//! Tables that are wrong, and what they build: no request is made.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use serde_json::{Value, json};
+use tokensink_aws_secrets_manager as _;
+use tokensink_core::{BuildContext, Environment, Registry, SinkError, SinkErrorKind, TokenSink};
+
+fn build(
+    table: Value,
+    variables: &[(&str, &str)],
+) -> Result<Vec<Box<dyn TokenSink>>, Vec<SinkError>> {
+    let environment: Environment =
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let context = BuildContext::new("/", environment);
+    let Value::Object(table) = table else { panic!("a table") };
+    Registry::linked().unwrap().get("aws-secrets-manager").unwrap().build(table, &context)
+}
+
+#[test]
+fn only_secrets_manager_itself_is_trusted_without_a_word() {
+    let built = |url: &str| build(json!({"secret_id": "a", "endpoint_url": url}), &[]);
+    for host in [
+        "secretsmanager.eu-central-1.amazonaws.com",
+        "secretsmanager-fips.us-gov-west-1.amazonaws.com",
+        "secretsmanager.cn-north-1.amazonaws.com.cn",
+        "secretsmanager.eu-central-1.api.aws",
+        "secretsmanager-fips.us-east-1.api.aws",
+        "vpce-1-a.secretsmanager.eu-central-1.vpce.amazonaws.com",
+        "vpce-1-a-eu-central-1b.secretsmanager-fips.us-east-1.vpce.amazonaws.com",
+    ] {
+        assert!(built(&format!("https://{host}")).is_ok(), "{host}");
+    }
+    // Each of these can be anybody's: an API, a bucket, a load balancer, an endpoint service.
+    for host in [
+        "a1b2c3.execute-api.eu-central-1.amazonaws.com",
+        "a1b2c3.execute-api.eu-central-1.api.aws",
+        "secretsmanager.s3.amazonaws.com",
+        "secretsmanager.s3-eu-west-1.amazonaws.com",
+        "secretsmanager.s3.eu-central-1.amazonaws.com",
+        "secretsmanager.eu-central-1.elb.amazonaws.com",
+        "vpce-1.vpce-svc-1.eu-central-1.vpce.amazonaws.com",
+        "a.secretsmanager.eu-central-1.amazonaws.com",
+        "sts.eu-central-1.amazonaws.com",
+        "secretsmanager.amazonaws.com",
+        "secretsmanager.eu-central-1.amazonaws.com.",
+        "evil.amazonaws.com",
+        "evilamazonaws.com",
+    ] {
+        let errors = built(&format!("https://{host}")).unwrap_err();
+        assert!(errors[0].to_string().contains(host), "{host}: {errors:?}");
+    }
+}
+
+#[test]
+fn the_token_is_sent_to_no_stray_host() {
+    let table = |url: &str| json!({"secret_id": "a", "endpoint_url": url});
+    let errors = build(table("https://evil.example"), &[]).unwrap_err();
+    assert!(errors[0].to_string().contains("evil.example is not of Secrets Manager"));
+    assert!(
+        build(table("https://secretsmanager.eu-central-1.amazonaws.com.evil.example"), &[])
+            .is_err()
+    );
+    assert!(
+        build(table("https://vpce-1.secretsmanager.eu-central-1.vpce.amazonaws.com"), &[]).is_ok()
+    );
+    assert!(build(table("http://10.0.0.1"), &[]).is_err());
+    let trusted = [("AWS_ENDPOINT_URL", "https://localstack.acme.example")];
+    assert!(build(table("https://localstack.acme.example"), &trusted).is_ok());
+}
+
+#[test]
+fn keys_that_name_nothing_or_the_same_are_mistakes() {
+    for (table, words) in [
+        (json!({"secret_id": "a", "json_key": ""}), "`json_key` is empty"),
+        (json!({"secret_id": "a", "json_keys": ["A", ""]}), "`json_keys`: a key is empty"),
+        (json!({"secret_id": "a", "json_keys": ["A", "B", "A"]}), "`A` stands there twice"),
+        (json!({"secret_id": "a", "json_keys": []}), "`json_keys` is empty"),
+    ] {
+        let errors = build(table, &[]).unwrap_err();
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert_eq!(errors[0].kind(), SinkErrorKind::Config);
+        assert!(errors[0].to_string().contains(words), "{errors:?}");
+    }
+    assert!(build(json!({"secret_id": "a", "json_keys": ["A", "a"]}), &[]).is_ok());
+}
+
+#[test]
+fn a_name_and_its_arn_are_one_place() {
+    let id = |table| build(table, &[]).unwrap()[0].target();
+    let arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:prod/qstash-AbCdEf";
+    assert_eq!(
+        id(json!({"secret_id": arn})),
+        id(json!({"secret_id": "prod/qstash", "region": "eu-central-1"}))
+    );
+}
