@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokensink_core::{Quota, Token};
-use tokensink_engine::journal::Journal as _;
+use tokensink_engine::journal::{Entry, Journal as _, Record};
 use tokensink_engine::{Command, Outcome, State};
 use tokensink_testkit::{Call, Calm, Ending, Fate, Fault, Planned};
 use tokio::time::sleep;
@@ -15,7 +15,7 @@ const DENIED: Fate = Fate::failed(Fault::Permanent);
 
 #[tokio::test(start_paused = true)]
 async fn a_plan_that_has_grown_old_is_made_anew() {
-    for (waits, prepared) in [(1, 1), (10, 2)] {
+    for (waits, prepared) in [(1, 1), (5, 1), (6, 2)] {
         let stage = Stage::new(1, Calm);
         let coordinator = stage.coordinator().await;
         let plan = coordinator.plan(Command::Reset).await.unwrap();
@@ -143,6 +143,24 @@ async fn the_status_tells_drift_of_required_sinks() {
         assert_eq!((report.outcome, report.sinks[0].state), (outcome, State::Stale));
         assert_eq!(report.warnings, [""; 0]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_tells_when_each_sink_was_written() {
+    let stage = Stage::new(1, Calm);
+    let status = async || {
+        let coordinator = stage.coordinator().await;
+        let plan = coordinator.plan(Command::Status).await.unwrap();
+        coordinator.status(&plan)
+    };
+    assert_eq!(status().await.sinks[0].written_at, None);
+    stage.reset().await;
+    let runs = stage.journal.runs().await.unwrap();
+    let is_written = |record: &&Record| matches!(record.entry, Entry::Written { .. });
+    let written = runs[0].records.iter().find(is_written).unwrap();
+    assert_eq!(status().await.sinks[0].written_at, Some(written.at));
+    let is_confirmed = |record: &Record| matches!(record.entry, Entry::ResetConfirmed { .. });
+    assert!(runs[0].records.iter().any(is_confirmed));
 }
 
 #[tokio::test(start_paused = true)]
