@@ -5,6 +5,7 @@
 mod bad_input;
 mod config;
 mod encryption;
+mod fan_out;
 mod fault_proxy;
 mod faults;
 mod interrupts;

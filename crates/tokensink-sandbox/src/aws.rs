@@ -23,6 +23,7 @@ const ACCESS_KEY_ID: &str = "AKIDSTANDIN";
 const REGION: &str = "eu-central-1";
 const CURRENT: &str = "AWSCURRENT";
 const PREVIOUS: &str = "AWSPREVIOUS";
+const EXPIRED: &str = "The security token included in the request is expired";
 
 /// AWS Secrets Manager.
 #[derive(Debug)]
@@ -38,6 +39,9 @@ struct Vault {
     secrets: BTreeMap<String, Secret>,
     strangers: BTreeMap<String, String>,
     is_expired: bool,
+    expires_at_next_put: bool,
+    /// So many of the next writes that change something are refused.
+    throttled_puts: usize,
 }
 
 #[derive(Debug, Default)]
@@ -107,6 +111,22 @@ impl Aws {
     /// From now on every credential has expired.
     pub fn expire_credentials(&self) {
         locked(&self.vault).is_expired = true;
+    }
+
+    /// From now on the credentials are new ones.
+    pub fn renew_credentials(&self) {
+        let mut vault = locked(&self.vault);
+        (vault.is_expired, vault.expires_at_next_put) = (false, false);
+    }
+
+    /// So many of the next writes that change something are too many for the moment.
+    pub fn throttle_next_puts(&self, refusals: usize) {
+        locked(&self.vault).throttled_puts = refusals;
+    }
+
+    /// The credential expires just before the next write that changes something.
+    pub fn expire_at_next_put(&self) {
+        locked(&self.vault).expires_at_next_put = true;
     }
 
     /// Somebody else writes `value` just before the next write to `name` that changes anything.
@@ -180,8 +200,7 @@ async fn answer(State(vault): State<Shared>, headers: HeaderMap, body: Bytes) ->
         let input: Value = serde_json::from_slice(&body).unwrap_or_default();
         let mut vault = locked(&vault);
         if vault.is_expired {
-            let why = "The security token included in the request is expired".to_owned();
-            Err(("ExpiredTokenException", why))
+            Err(("ExpiredTokenException", EXPIRED.to_owned()))
         } else {
             vault.carry_out(&operation, &input)
         }
@@ -222,6 +241,20 @@ impl Vault {
             "GetSecretValue" => self.get(&name, field("VersionId")),
             "PutSecretValue" => self.put(&name, input),
             _ => Err(("InvalidRequestException", format!("{operation} is not known here"))),
+        }
+    }
+
+    fn refuse_change(&mut self) -> Result<(), Refusal> {
+        if self.expires_at_next_put {
+            self.is_expired = true;
+            return Err(("ExpiredTokenException", EXPIRED.to_owned()));
+        }
+        match self.throttled_puts.checked_sub(1) {
+            Some(left) => {
+                self.throttled_puts = left;
+                Err(("ThrottlingException", "Rate exceeded".to_owned()))
+            }
+            None => Ok(()),
         }
     }
 
@@ -281,6 +314,9 @@ impl Vault {
             return Err(("InvalidRequestException", "You must provide a value.".to_owned()));
         };
         let is_known = self.secret(name)?.versions.contains_key(&version);
+        if !is_known {
+            self.refuse_change()?;
+        }
         let stranger = if is_known { None } else { self.strangers.remove(name) };
         let secret = self.secrets.get_mut(name).ok_or_else(not_found)?;
         secret.refuse_deleted()?;
