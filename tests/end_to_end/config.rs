@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use rustix::fs::{CWD, Mode, mkfifoat};
+
 use crate::world::{World, words};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -17,7 +19,7 @@ async fn all_mistakes_of_a_config_are_told_at_once() {
     let words = words(&report);
     for expected in [
         "did you mean `timeout`?",
-        "did you mean `dotenv`?",
+        "did you mean `dotenv`? linked are: aws-secrets-manager, dotenv,",
         "did you mean `path`?",
         "[sinks.c]",
         "missing option `path`",
@@ -51,7 +53,7 @@ async fn each_wrong_file_gets_a_sentence() {
     for (bytes, expected) in [
         (&b""[..], "the file is empty"),
         (b"[upstash]\n", "there is no sink"),
-        (b"[sinks", "is not TOML"),
+        (b"[sinks", "`tokensink init"),
         (b"\xff\xfe", "is not UTF-8"),
         (&[b'#'; 2 << 20], "larger than 1 MB"),
         (
@@ -171,8 +173,14 @@ async fn a_config_that_is_no_file_is_named() {
     fs::remove_file(&file).unwrap();
     fs::create_dir(&file).unwrap();
     let (code, report) = world.run(&["check"]).await;
-    assert!(code == 2 && words(&report).contains("tokensink.toml"), "{report}");
+    assert!(code == 2 && words(&report).contains("tokensink.toml: is a folder"), "{report}");
+    assert!(words(&report).contains("--config"), "{report}");
     fs::remove_dir(&file).unwrap();
+    // Nobody writes into it: whoever opened it would wait for ever.
+    mkfifoat(CWD, &file, Mode::RUSR | Mode::WUSR).unwrap();
+    let (code, report) = world.run(&["check"]).await;
+    assert!(code == 2 && words(&report).contains("is not a regular file"), "{report}");
+    fs::remove_file(&file).unwrap();
     fs::write(&file, vec![b'#'; 10 << 20]).unwrap();
     let (code, report) = world.run(&["check"]).await;
     assert!(code == 2 && words(&report).contains("larger than 1 MB"), "{report}");

@@ -11,6 +11,7 @@ mod faults;
 mod interrupts;
 mod journal;
 mod kill;
+mod layers;
 mod leaks;
 mod limits;
 mod options;

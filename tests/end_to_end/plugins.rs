@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
-use crate::world::World;
+use crate::world::{World, words};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn third_party_kinds_are_listed_beside_the_built_in_ones() {
@@ -21,6 +21,10 @@ async fn third_party_kinds_are_listed_beside_the_built_in_ones() {
         (code, kinds),
         (0, vec!["aws-secrets-manager", "dotenv", "file", "github-actions", "panicking"])
     );
+    let (code, report) = world.run(&["sinks", "dotenw"]).await;
+    let told = words(&report);
+    assert!(code == 2 && told.contains("did you mean `dotenv`?"), "{report}");
+    assert!(told.contains("linked are: aws-secrets-manager, dotenv, file,"), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@ use tokensink_engine::{Command, Outcome, Report};
 
 use super::{World, finish};
 use crate::args::Output;
+use crate::config::linked;
 use crate::output::{print_json, print_rows, say};
 
 #[derive(Serialize)]
@@ -49,11 +50,13 @@ pub(super) fn run(world: &World<'_>, kind: Option<&str>) -> u8 {
 fn chosen(kind: Option<&str>) -> Result<Vec<&'static SinkFactory>, String> {
     let registry = Registry::linked().map_err(|error| error.to_string())?;
     let Some(kind) = kind else { return Ok(registry.iter().collect()) };
-    let unknown = || match nearest(kind, registry.kinds()) {
-        Some(meant) => format!("there is no sink kind `{kind}` (did you mean `{meant}`?)"),
-        None => {
-            let kinds: Vec<&str> = registry.kinds().collect();
-            format!("there is no sink kind `{kind}` (linked are: {})", kinds.join(", "))
+    let unknown = || {
+        let linked = linked(&registry);
+        match nearest(kind, registry.kinds()) {
+            Some(meant) => {
+                format!("there is no sink kind `{kind}` (did you mean `{meant}`? {linked})")
+            }
+            None => format!("there is no sink kind `{kind}` ({linked})"),
         }
     };
     Ok(vec![registry.get(kind).ok_or_else(unknown)?])

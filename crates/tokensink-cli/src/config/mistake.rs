@@ -6,23 +6,36 @@ use std::path::{Path, PathBuf};
 /// One mistake. All of them are reported together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mistake {
-    file: PathBuf,
-    line: Option<usize>,
+    origin: Origin,
     place: String,
     problem: String,
     advice: Option<String>,
 }
 
+/// What has to be changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Origin {
+    File { file: PathBuf, line: Option<usize> },
+    Variable { name: String },
+}
+
 impl Mistake {
     /// `place`: the dotted path of the table or key; empty for the file itself.
     pub(crate) fn new(file: &Path, place: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self {
-            file: file.to_owned(),
-            line: None,
-            place: place.into(),
-            problem: problem.into(),
-            advice: None,
-        }
+        Self::of(Origin::File { file: file.to_owned(), line: None }, place, problem)
+    }
+
+    /// The same for a key that the environment sets.
+    pub(crate) fn in_variable(
+        name: &str,
+        place: impl Into<String>,
+        problem: impl Into<String>,
+    ) -> Self {
+        Self::of(Origin::Variable { name: name.to_owned() }, place, problem)
+    }
+
+    fn of(origin: Origin, place: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { origin, place: place.into(), problem: problem.into(), advice: None }
     }
 
     #[must_use]
@@ -33,23 +46,26 @@ impl Mistake {
     }
 
     #[must_use]
-    pub(crate) fn at_line(mut self, line: Option<usize>) -> Self {
-        self.line = line;
+    pub(crate) fn at_line(mut self, found: Option<usize>) -> Self {
+        if let Origin::File { line, .. } = &mut self.origin {
+            *line = found;
+        }
         self
     }
 
-    /// The same mistake, on the line of `other`.
+    /// The same mistake, on the line or in the variable of `other`.
     #[must_use]
-    pub(crate) fn at_line_of(self, other: &Self) -> Self {
-        self.at_line(other.line)
+    pub(crate) fn where_stands(self, other: Self) -> Self {
+        Self { origin: other.origin, ..self }
     }
 }
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file.display())?;
-        if let Some(line) = self.line {
-            write!(f, ":{line}")?;
+        match &self.origin {
+            Origin::File { file, line: Some(line) } => write!(f, "{}:{line}", file.display())?,
+            Origin::File { file, line: None } => write!(f, "{}", file.display())?,
+            Origin::Variable { name } => f.write_str(name)?,
         }
         if !self.place.is_empty() {
             write!(f, ": [{}]", self.place)?;

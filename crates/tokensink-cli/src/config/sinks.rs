@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde::Deserialize as _;
 use serde_json::{Map, Value};
-use tokensink_core::{BuildContext, Registry, SinkError, TakesEffect, TargetId, nearest};
+use tokensink_core::{
+    BuildContext, Registry, SinkError, SinkFactory, TakesEffect, TargetId, TokenSink, nearest,
+};
 use tokensink_engine::Sink;
 
 use super::duration::duration_of;
@@ -105,8 +107,8 @@ fn build_table(
     let Some(factory) = factory else { return Err(mistakes) };
 
     let context = context.with_attempt_timeout(Sink::attempt_timeout(deadline));
-    let built = factory.build(table, &context);
-    let built = match (built, mistakes.is_empty()) {
+    let retyped = |option: &str, value: &Value| layers.retyped(&format!("{place}.{option}"), value);
+    let built = match (build(factory, table, &retyped, &context), mistakes.is_empty()) {
         (Ok(built), true) => built,
         (Ok(_), false) => return Err(mistakes),
         (Err(errors), _) => {
@@ -128,6 +130,38 @@ fn build_table(
     Ok(sinks.collect())
 }
 
+/// What the plugin makes of `table`. A variable always holds a text; where the plugin does not take
+/// one, it is given the number or the truth value that the text spells.
+fn build(
+    factory: &SinkFactory,
+    mut table: Map<String, Value>,
+    retyped: &impl Fn(&str, &Value) -> Option<Value>,
+    context: &BuildContext,
+) -> Result<Vec<Box<dyn TokenSink>>, Vec<SinkError>> {
+    let errors = match factory.build(table.clone(), context) {
+        Ok(built) => return Ok(built),
+        Err(errors) => errors,
+    };
+    let another_try = errors.iter().find_map(|error| {
+        let option = option_of(error);
+        let value = retyped(&option, table.get(&option)?)?;
+        Some((option, value))
+    });
+    let Some((option, value)) = another_try else { return Err(errors) };
+    table.insert(option.clone(), value);
+    match build(factory, table, retyped, context) {
+        // It was not the type.
+        Err(later) if later.iter().any(|error| option_of(error) == option) => Err(errors),
+        built => built,
+    }
+}
+
+/// A plugin quotes the option that it complains about.
+fn option_of(error: &SinkError) -> String {
+    let problem = tokensink_engine::in_words(error);
+    problem.split('`').nth(1).unwrap_or_default().to_owned()
+}
+
 /// The options that every table has.
 struct Common<'a> {
     table: &'a mut Map<String, Value>,
@@ -137,8 +171,8 @@ struct Common<'a> {
 }
 
 impl Common<'_> {
-    fn kind(&mut self, registry: &Registry) -> Option<&'static tokensink_core::SinkFactory> {
-        let kinds: Vec<&str> = registry.kinds().collect();
+    fn kind(&mut self, registry: &Registry) -> Option<&'static SinkFactory> {
+        let linked = linked(registry);
         let place = format!("{}.kind", self.place);
         let mistake = match self.table.remove("kind") {
             Some(Value::String(kind)) => {
@@ -146,15 +180,15 @@ impl Common<'_> {
                     return Some(factory);
                 }
                 let unknown = self.layers.mistake(&place, format!("unknown kind `{kind}`"));
-                match nearest(&kind, kinds.iter().copied()) {
-                    Some(meant) => unknown.advise(format!("did you mean `{meant}`?")),
-                    None => unknown.advise(format!("linked are: {}", kinds.join(", "))),
-                }
+                unknown.advise(match nearest(&kind, registry.kinds()) {
+                    Some(meant) => format!("did you mean `{meant}`? {linked}"),
+                    None => linked,
+                })
             }
             Some(_) => self.layers.mistake(&place, "expected a text"),
             None => {
                 let missing = self.layers.mistake(self.place, "missing option `kind`");
-                missing.advise(format!("linked are: {}", kinds.join(", ")))
+                missing.advise(linked)
             }
         };
         self.mistakes.push(mistake);
@@ -165,12 +199,12 @@ impl Common<'_> {
         &mut self,
         option: &str,
         expected: &str,
-        read: impl FnOnce(&Value) -> Option<T>,
+        read: impl Fn(&Value) -> Option<T>,
     ) -> Option<T> {
         let value = self.table.remove(option)?;
-        let read = read(&value);
+        let place = format!("{}.{option}", self.place);
+        let read = read(&value).or_else(|| read(&self.layers.retyped(&place, &value)?));
         if read.is_none() {
-            let place = format!("{}.{option}", self.place);
             self.mistakes.push(self.layers.mistake(&place, format!("expected {expected}")));
         }
         read
@@ -186,12 +220,16 @@ impl Common<'_> {
     }
 }
 
+/// The kinds that a table may have.
+pub(crate) fn linked(registry: &Registry) -> String {
+    let kinds: Vec<&str> = registry.kinds().collect();
+    format!("linked are: {}", kinds.join(", "))
+}
+
 fn from_plugin(error: &SinkError, place: &str, kind: &str, layers: &Layers) -> Mistake {
     let problem = tokensink_engine::in_words(error);
-    // A plugin quotes its option; the line is that option's.
-    let option = problem.split('`').nth(1).unwrap_or_default();
-    let line = layers.mistake(&format!("{place}.{option}"), "");
-    let mistake = layers.mistake(place, format!("{kind}: {problem}")).at_line_of(&line);
+    let option = layers.mistake(&format!("{place}.{}", option_of(error)), "");
+    let mistake = layers.mistake(place, format!("{kind}: {problem}")).where_stands(option);
     mistake.advise(error.advice().unwrap_or_default())
 }
 

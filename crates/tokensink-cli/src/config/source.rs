@@ -1,6 +1,6 @@
 //! A config file's text: read with care, and able to say on which line something stands.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -21,12 +21,20 @@ pub(crate) struct Source {
 impl Source {
     /// Reads `file`; `None` where there is none.
     pub(crate) fn read(file: &Path) -> Result<Option<Self>, Mistake> {
-        let mistake = |problem: String| Mistake::new(file, "", problem);
-        let opened = match File::open(file) {
-            Ok(opened) => opened,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(mistake(format!("could not be opened: {error}"))),
+        let mistake = |problem: String| {
+            let advice = "put a file there that can be read, or name another one with --config";
+            Mistake::new(file, "", problem).advise(advice)
         };
+        // A pipe without a writer could not even be opened: nothing would end that wait.
+        match fs::metadata(file) {
+            Ok(found) if found.is_file() => {}
+            Ok(found) if found.is_dir() => return Err(mistake("is a folder".to_owned())),
+            Ok(_) => return Err(mistake("is not a regular file".to_owned())),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(mistake(format!("could not be looked at: {error}"))),
+        }
+        let opened =
+            File::open(file).map_err(|error| mistake(format!("could not be opened: {error}")))?;
         let mut bytes = Vec::new();
         opened
             .take(MAX_BYTES + 1)
@@ -49,32 +57,57 @@ impl Source {
     }
 
     fn check_syntax(&self) -> Result<(), Mistake> {
-        let Err(error) = DeTable::parse(&self.text) else { return Ok(()) };
-        let line = error.span().map(|span| self.line_at(span.start));
-        let problem = error.message().trim().replace('\n', ", ");
-        Err(Mistake::new(&self.file, "", format!("is not TOML: {problem}")).at_line(line))
+        let table = DeTable::parse(&self.text).map_err(|error| {
+            let line = error.span().map(|span| self.line_at(span.start));
+            let problem = error.message().trim().replace('\n', ", ");
+            let mistake = Mistake::new(&self.file, "", format!("is not TOML: {problem}"));
+            mistake.at_line(line).advise("`tokensink init --config NEW` writes a file that is")
+        })?;
+        // `config` would take such a key at the top for a path: `"upstash.api_url" = "…"`.
+        match table.get_ref().keys().find(|key| !is_bare(key.get_ref())) {
+            None => Ok(()),
+            Some(key) => {
+                let mistake = Mistake::new(&self.file, "", "a table's name is in quotes");
+                let line = self.line_at(key.span().start);
+                Err(mistake.at_line(Some(line)).advise("there are [upstash] and [sinks.NAME]"))
+            }
+        }
     }
 
-    /// The line on which `place`, a dotted path, or the innermost part of it that is there, stands.
+    /// The line on which `place`, a dotted path, stands; `None` where this file does not set it.
     pub(crate) fn line_of(&self, place: &str) -> Option<usize> {
-        let root = DeTable::parse(&self.text).ok()?;
+        let lines = self.lines_along(place);
+        lines.last().copied().filter(|_| lines.len() == place.split('.').count())
+    }
+
+    /// The line of the innermost part of `place` that is there.
+    pub(crate) fn line_near(&self, place: &str) -> Option<usize> {
+        self.lines_along(place).last().copied()
+    }
+
+    fn lines_along(&self, place: &str) -> Vec<usize> {
+        let mut lines = Vec::new();
+        let Ok(root) = DeTable::parse(&self.text) else { return lines };
         let mut table = root.get_ref();
-        let mut line = None;
         for part in place.split('.') {
-            let Some((key, value)) = table.iter().find(|(key, _)| key.get_ref() == part) else {
-                break;
-            };
-            line = Some(self.line_at(key.span().start));
+            let found = table.iter().find(|(key, _)| key.get_ref() == part);
+            let Some((key, value)) = found else { break };
+            lines.push(self.line_at(key.span().start));
             let DeValue::Table(inner) = value.get_ref() else { break };
             table = inner;
         }
-        line
+        lines
     }
 
     fn line_at(&self, offset: usize) -> usize {
         let before = self.text.as_bytes().iter().take(offset);
         1 + before.filter(|byte| **byte == b'\n').count()
     }
+}
+
+fn is_bare(key: &str) -> bool {
+    let bare = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
+    !key.is_empty() && key.chars().all(bare)
 }
 
 #[cfg(test)]
@@ -88,7 +121,8 @@ mod tests {
         assert_eq!(source.line_of("upstash.region"), Some(2));
         assert_eq!(source.line_of("sinks.a"), Some(4));
         assert_eq!(source.line_of("sinks.a.path"), Some(6));
-        assert_eq!(source.line_of("sinks.a.missing"), Some(4));
-        assert_eq!(source.line_of("absent"), None);
+        assert_eq!(source.line_of("sinks.a.missing"), None);
+        assert_eq!(source.line_near("sinks.a.missing"), Some(4));
+        assert_eq!(source.line_near("absent"), None);
     }
 }

@@ -76,8 +76,6 @@ impl Reader<'_> {
     fn text(&mut self, key: &str) -> Option<String> {
         match self.table.get(key)? {
             Value::String(text) => Some(text.clone()),
-            // A region or an id from the environment may look like a number.
-            Value::Number(number) => Some(number.to_string()),
             _ => {
                 self.mistaken(key, "expected a text");
                 None
@@ -105,7 +103,7 @@ impl Reader<'_> {
                 return None;
             }
         };
-        if !is_of_upstash(&url) && self.layers.set_by_project_alone(&format!("upstash.{key}")) {
+        if !is_of_upstash(&url) && self.layers.project_decides(&format!("upstash.{key}")) {
             let variable = format!("TOKENSINK_UPSTASH__{}", key.to_uppercase());
             let mistake = self.layers.mistake(
                 &format!("upstash.{key}"),

@@ -1,0 +1,124 @@
+//! The layers of a config, the weakest first: the user's file, the project's file, the environment.
+//! Merged they are the config; apart they tell who said what, and where.
+
+use std::path::{Path, PathBuf};
+
+use config::{Config, File, FileFormat};
+use serde_json::Value;
+use tokensink_core::Environment;
+
+use super::Mistake;
+use super::source::Source;
+
+const VARIABLE_PREFIX: &str = "TOKENSINK_";
+
+/// The layers that were merged, so that a mistake can say where it stands.
+#[derive(Debug)]
+pub(crate) struct Layers {
+    project: Source,
+    user: Option<Source>,
+    variables: Vec<Variable>,
+}
+
+/// A setting out of the environment.
+#[derive(Debug)]
+struct Variable {
+    name: String,
+    /// The dotted path of the key that it sets.
+    place: String,
+    text: String,
+}
+
+impl Layers {
+    pub(super) fn new(project: Source, user: Option<Source>, environment: &Environment) -> Self {
+        Self { project, user, variables: variables_of(environment) }
+    }
+
+    /// What the layers say together.
+    pub(super) fn merged(&self) -> Result<Value, Mistake> {
+        // `config` takes a bracket for an index, and makes a list as long as it says.
+        if let Some(variable) = self.variables.iter().find(|one| one.place.contains('[')) {
+            let problem = "a bracket is in the name of no key";
+            return Err(Mistake::in_variable(&variable.name, "", problem).advise("unset it"));
+        }
+        let unusable = |error: config::ConfigError| {
+            Mistake::new(&self.project.file, "", format!("could not be merged: {error}"))
+        };
+        let mut builder = Config::builder();
+        if let Some(user) = &self.user {
+            builder = builder.add_source(File::from_str(&user.text, FileFormat::Toml));
+        }
+        builder = builder.add_source(File::from_str(&self.project.text, FileFormat::Toml));
+        let texts = self.variables.iter().map(|one| (one.place.clone(), one.text.clone()));
+        let variables = config::Environment::default().source(Some(texts.collect()));
+        let merged = builder.add_source(variables).build().map_err(unusable)?;
+        merged.try_deserialize().map_err(unusable)
+    }
+
+    /// A mistake at `place`, with the file and line, or the variable, that says so.
+    pub(super) fn mistake(&self, place: &str, problem: impl Into<String>) -> Mistake {
+        if let Some(variable) = self.variable(place) {
+            return Mistake::in_variable(&variable.name, place, problem);
+        }
+        let found = self.files().find_map(|file| Some((file, file.line_of(place)?)));
+        let below = format!("{place}.");
+        let below = self.variables.iter().find(|variable| variable.place.starts_with(&below));
+        if let (None, Some(variable)) = (found, below) {
+            return Mistake::in_variable(&variable.name, place, problem);
+        }
+        let near = || self.files().find_map(|file| Some((file, file.line_near(place)?)));
+        match found.or_else(near) {
+            Some((source, line)) => Mistake::new(&source.file, place, problem).at_line(Some(line)),
+            None => Mistake::new(&self.project.file, place, problem),
+        }
+    }
+
+    /// Whether it is the project's file that decides what `place` is.
+    pub(super) fn project_decides(&self, place: &str) -> bool {
+        self.variable(place).is_none() && self.project.line_of(place).is_some()
+    }
+
+    /// What a variable's text means where no text is wanted: true, false, or a number.
+    pub(super) fn retyped(&self, place: &str, value: &Value) -> Option<Value> {
+        self.variable(place)?;
+        let text = value.as_str()?.trim().to_lowercase();
+        let retyped: Value = serde_json::from_str(&text).ok()?;
+        Some(retyped).filter(|value| value.is_boolean() || value.is_number())
+    }
+
+    /// The mistake of a user whose own file has sinks.
+    pub(super) fn misplaced_sinks(&self) -> Option<Mistake> {
+        let user = self.user.as_ref()?;
+        let line = user.line_of("sinks")?;
+        let misplaced = Mistake::new(&user.file, "sinks", "sinks belong into the project's file");
+        Some(misplaced.at_line(Some(line)))
+    }
+
+    /// The folder from which relative paths are seen.
+    pub(crate) fn base_dir(&self) -> Result<PathBuf, Mistake> {
+        let unusable = |error: std::io::Error| {
+            Mistake::new(&self.project.file, "", format!("its folder cannot be named: {error}"))
+        };
+        let absolute = std::path::absolute(&self.project.file).map_err(unusable)?;
+        Ok(absolute.parent().unwrap_or(Path::new("/")).to_owned())
+    }
+
+    /// The files, the stronger one first.
+    fn files(&self) -> impl Iterator<Item = &Source> {
+        std::iter::once(&self.project).chain(&self.user)
+    }
+
+    fn variable(&self, place: &str) -> Option<&Variable> {
+        self.variables.iter().find(|variable| variable.place == place)
+    }
+}
+
+/// Only names with a double underscore are config: a cluster injects others that begin alike.
+fn variables_of(environment: &Environment) -> Vec<Variable> {
+    let ours = environment.names().filter_map(|name| {
+        let key = name.strip_prefix(VARIABLE_PREFIX).filter(|key| key.contains("__"))?;
+        let place = key.to_lowercase().replace("__", ".");
+        Some(Variable { name: name.to_owned(), place, text: environment.setting(name)?.to_owned() })
+    });
+    ours.collect()
+}
