@@ -136,3 +136,27 @@ fn table(
         None => Map::new(),
     }
 }
+
+#[cfg(all(test, feature = "dotenv"))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Scripts rely on them.
+    #[test]
+    fn what_is_not_said_has_its_default() {
+        let text = "[sinks.local]\nkind = \"dotenv\"\npath = \".env\"\n";
+        let project = Source::parse(Path::new("tokensink.toml"), text.into()).unwrap();
+        let environment = Environment::default();
+        let settings = read(Layers::new(project, None, &environment), &environment).unwrap();
+        assert_eq!(settings.upstash.timeout, Duration::from_secs(15));
+        assert_eq!(settings.upstash.settle, Duration::from_secs(5));
+        assert_eq!(settings.upstash.api_url.as_str(), "https://api.upstash.com/v2/");
+        let context = BuildContext::new("/", environment);
+        let registry = Registry::linked().unwrap();
+        let sinks = select(&settings, &Default::default(), &registry, &context).unwrap();
+        assert_eq!(sinks[0].deadline, Duration::from_secs(60));
+        assert_eq!((sinks[0].required, sinks[0].priority), (true, 0));
+    }
+}
