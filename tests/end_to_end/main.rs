@@ -21,4 +21,6 @@ mod plugins;
 mod reset;
 mod servers;
 mod stand_ins;
+mod terminal;
+mod terminals;
 mod world;

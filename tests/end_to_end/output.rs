@@ -1,39 +1,24 @@
 //! What people see and scripts read: colour, width, one JSON document, closed pipes.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::Stdio;
 
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::Value;
 use tokio::process::Command;
 
+use crate::terminal::Terminal;
 use crate::world::World;
 
 /// What `command` prints on a terminal of this width.
 async fn on_a_terminal(mut command: Command, columns: u16) -> String {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&master).unwrap();
-    unlockpt(&master).unwrap();
-    let size = Winsize { ws_row: 50, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-    tcsetwinsize(&master, size).unwrap();
-    let name = ptsname(&master, Vec::new()).unwrap();
-    let terminal = File::options().read(true).write(true).open(OsStr::from_bytes(name.as_bytes()));
+    let terminal = Terminal::of_width(columns);
     command.env("TERM", "xterm-256color");
-    command.stdout(Stdio::from(terminal.unwrap())).stderr(Stdio::null()).stdin(Stdio::null());
+    command.stdout(terminal.stream()).stderr(Stdio::null()).stdin(Stdio::null());
     let mut child = command.spawn().unwrap();
     drop(command);
-    let reader = std::thread::spawn(move || {
-        let mut shown = Vec::new();
-        // The end of a terminal is an error, not an end of file.
-        let _ = File::from(master).read_to_end(&mut shown);
-        String::from_utf8(shown).unwrap()
-    });
     assert!(child.wait().await.unwrap().success());
-    reader.join().unwrap()
+    terminal.close()
 }
 
 #[tokio::test(flavor = "multi_thread")]

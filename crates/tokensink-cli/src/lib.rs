@@ -40,7 +40,21 @@ pub use crate::config::load_bytes;
 
 /// Runs the command line of this process. Every linked plugin takes part.
 pub fn main() -> ExitCode {
+    let _last = Flushed;
     hardening::harden();
+    run()
+}
+
+/// What was told is shown before the process ends, however it does.
+struct Flushed;
+
+impl Drop for Flushed {
+    fn drop(&mut self) {
+        output::flush();
+    }
+}
+
+fn run() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error),

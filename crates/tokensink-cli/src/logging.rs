@@ -1,6 +1,7 @@
 //! Logs for people who look for a fault: ours alone, whatever `RUST_LOG` asks for. A library's log
 //! may quote a header.
 
+use std::io::{self, Write};
 use std::str::FromStr as _;
 
 use tokensink_core::Environment;
@@ -19,7 +20,7 @@ pub(crate) fn start(environment: &Environment) {
         }
     };
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
+        .with_writer(|| Lines)
         .with_ansi(false)
         // It would complain on standard error, and panic where that is closed.
         .log_internal_errors(false);
@@ -28,4 +29,18 @@ pub(crate) fn start(environment: &Environment) {
     let _ = tracing_subscriber::registry()
         .with(lines.with_filter(targets).with_filter(ours))
         .try_init();
+}
+
+/// Hands over what is written: a log must not hold up what it tells of.
+struct Lines;
+
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        crate::output::log(String::from_utf8_lossy(line).into_owned());
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

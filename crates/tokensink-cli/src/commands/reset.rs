@@ -70,7 +70,9 @@ async fn confirm(
         }
     };
     let mut report = Report::refused(Command::Reset, Outcome::Unchanged, vec![why.to_owned()]);
-    report.sinks = review.sinks;
+    if world.global.output == Output::Json {
+        report.sinks = review.sinks;
+    }
     report.token = review.token;
     Err(report)
 }

@@ -1,10 +1,13 @@
 //! What leaves the process: tables for people, one document for scripts, progress, questions.
 //!
-//! A closed standard output or error never stops a run: nobody listening is no failure of ours.
+//! A closed standard output or error never stops a run: nobody listening is no failure of ours. Nor
+//! does a standard error that takes nothing.
 
 mod json;
 mod progress;
 mod prompt;
+mod spinner;
+mod standard_error;
 mod table;
 
 use std::borrow::Cow;
@@ -19,6 +22,7 @@ use crate::args::Output;
 pub(crate) use json::print_json;
 pub(crate) use progress::Watcher;
 pub(crate) use prompt::{Answer, ask};
+pub(crate) use standard_error::{flush, log};
 pub(crate) use table::{print_rows, print_sinks};
 
 const RED: Style = AnsiColor::Red.on_default().bold();
@@ -26,20 +30,20 @@ const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
 const GREEN: Style = AnsiColor::Green.on_default().bold();
 const BOLD: Style = Style::new().bold();
 
-/// One line on standard output.
+/// One line on standard output, after all that was told before.
 pub(crate) fn say(line: &str) {
+    flush();
     let _ = writeln!(anstream::stdout(), "{line}");
 }
 
 /// One line on standard error.
 pub(crate) fn tell(line: &str) {
-    let _ = writeln!(anstream::stderr(), "{line}");
+    standard_error::show(format!("{line}\n"));
 }
 
 /// A question on standard error: the answer stands behind it.
 fn question(text: &str) {
-    let mut stderr = anstream::stderr();
-    let _ = write!(stderr, "{text} ").and_then(|()| stderr.flush());
+    standard_error::show(format!("{text} "));
 }
 
 /// A warning, on standard error.

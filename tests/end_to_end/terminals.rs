@@ -1,0 +1,130 @@
+//! A person at a terminal: questions and answers, progress, and a terminal that takes no output.
+
+use std::io::Write as _;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::process::{Pid, Signal, kill_process};
+use tokensink_sandbox::Network;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::terminal::Terminal;
+use crate::world::World;
+
+/// Runs on `terminal` alone, without a log.
+fn on(terminal: &Terminal, mut command: Command) -> Child {
+    command.env_remove("RUST_LOG").env("TERM", "xterm-256color");
+    command.stdin(terminal.stream()).stdout(terminal.stream()).stderr(terminal.stream());
+    command.spawn().unwrap()
+}
+
+async fn code(mut child: Child) -> i32 {
+    let ended = timeout(Duration::from_secs(60), child.wait()).await;
+    ended.expect("it should come to its end").unwrap().code().unwrap()
+}
+
+fn interrupt(child: &Child) {
+    let process = Pid::from_raw(child.id().unwrap().cast_signed()).unwrap();
+    kill_process(process, Signal::INT).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_yes_resets_and_progress_is_shown_before_and_after_the_question() {
+    let far_away = Network::default().with_round_trip(Duration::from_millis(200));
+    let world = World::at(&far_away).await;
+    let before = world.live();
+    let terminal = Terminal::of_width(120);
+    let child = on(&terminal, world.command(&["reset"]));
+    terminal.shows("[y/N]").await;
+    let asked = terminal.shown();
+    assert!(asked.contains("4/4 ready: "), "{asked}");
+    assert!(!asked.contains("resetting the token"), "{asked}");
+    terminal.type_in("y\n");
+    assert_eq!(code(child).await, 0);
+    let shown = terminal.close();
+    assert!(shown.contains("resetting the token"), "{shown}");
+    assert_eq!(shown.matches("Reset the token of").count(), 1, "{shown}");
+    assert_ne!(world.live(), before);
+    world.assert_everywhere(&world.live());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn anything_but_a_yes_resets_nothing() {
+    let world = World::new().await;
+    let before = world.live();
+    for answer in ["n\n", "\n", "yesterday\n", "\u{4}"] {
+        let terminal = Terminal::of_width(120);
+        let child = on(&terminal, world.command(&["reset"]));
+        terminal.shows("[y/N]").await;
+        terminal.type_in(answer);
+        assert_eq!(code(child).await, 1, "{answer:?}");
+        let shown = terminal.close();
+        assert!(shown.contains("declined: the token was not reset"), "{shown}");
+        // The plan was on the screen already.
+        assert_eq!(shown.matches("TAKES EFFECT").count(), 1, "{shown}");
+    }
+    assert_eq!(world.posts(), 0);
+    world.assert_everywhere(&before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_at_the_question_resets_nothing() {
+    let world = World::new().await;
+    let terminal = Terminal::of_width(120);
+    let child = on(&terminal, world.command(&["reset"]));
+    terminal.shows("[y/N]").await;
+    interrupt(&child);
+    assert_eq!(code(child).await, 1);
+    assert_eq!(world.posts(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_that_takes_no_output_stops_no_run() {
+    let world = World::new().await;
+    for log in [None, Some("trace")] {
+        let before = world.live();
+        let terminal = Terminal::of_width(120);
+        terminal.stop();
+        let mut command = world.command(&["reset", "--yes", "--output", "json"]);
+        command.env_remove("RUST_LOG").envs(log.map(|level| ("RUST_LOG", level)));
+        command.env("TERM", "xterm-256color").stdout(Stdio::null());
+        command.stdin(terminal.stream()).stderr(terminal.stream());
+        assert_eq!(code(command.spawn().unwrap()).await, 0);
+        assert_ne!(world.live(), before);
+        world.assert_everywhere(&world.live());
+    }
+}
+
+/// A pipe that is full, and that nobody reads.
+fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    fcntl_setfl(&writer, OFlags::NONBLOCK).unwrap();
+    while writer.write(&[b'#'; 4096]).is_ok() {}
+    while writer.write(b"#").is_ok() {}
+    fcntl_setfl(&writer, OFlags::empty()).unwrap();
+    (reader, writer)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standard_error_that_nobody_reads_stops_no_run() {
+    let world = World::new().await;
+    // It has a warning to tell, and one that panics.
+    let optional = "[sinks.none]\nkind = \"dotenv\"\npath = \"none\"\nrequired = false\n\
+                    [sinks.bad]\nkind = \"panicking\"\nrequired = false\n";
+    world.config(&format!("{}{optional}", world.sinks()));
+    for arguments in [&["reset", "--yes"][..], &["reset", "--yes", "--output", "json"]] {
+        let before = world.live();
+        let (_reader, writer) = full_pipe();
+        let mut command = world.command(arguments);
+        command.stdout(Stdio::null()).stderr(Stdio::from(writer));
+        assert_eq!(code(command.spawn().unwrap()).await, 0);
+        assert_ne!(world.live(), before);
+        world.assert_everywhere(&world.live());
+    }
+    let (_reader, writer) = full_pipe();
+    let mut command = world.command(&["check", "--config", "none.toml"]);
+    command.stdout(Stdio::null()).stderr(Stdio::from(writer));
+    assert_eq!(code(command.spawn().unwrap()).await, 2);
+}
