@@ -81,6 +81,34 @@ async fn ctrl_c_at_the_question_resets_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pasted_token_is_asked_for_and_not_echoed() {
+    let world = World::new().await;
+    world.sandbox.upstash.reset_as_stranger(&world.qstash);
+    let terminal = Terminal::of_width(120);
+    let child = on(&terminal, world.command(&["sync", "--token-stdin"]));
+    terminal.shows("paste the token").await;
+    // One line is enough: nobody has to know of Ctrl-D.
+    terminal.type_in(&format!("{}\n", world.live()));
+    assert_eq!(code(child).await, 0);
+    assert!(terminal.echoes());
+    let shown = terminal.close();
+    assert!(!shown.contains(&world.live()), "{shown}");
+    world.assert_everywhere(&world.live());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_echoes_again_after_ctrl_c() {
+    let world = World::new().await;
+    let terminal = Terminal::of_width(120);
+    let child = on(&terminal, world.command(&["sync", "--token-stdin"]));
+    terminal.shows("paste the token").await;
+    assert!(!terminal.echoes());
+    interrupt(&child);
+    assert_eq!(code(child).await, 1);
+    assert!(terminal.echoes());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_terminal_that_takes_no_output_stops_no_run() {
     let world = World::new().await;
     for log in [None, Some("trace")] {

@@ -1,17 +1,16 @@
 //! Who issues the token: an Upstash account, or a person who pastes it.
 
-use std::io::Read as _;
 use std::sync::Arc;
 
-use tokensink_core::{Secret, TokenIssuer};
-use tokensink_engine::Outcome;
-use tokensink_upstash::{ConnectError, Credentials, Named, Pasted, Settings, Upstash};
+use tokensink_core::TokenIssuer;
+use tokensink_engine::{Command, Outcome, Report};
+use tokensink_upstash::{
+    ConnectError, Credentials, CredentialsError, Named, Pasted, Settings, Upstash,
+};
 
 use crate::config::UpstashTable;
+use crate::pasting;
 use crate::run::{Request, TokenSource};
-
-/// The longest text that is read as a token.
-const MAX_PASTED_BYTES: u64 = 64 * 1024;
 
 /// The issuer, and what it is called in the journal.
 pub(crate) struct Chosen {
@@ -23,17 +22,29 @@ pub(crate) struct Chosen {
 /// Why there is no issuer.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    pub(crate) outcome: Outcome,
-    pub(crate) errors: Vec<String>,
+    outcome: Outcome,
+    error: String,
+    advice: Option<&'static str>,
 }
 
 impl Failure {
     fn invalid(error: &dyn std::fmt::Display) -> Self {
-        Self { outcome: Outcome::Invalid, errors: vec![format!("{error}")] }
+        Self { outcome: Outcome::Invalid, error: format!("{error}"), advice: None }
     }
 
     fn unchanged(error: &dyn std::fmt::Display) -> Self {
-        Self { outcome: Outcome::Unchanged, errors: vec![format!("{error}")] }
+        Self { outcome: Outcome::Unchanged, ..Self::invalid(error) }
+    }
+
+    fn advise(self, advice: &'static str) -> Self {
+        Self { advice: Some(advice), ..self }
+    }
+
+    /// The report that ends `command`.
+    pub(crate) fn report(self, command: Command) -> Report {
+        let mut report = Report::refused(command, self.outcome, vec![self.error]);
+        report.next.extend(self.advice.map(str::to_owned));
+        report
     }
 }
 
@@ -45,20 +56,12 @@ pub(crate) async fn choose(request: &Request<'_>, table: &UpstashTable) -> Resul
 }
 
 async fn paste(table: &UpstashTable) -> Result<Chosen, Failure> {
-    let read = tokio::task::spawn_blocking(|| {
-        let mut text = String::with_capacity(MAX_PASTED_BYTES as usize);
-        std::io::stdin().take(MAX_PASTED_BYTES).read_to_string(&mut text).map(|_| Secret::new(text))
-    });
-    let text = match read.await {
-        Ok(Ok(text)) => text,
-        Ok(Err(error)) => {
-            return Err(Failure::invalid(&format_args!("could not read standard input: {error}")));
-        }
-        Err(_) => return Err(Failure::invalid(&"could not read standard input")),
-    };
+    let again = "put the token alone on standard input, on one line";
+    let mistaken = |error: &dyn std::fmt::Display| Failure::invalid(error).advise(again);
+    let text = pasting::read().await.map_err(|problem| mistaken(&problem))?;
     let (url, region) = (table.qstash_url.clone(), table.region.as_deref());
     let pasted =
-        Pasted::new(&text, url, region, table.timeout).map_err(|error| Failure::invalid(&error))?;
+        Pasted::new(&text, url, region, table.timeout).map_err(|error| mistaken(&error))?;
     let id = pasted.id();
     Ok(Chosen { issuer: Arc::new(pasted), id, warnings: Vec::new() })
 }
@@ -70,8 +73,19 @@ async fn connect(request: &Request<'_>, table: &UpstashTable) -> Result<Chosen, 
         api_key_file: flags.upstash_api_key_file.clone(),
         api_key_env: flags.upstash_api_key_env.clone(),
     };
-    let credentials =
-        Credentials::find(&named, request.environment).map_err(|error| Failure::invalid(&error))?;
+    let credentials = Credentials::find(&named, request.environment).map_err(|error| {
+        let failure = Failure::invalid(&error);
+        match error {
+            CredentialsError::None => failure,
+            CredentialsError::Half { .. } => failure.advise(
+                "set both in one place: UPSTASH_EMAIL and UPSTASH_API_KEY, or --upstash-email with \
+                 --upstash-api-key-file or --upstash-api-key-env",
+            ),
+            CredentialsError::File { .. } => {
+                failure.advise("mend that file, or set UPSTASH_EMAIL and UPSTASH_API_KEY instead")
+            }
+        }
+    })?;
     let settings = Settings {
         api_url: table.api_url.clone(),
         qstash_url: table.qstash_url.clone(),

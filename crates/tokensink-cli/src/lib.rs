@@ -21,6 +21,7 @@ mod hardening;
 mod issuer;
 mod logging;
 mod output;
+mod pasting;
 mod plugins;
 mod run;
 mod signals;

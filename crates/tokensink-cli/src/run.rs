@@ -61,8 +61,7 @@ impl Run {
             chosen = issuer::choose(request, &settings.upstash) => chosen,
             () = interrupt.interrupted() => return Err(interrupted()),
         };
-        let Chosen { issuer, id, warnings } =
-            chosen.map_err(|failure| Report::refused(command, failure.outcome, failure.errors))?;
+        let Chosen { issuer, id, warnings } = chosen.map_err(|failure| failure.report(command))?;
         let lock = match command {
             Command::Reset | Command::Sync => {
                 let purpose = if command == Command::Reset { "reset" } else { "sync" };
