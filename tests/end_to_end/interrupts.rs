@@ -1,5 +1,5 @@
-//! Ctrl-C and SIGTERM at every stage: before the reset nothing has changed, after it the first one
-//! lets the fan-out finish and the second one abandons it.
+//! Ctrl-C, SIGTERM and SIGHUP at every stage: before the reset nothing has changed, after it the first
+//! one lets the fan-out finish and the second one abandons it.
 
 use std::process::Output;
 use std::time::Duration;
@@ -35,7 +35,7 @@ async fn seen(world: &World, method: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn before_the_reset_it_stops_and_nothing_was_changed() {
-    for which in [Signal::INT, Signal::TERM] {
+    for which in [Signal::INT, Signal::TERM, Signal::HUP] {
         let world = World::new().await;
         let silent = servers::silent().await;
         world.config(&format!(
@@ -64,6 +64,41 @@ async fn after_the_reset_the_first_one_lets_the_fan_out_finish() {
     let (code, report) = end(child).await;
     assert_eq!(code, 0, "{report}");
     world.assert_everywhere(&world.live());
+}
+
+/// The shell and the kernel both tell a process that its terminal is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_terminal_lets_the_fan_out_finish_however_often_it_is_told() {
+    let world = World::new().await;
+    world.sandbox.github.stall_writes(true);
+    let child = world.command(&["reset", "--yes", "--output", "json"]).spawn().unwrap();
+    seen(&world, "PUT").await;
+    for _ in 0..3 {
+        signal(&child, Signal::HUP);
+        sleep(Duration::from_millis(100)).await;
+    }
+    world.sandbox.github.stall_writes(false);
+    let (code, report) = end(child).await;
+    assert_eq!(code, 0, "{report}");
+    world.assert_everywhere(&world.live());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_nohup_a_closed_terminal_interrupts_nothing() {
+    let world = World::new().await;
+    let silent = servers::silent().await;
+    world.config(&format!(
+        "[sinks.ci]\nkind = \"github-actions\"\nrepositories = [\"acme/api\"]\ntimeout = \"4s\"\napi_url = \"{silent}\"\n"
+    ));
+    let mut command = world.command_after("trap '' HUP", &["check", "--output", "json"]);
+    let child = command.spawn().unwrap();
+    while world.sandbox.upstash.qstash_requests().is_empty() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    signal(&child, Signal::HUP);
+    let (code, report) = end(child).await;
+    assert_eq!(code, 1, "{report}");
+    assert!(report["errors"][0].as_str().unwrap().contains("no answer in time"), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -145,25 +145,8 @@ async fn a_token_that_one_sink_cannot_hold_reaches_the_others() {
 
 /// Runs the program where no file may grow beyond so many blocks of 1 KiB: a full disk.
 fn on_a_full_disk(world: &World, blocks: u32, arguments: &[&str]) -> tokio::process::Command {
-    let plain = world.command(&[]);
-    let program = plain.as_std().get_program().to_owned();
-    let mut command = world.command(&[]);
-    let variables: Vec<_> = command
-        .as_std()
-        .get_envs()
-        .map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned)))
-        .collect();
-    command = tokio::process::Command::new("bash");
-    command.env_clear().current_dir(world.folder.path()).kill_on_drop(true);
-    for (name, value) in variables {
-        command.env(name, value.unwrap_or_default());
-    }
-    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
-    command.args(["-c", &script, "bash"]).arg(program);
-    command.args(arguments).args(["--output", "json"]);
-    let pipe = std::process::Stdio::piped;
-    command.stdin(pipe()).stdout(pipe()).stderr(pipe());
-    command
+    let arguments = [arguments, &["--output", "json"]].concat();
+    world.command_after(&format!("trap '' XFSZ; ulimit -f {blocks}"), &arguments)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,6 +14,8 @@ use tokio::process::Command;
 
 pub(crate) const REPOSITORY_SECRET: &str = "repos/acme/api/actions/secrets/QSTASH_TOKEN";
 
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_tokensink-with-file-sink");
+
 pub(crate) struct World {
     pub(crate) sandbox: Sandbox,
     pub(crate) qstash: String,
@@ -74,9 +76,21 @@ impl World {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tokensink-with-file-sink"));
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments);
+        self.place(command)
+    }
+
+    /// The same, in a shell that has done something before.
+    pub(crate) fn command_after(&self, preparation: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new("bash");
+        command.args(["-c", &format!("{preparation}; exec \"$@\""), "bash", PROGRAM]);
+        command.args(arguments);
+        self.place(command)
+    }
+
+    fn place(&self, mut command: Command) -> Command {
         command
-            .args(arguments)
             .current_dir(self.folder.path())
             .env_clear()
             .env("HOME", self.folder.path().join("home"))
@@ -95,10 +109,10 @@ impl World {
     }
 
     /// Runs to the end; whatever was printed or kept must show no secret, old or new.
-    pub(crate) async fn finish(&self, mut command: Command, input: &str) -> Output {
+    pub(crate) async fn finish(&self, mut command: Command, input: impl AsRef<[u8]>) -> Output {
         let mut secrets = vec![self.live(), self.sandbox.upstash.api_key()];
         let mut child = command.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
+        child.stdin.take().unwrap().write_all(input.as_ref()).await.unwrap();
         let output = tokio::time::timeout(Duration::from_secs(60), child.wait_with_output());
         let output = output.await.unwrap().unwrap();
         secrets.extend([self.live(), self.sandbox.github.token().to_owned()]);

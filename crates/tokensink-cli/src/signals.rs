@@ -1,6 +1,8 @@
-//! Ctrl-C and SIGTERM, handed to the coordinator.
+//! Ctrl-C, SIGTERM and SIGHUP, handed to the coordinator.
 
 use tokensink_engine::{Interrupt, Interrupter};
+#[cfg(unix)]
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// From now on signals no longer end the process: the coordinator decides.
 pub(crate) fn listen() -> std::io::Result<Interrupt> {
@@ -17,26 +19,45 @@ pub(crate) fn listen() -> std::io::Result<Interrupt> {
 
 #[cfg(unix)]
 struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
+    interrupt: Signal,
+    terminate: Signal,
+    /// Until it came: the shell and the kernel both tell that one terminal is gone.
+    hangup: Option<Signal>,
 }
 
 #[cfg(unix)]
 impl Signals {
     fn new() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
+        let hangup = if hangup_is_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hangup,
         })
     }
 
     async fn next(&mut self) {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            _ = hangup => self.hangup = None,
         }
     }
+}
+
+/// Whether somebody said `nohup`, as far as the system tells: proc_pid_status(5).
+#[cfg(unix)]
+fn hangup_is_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|signals| u64::from_str_radix(signals.trim(), 16).ok());
+    ignored.is_some_and(|signals| signals & 1 != 0)
 }
 
 #[cfg(not(unix))]
