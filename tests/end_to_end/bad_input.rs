@@ -101,6 +101,47 @@ async fn unfit_repositories_and_secrets_are_refused() {
     refused(&world, "31 bytes").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_token_is_refused_with_what_to_do() {
+    let world = World::new().await;
+    let long = vec![b'x'; (64 << 10) + 1];
+    for (bytes, expected) in [
+        (&b""[..], "it is empty"),
+        (b"one\ntwo\n", "several lines"),
+        (b"\"eyJ9\"\n", "quoted"),
+        (b"eyJ\xff\n", "not UTF-8"),
+        (&long, "far more than a token"),
+    ] {
+        let command = world.command(&["sync", "--token-stdin", "--output", "json"]);
+        let output = world.finish(command, bytes).await;
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{report}");
+        assert!(report["errors"].to_string().contains(expected), "{report}");
+        assert!(report["next"].to_string().contains("on one line"), "{report}");
+    }
+    let command = world.command(&["sync", "--token-stdin", "--output", "json"]);
+    let output = world.finish(command, "dead-token").await;
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let told = "QStash does not accept the token that was pasted; nothing was changed";
+    assert_eq!((output.status.code(), report["errors"][0].as_str()), (Some(4), Some(told)));
+    assert!(report["next"].to_string().contains("copy the token once more"), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_credential_is_refused_with_what_to_do() {
+    let world = World::new().await;
+    for arguments in [
+        &["--upstash-email", "me@example.com", "--upstash-api-key-file", "none"][..],
+        &["--upstash-email", "me@example.com", "--upstash-api-key-file", "."],
+        &["--upstash-email", "me@example.com", "--upstash-api-key-env", "UNSET"],
+        &["--upstash-email", "me@example.com"],
+    ] {
+        let (code, report) = world.run(&[&["check"], arguments].concat()).await;
+        assert_eq!(code, 2, "{arguments:?}: {report}");
+        assert!(report["next"].to_string().contains("UPSTASH_API_KEY"), "{arguments:?}: {report}");
+    }
+}
+
 /// What a server may say instead of an answer, and whether it may pass.
 async fn misbehaving() -> Vec<(&'static str, String)> {
     let html = b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 22\r\n\r\n<html>proxy</html>\r\n\r\n";

@@ -99,7 +99,7 @@ async fn a_damaged_or_newer_record_stops_a_reset_and_no_repair() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_state_folder_that_is_none_is_refused() {
+async fn a_state_folder_that_is_none_stops_a_reset_and_no_repair() {
     let world = World::new().await;
     let place = |name: &str| world.folder.path().join(name);
     fs::write(place("file"), "").unwrap();
@@ -107,13 +107,65 @@ async fn a_state_folder_that_is_none_is_refused() {
     symlink(place("real"), place("link")).unwrap();
     fs::create_dir(place("sealed")).unwrap();
     fs::set_permissions(place("sealed"), fs::Permissions::from_mode(0o500)).unwrap();
-    for (name, expected) in
-        [("file", "not a folder"), ("link", "symbolic link"), ("sealed", "read-only")]
-    {
+    fs::create_dir_all(place("locked/runs")).unwrap();
+    fs::write(place("locked/locks"), "").unwrap();
+    // A record that cannot be read.
+    fs::create_dir_all(place("odd/runs/x.jsonl")).unwrap();
+    for (name, expected) in [
+        ("file", "not a folder"),
+        ("link", "symbolic link"),
+        ("sealed", "read-only"),
+        ("locked", "not a folder"),
+        ("odd", "could not read"),
+    ] {
+        let before = world.live();
         let (code, report) = world.run(&["reset", "--yes", "--state-dir", name]).await;
         assert!(code == 1 && words(&report).contains(expected), "{report}");
+        assert_eq!((world.posts(), world.live()), (0, before));
+
+        world.sandbox.upstash.reset_as_stranger(&world.qstash);
+        for (command, code) in [("check", 5), ("status", 5), ("sync", 0), ("status", 0)] {
+            let (seen, report) = world.run(&[command, "--state-dir", name]).await;
+            assert_eq!(seen, code, "{name} {command}: {report}");
+            let warnings = report["warnings"].to_string();
+            assert!(warnings.contains(expected), "{name} {command}: {warnings}");
+            assert!(warnings.contains("without a journal"), "{name} {command}: {warnings}");
+        }
+        world.assert_everywhere(&world.live());
     }
-    assert_eq!(world.posts(), 0);
+    assert!(fs::read_dir(place("real")).unwrap().next().is_none(), "nothing went through the link");
+
+    // What comes to nothing says so too.
+    let nobody = crate::servers::nobody().await;
+    for key in ["api_url", "qstash_url"] {
+        let url = format!("{key} = \"{nobody}\"\ntimeout = \"1s\"\n");
+        let config = world.read("tokensink.toml");
+        let rest = config.lines().filter(|line| !line.starts_with(key) && *line != "[upstash]");
+        let rest: String = rest.map(|line| format!("{line}\n")).collect();
+        world.file("unreachable.toml", &format!("[upstash]\n{url}{rest}"));
+        let arguments = ["sync", "--state-dir", "file", "--config", "unreachable.toml"];
+        let (code, report) = world.run(&arguments).await;
+        assert_eq!(code, 1, "{report}");
+        assert!(report["warnings"].to_string().contains("without a journal"), "{report}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_home_there_is_no_reset_and_every_repair() {
+    let world = World::new().await;
+    let homeless = |arguments: &[&str]| {
+        let mut command = world.command(&[arguments, &["--output", "json"]].concat());
+        command.env_remove("HOME");
+        command
+    };
+    let output = world.finish(homeless(&["reset", "--yes"]), "").await;
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), world.posts()), (Some(2), 0), "{report}");
+    assert!(words(&report).contains("--state-dir"), "{report}");
+    world.sandbox.upstash.reset_as_stranger(&world.qstash);
+    let output = world.finish(homeless(&["sync"]), "").await;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    world.assert_everywhere(&world.live());
 }
 
 #[tokio::test(flavor = "multi_thread")]

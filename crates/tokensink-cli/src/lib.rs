@@ -23,6 +23,7 @@ mod logging;
 mod output;
 mod pasting;
 mod plugins;
+mod records;
 mod run;
 mod signals;
 

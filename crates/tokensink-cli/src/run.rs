@@ -1,18 +1,18 @@
 //! From settings to a coordinator: the issuer is found, the journal opened, the lock taken.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokensink_core::{BuildContext, Environment, Registry};
-use tokensink_engine::journal::{FileJournal, Lock};
+use tokensink_engine::journal::Lock;
 use tokensink_engine::{Command, Coordinator, Interrupt, Outcome, Parties, Report, Timing};
 
 use crate::args::{Global, Selection};
 use crate::config::{self, Selected, Settings};
-use crate::environment::{user_config_file, user_state_folder};
+use crate::environment::user_config_file;
 use crate::issuer::{self, Chosen};
 use crate::output::Watcher;
+use crate::records::Records;
 
 /// A run that is about to begin.
 #[derive(Debug)]
@@ -49,33 +49,28 @@ impl Run {
     pub(crate) async fn start(request: &Request<'_>, interrupt: Interrupt) -> Result<Self, Report> {
         let command = request.command;
         let invalid = |errors| Report::refused(command, Outcome::Invalid, errors);
-        let unchanged = |why: String| Report::refused(command, Outcome::Unchanged, vec![why]);
         let settings = load(request).map_err(invalid)?;
         let sinks = select(request, &settings).map_err(invalid)?;
-        let state =
-            state_folder(request.global, request.environment).map_err(|why| invalid(vec![why]))?;
-        let journal = FileJournal::open(state).map_err(|error| unchanged(error.to_string()))?;
+        let mut records = Records::open(command, request.global, request.environment)?;
 
-        let interrupted = || unchanged("interrupted".to_owned());
+        let interrupted =
+            || Report::refused(command, Outcome::Unchanged, vec!["interrupted".to_owned()]);
         let chosen = tokio::select! {
             chosen = issuer::choose(request, &settings.upstash) => chosen,
             () = interrupt.interrupted() => return Err(interrupted()),
         };
-        let Chosen { issuer, id, warnings } = chosen.map_err(|failure| failure.report(command))?;
-        let lock = match command {
-            Command::Reset | Command::Sync => {
-                let purpose = if command == Command::Reset { "reset" } else { "sync" };
-                let lock = journal.lock(&id, &format!("tokensink {purpose}"));
-                Some(lock.map_err(|error| unchanged(error.to_string()))?)
-            }
-            _ => None,
-        };
+        let Chosen { issuer, id, warnings } = chosen.map_err(|failure| Report {
+            warnings: records.warnings.clone(),
+            ..failure.report(command)
+        })?;
+        let lock = records.lock(&id)?;
         let watcher = Arc::new(Watcher::start());
-        let parties = Parties {
-            issuer,
-            issuer_id: id,
-            sinks: sinks.into_iter().map(Arc::new).collect(),
-            journal: Arc::new(journal),
+        let sinks: Vec<_> = sinks.into_iter().map(Arc::new).collect();
+        let parties = |journal| Parties {
+            issuer: Arc::clone(&issuer),
+            issuer_id: id.clone(),
+            sinks: sinks.clone(),
+            journal,
             progress: Arc::clone(&watcher) as Arc<_>,
             interrupt: interrupt.clone(),
         };
@@ -85,8 +80,8 @@ impl Run {
             most_outage: request.most_outage,
             ..Timing::default()
         };
-        let coordinator = Coordinator::new(parties, timing).await;
-        let coordinator = coordinator.map_err(|error| unchanged(error.to_string()))?;
+        let coordinator = records.coordinator(parties, timing).await?;
+        let warnings = [warnings, records.warnings].concat();
         Ok(Self { coordinator, watcher, interrupt, warnings, lock })
     }
 
@@ -107,13 +102,4 @@ fn select(request: &Request<'_>, settings: &Settings) -> Result<Selected, Vec<St
     let base_dir = settings.layers.base_dir().map_err(|mistake| vec![mistake.to_string()])?;
     let context = BuildContext::new(base_dir, request.environment.clone());
     config::select(settings, request.selection, &registry, &context)
-}
-
-/// Where the journal is.
-pub(crate) fn state_folder(global: &Global, environment: &Environment) -> Result<PathBuf, String> {
-    let named = global.state_dir.clone();
-    let named = named.or_else(|| user_state_folder(environment));
-    named.ok_or_else(|| {
-        "there is no home folder for the journal; name one with --state-dir".to_owned()
-    })
 }

@@ -7,7 +7,7 @@ use tokensink_engine::{Command, Outcome, Report};
 use super::{World, finish};
 use crate::args::Output;
 use crate::output::{print_json, print_rows, say, warn};
-use crate::run::state_folder;
+use crate::records::state_folder;
 
 #[derive(Serialize)]
 struct Document {

@@ -9,18 +9,20 @@ use crate::output::{self, Answer};
 use crate::run::{Request, Run};
 
 pub(super) async fn run(world: &World<'_>, reset: &Reset) -> Report {
-    let result = async {
-        let request = Request {
-            most_outage: reset.max_outage,
-            ..world.request(Command::Reset, &reset.selection)
-        };
-        let run = world.start(&request).await?;
-        carry_out(world, reset, run).await
+    let request = Request {
+        most_outage: reset.max_outage,
+        ..world.request(Command::Reset, &reset.selection)
     };
-    result.await.unwrap_or_else(|report| report)
+    let mut run = match world.start(&request).await {
+        Ok(run) => run,
+        Err(report) => return report,
+    };
+    let (Ok(report) | Err(report)) = carry_out(world, reset, &run).await;
+    run.unlock();
+    with(run.warnings, report)
 }
 
-async fn carry_out(world: &World<'_>, reset: &Reset, mut run: Run) -> Result<Report, Report> {
+async fn carry_out(world: &World<'_>, reset: &Reset, run: &Run) -> Result<Report, Report> {
     let coordinator = &run.coordinator;
     coordinator.nothing_unfinished()?;
     let plan = coordinator.plan(Command::Reset).await?;
@@ -30,12 +32,10 @@ async fn carry_out(world: &World<'_>, reset: &Reset, mut run: Run) -> Result<Rep
     coordinator.allows(&plan)?;
     if !reset.yes {
         run.watcher.clear();
-        confirm(world, coordinator, &plan, &run).await?;
+        confirm(world, coordinator, &plan, run).await?;
     }
     let plan = if reset.rehearse { coordinator.rehearse(plan).await? } else { plan };
-    let report = coordinator.reset(plan).await;
-    run.unlock();
-    Ok(with(run.warnings, report))
+    Ok(coordinator.reset(plan).await)
 }
 
 async fn confirm(

@@ -1,0 +1,113 @@
+//! Where a run is recorded, and the lock against a second one. A reset needs both; a repair, or a
+//! look, goes on without.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokensink_core::Environment;
+use tokensink_engine::journal::{FileJournal, Journal, Lock, LockError, MemoryJournal};
+use tokensink_engine::{Command, Coordinator, Outcome, Parties, Report, Timing};
+
+use crate::args::Global;
+use crate::environment::user_state_folder;
+
+/// What one command has of them.
+#[derive(Debug)]
+pub(crate) struct Records {
+    command: Command,
+    journal: Option<Arc<FileJournal>>,
+    /// What it has to do without.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Records {
+    /// Opens the journal for `command`.
+    ///
+    /// # Errors
+    ///
+    /// The report of a reset that would leave no record.
+    pub(crate) fn open(
+        command: Command,
+        global: &Global,
+        environment: &Environment,
+    ) -> Result<Self, Report> {
+        let mut records = Self { command, journal: None, warnings: Vec::new() };
+        match state_folder(global, environment) {
+            Ok(folder) => match FileJournal::open(folder) {
+                Ok(journal) => records.journal = Some(Arc::new(journal)),
+                Err(error) => records.go_without("journal", Outcome::Unchanged, &error)?,
+            },
+            Err(why) => records.go_without("journal", Outcome::Invalid, &why)?,
+        }
+        Ok(records)
+    }
+
+    /// Takes the lock of one QStash, where the command writes.
+    ///
+    /// # Errors
+    ///
+    /// The report, when another run has it; or a reset cannot have it.
+    pub(crate) fn lock(&mut self, issuer: &str) -> Result<Option<Lock>, Report> {
+        let purpose = match self.command {
+            Command::Reset => "tokensink reset",
+            Command::Sync => "tokensink sync",
+            _ => return Ok(None),
+        };
+        let Some(journal) = &self.journal else { return Ok(None) };
+        match journal.lock(issuer, purpose) {
+            Ok(lock) => Ok(Some(lock)),
+            Err(held @ LockError::Held { .. }) => Err(self.refused(Outcome::Unchanged, &held)),
+            Err(LockError::Journal(error)) => {
+                self.go_without("lock", Outcome::Unchanged, &error)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// The coordinator of a run that is recorded here. It reads the earlier ones.
+    ///
+    /// # Errors
+    ///
+    /// The report of a reset that cannot know whether another one is unfinished.
+    pub(crate) async fn coordinator(
+        &mut self,
+        parties: impl Fn(Arc<dyn Journal>) -> Parties,
+        timing: Timing,
+    ) -> Result<Coordinator, Report> {
+        if let Some(journal) = self.journal.clone() {
+            match Coordinator::new(parties(journal), timing).await {
+                Ok(coordinator) => return Ok(coordinator),
+                Err(error) => self.go_without("journal", Outcome::Unchanged, &error)?,
+            }
+        }
+        let unrecorded = parties(Arc::new(MemoryJournal::default()));
+        let coordinator = Coordinator::new(unrecorded, timing).await;
+        coordinator.map_err(|error| self.refused(Outcome::Unchanged, &error))
+    }
+
+    fn go_without(
+        &mut self,
+        what: &str,
+        outcome: Outcome,
+        why: &dyn std::fmt::Display,
+    ) -> Result<(), Report> {
+        if self.command == Command::Reset {
+            return Err(self.refused(outcome, why));
+        }
+        self.warnings.push(format!("{why}; this run goes on without a {what}"));
+        Ok(())
+    }
+
+    fn refused(&self, outcome: Outcome, why: &dyn std::fmt::Display) -> Report {
+        Report::refused(self.command, outcome, vec![why.to_string()])
+    }
+}
+
+/// Where the journal is.
+pub(crate) fn state_folder(global: &Global, environment: &Environment) -> Result<PathBuf, String> {
+    let named = global.state_dir.clone();
+    let named = named.or_else(|| user_state_folder(environment));
+    named.ok_or_else(|| {
+        "there is no home folder for the journal; name one with --state-dir".to_owned()
+    })
+}
