@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::process::Stdio;
 
 use serde_json::Value;
+use tokensink_sandbox::ResetFault;
 use tokio::process::Command;
 
 use crate::terminal::Terminal;
@@ -137,4 +138,39 @@ async fn arguments_that_are_no_text_are_refused_like_others() {
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["outcome"], "invalid");
+}
+
+async fn said(world: &World, arguments: &[&str]) -> String {
+    let output = world.finish(world.command(arguments), "").await;
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The last word is about what was asked, and about what happened.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_verdict_fits_what_happened() {
+    let world = World::new().await;
+    world.sandbox.upstash.fail_next_reset(ResetFault::OldTokenStaysAlive);
+    let verdict = said(&world, &["reset", "--yes"]).await;
+    let expected = "every required sink holds the live token, but the old one still works";
+    assert!(verdict.contains(expected) && !verdict.contains("not every"), "{verdict}");
+
+    let bad = "[sinks.bad]\nkind = \"panicking\"\n";
+    world.config(bad);
+    let verdict = said(&world, &["reset", "--yes"]).await;
+    assert!(verdict.contains("partial: not every required sink"), "{verdict}");
+    assert!(!verdict.contains("a reset would leave"), "{verdict}");
+    world.config(&format!("{bad}[sinks.local]\nkind = \"dotenv\"\npath = \".env\"\n"));
+    let verdict = said(&world, &["reset", "--yes"]).await;
+    assert!(verdict.contains("outage of the sinks that hold it at most"), "{verdict}");
+
+    world.config("[sinks.local]\nkind = \"dotenv\"\npath = \"none\"\n");
+    for (arguments, expected) in [
+        (&["init"][..], "unchanged: nothing was done"),
+        (&["status"], "unchanged: nothing was done"),
+        (&["check"], "unchanged: nothing was done"),
+        (&["reset", "--yes"], "unchanged: the token was not reset"),
+    ] {
+        let verdict = said(&world, arguments).await;
+        assert!(verdict.contains(expected), "{arguments:?}: {verdict}");
+    }
 }

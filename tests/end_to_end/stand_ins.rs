@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::world::World;
@@ -39,6 +40,37 @@ async fn what_the_sandbox_prints_is_a_place_to_try_things_out() {
         assert_eq!(sandbox.wait().await.unwrap().code(), Some(0));
         assert_eq!(left_behind(&world), 0);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_gets_the_sandbox_as_one_document() {
+    let world = World::new().await;
+    let arguments = ["sandbox", "--output", "json"];
+    let mut sandbox = world.command(&arguments).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(sandbox.stdout.take().unwrap()).lines();
+    let mut text = String::new();
+    let document: Value = loop {
+        text += &lines.next_line().await.unwrap().unwrap();
+        if let Ok(document) = serde_json::from_str(&text) {
+            break document;
+        }
+    };
+    assert_eq!(document["schema"], "tokensink.sandbox/1");
+    let config = document["config"]["file"].as_str().unwrap();
+    assert_eq!(document["config"]["text"], fs::read_to_string(config).unwrap());
+    let mut check = world.command(&["check", "--output", "json", "--config", config]);
+    for (name, value) in document["environment"].as_object().unwrap() {
+        check.env(name, value.as_str().unwrap());
+    }
+    let output = check.output().await.unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let addresses: Vec<&Value> = document["addresses"].as_object().unwrap().values().collect();
+    assert_eq!(addresses.len(), 4, "{document}");
+
+    let process = Pid::from_raw(sandbox.id().unwrap().cast_signed()).unwrap();
+    kill_process(process, Signal::INT).unwrap();
+    assert_eq!(sandbox.wait().await.unwrap().code(), Some(0));
+    assert_eq!(lines.next_line().await.unwrap(), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

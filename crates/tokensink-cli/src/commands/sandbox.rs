@@ -1,10 +1,38 @@
 //! `sandbox`: the stand-ins in the foreground, for trying things out by hand.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
 use tokensink_engine::{Command, Outcome, Report};
 
 use super::stage::Stage;
 use super::{World, finish};
-use crate::output::{say, tell};
+use crate::args::Output;
+use crate::output::{print_json, say, tell};
+
+#[derive(Serialize)]
+struct Document {
+    schema: &'static str,
+    config: Config,
+    /// What to set for `tokensink --config FILE`.
+    environment: BTreeMap<String, String>,
+    addresses: Addresses,
+}
+
+#[derive(Serialize)]
+struct Config {
+    file: PathBuf,
+    text: String,
+}
+
+#[derive(Serialize)]
+struct Addresses {
+    upstash: String,
+    qstash: String,
+    github: String,
+    aws: String,
+}
 
 pub(super) async fn run(world: &World<'_>) -> u8 {
     let stage = match Stage::set().await {
@@ -15,6 +43,16 @@ pub(super) async fn run(world: &World<'_>) -> u8 {
             return finish(world.global, &report);
         }
     };
+    match world.global.output {
+        Output::Json => print_json(&document(&stage)),
+        Output::Text => show(&stage),
+    }
+    tell("The stand-ins run until Ctrl-C.");
+    world.interrupt.interrupted().await;
+    0
+}
+
+fn show(stage: &Stage) {
     say("# In another terminal:");
     for (name, value) in stage.variables() {
         say(&format!("export {name}='{value}'"));
@@ -23,7 +61,21 @@ pub(super) async fn run(world: &World<'_>) -> u8 {
     say(&format!("tokensink check --config '{}'", stage.config_file().display()));
     say("\n# That file:");
     say(&stage.config());
-    tell("The stand-ins run until Ctrl-C.");
-    world.interrupt.interrupted().await;
-    0
+}
+
+fn document(stage: &Stage) -> Document {
+    let state_folder = stage.state_folder().display().to_string();
+    let mut environment: BTreeMap<_, _> = stage.variables().iter().cloned().collect();
+    environment.insert("TOKENSINK_STATE_DIR".to_owned(), state_folder);
+    Document {
+        schema: "tokensink.sandbox/1",
+        config: Config { file: stage.config_file(), text: stage.config() },
+        environment,
+        addresses: Addresses {
+            upstash: stage.sandbox.upstash.url(),
+            qstash: stage.sandbox.upstash.qstash_url(),
+            github: stage.sandbox.github.url(),
+            aws: stage.sandbox.aws.url(),
+        },
+    }
 }

@@ -15,7 +15,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use tokensink_engine::{Report, SinkReport, State};
+use tokensink_engine::{Command, Outcome, Report, SinkReport, State};
 
 use crate::args::Output;
 
@@ -84,50 +84,71 @@ pub(crate) fn print_forecast(report: &Report) {
 }
 
 fn verdict(report: &Report) -> String {
-    use tokensink_engine::Outcome;
     let (style, text) = match report.outcome {
         Outcome::Complete => (GREEN, completeness(&report.sinks)),
         Outcome::Ready => (GREEN, "ready: a reset could finish".into()),
         Outcome::Drift => (YELLOW, "drift: a sink does not hold the live token".into()),
-        Outcome::Partial => (RED, "partial: not every required sink is proven current".into()),
+        Outcome::Partial => (RED, shortfall(&report.sinks).into()),
         Outcome::Unknown => (RED, "unknown: it is not certain which token is live".into()),
-        Outcome::Unchanged => (BOLD, "unchanged: the token was not reset".into()),
+        Outcome::Unchanged if report.command == Some(Command::Reset) => {
+            (BOLD, "unchanged: the token was not reset".into())
+        }
+        Outcome::Unchanged => (BOLD, "unchanged: nothing was done".into()),
         Outcome::Invalid => (BOLD, "invalid: nothing was started".into()),
     };
-    let mut line = format!("{style}{text}{style:#}");
-    if let (Some(before), Some(after)) = (&report.token.before, &report.token.after) {
-        line += &if before == after {
-            format!(" (token {after})")
-        } else {
-            format!(" (token {before} -> {after})")
-        };
+    format!("{style}{text}{style:#}{}{}", tokens(report), outage(report))
+}
+
+fn tokens(report: &Report) -> String {
+    match (&report.token.before, &report.token.after) {
+        (Some(before), Some(after)) if before == after => format!(" (token {after})"),
+        (Some(before), Some(after)) => format!(" (token {before} -> {after})"),
+        _ => String::new(),
     }
+}
+
+/// What it was where there was a reset, and what it would be where there was none.
+fn outage(report: &Report) -> String {
     let shown = |ms: u64| in_words(Duration::from_millis(ms));
+    let not_reset = matches!(report.outcome, Outcome::Ready | Outcome::Drift | Outcome::Unchanged);
+    let whose = if are_all_current(&report.sinks) { "" } else { " of the sinks that hold it" };
     match (report.outage_ms, report.forecast_ms) {
         (Some(outage), Some(forecast)) => {
-            line += &format!("; outage at most {} (forecast {})", shown(outage), shown(forecast));
+            format!("; outage{whose} at most {} (forecast {})", shown(outage), shown(forecast))
         }
-        (Some(outage), None) => line += &format!("; outage at most {}", shown(outage)),
-        (None, Some(forecast)) if report.outcome != Outcome::Unknown => {
-            line += &format!("; a reset would leave the sinks stale for about {}", shown(forecast));
+        (Some(outage), None) => format!("; outage{whose} at most {}", shown(outage)),
+        (None, Some(forecast)) if not_reset => {
+            format!("; a reset would leave the sinks stale for about {}", shown(forecast))
         }
-        _ => {}
+        _ => String::new(),
     }
-    line
 }
 
 /// Some providers show no values: `status` can be complete without having seen them all.
 fn completeness(sinks: &[SinkReport]) -> Cow<'static, str> {
+    if are_all_current(sinks) {
+        return "complete: every required sink holds the live token".into();
+    }
     let required = || sinks.iter().filter(|sink| sink.required);
     let current = required().filter(|sink| sink.state == State::Current).count();
-    match required().count() {
-        all if all == current => "complete: every required sink holds the live token".into(),
-        all => format!(
-            "no drift seen: {current} of {all} targets hold the live token, and of the others it \
-             cannot be told"
-        )
-        .into(),
+    let all = required().count();
+    format!(
+        "no drift seen: {current} of {all} targets hold the live token, and of the others it \
+         cannot be told"
+    )
+    .into()
+}
+
+fn shortfall(sinks: &[SinkReport]) -> &'static str {
+    if are_all_current(sinks) {
+        "partial: every required sink holds the live token, but the old one still works"
+    } else {
+        "partial: not every required sink is proven current"
     }
+}
+
+fn are_all_current(sinks: &[SinkReport]) -> bool {
+    sinks.iter().all(|sink| !sink.required || sink.state == State::Current)
 }
 
 /// A time as people say it.
