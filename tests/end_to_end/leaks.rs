@@ -2,14 +2,18 @@
 //! here are the doors that need a visitor of their own.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rustix::process::geteuid;
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
 
 use crate::servers;
-use crate::world::{World, carries, words};
+use crate::world::{AWS_SECRET, PROGRAM, World, assert_without, carries, words};
 
 #[test]
 fn a_leak_would_be_seen_in_every_form() {
@@ -34,31 +38,134 @@ async fn a_plugin_that_panics_with_the_token_in_its_mouth_is_gagged() {
     world.assert_everywhere(&world.live());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_child_process_inherits_no_secret() {
-    let world = World::new().await;
-    let (bin, seen) = (world.folder.path().join("home/bin"), world.folder.path().join("home/seen"));
+/// A program in the project that tells whoever reads its file what it was given, and then says
+/// `answer`.
+fn spy(world: &World, name: &str, answer: &str) -> (PathBuf, PathBuf) {
+    let (bin, seen) = (world.folder.path().join("home/bin"), world.folder.path().join("seen"));
     fs::create_dir_all(&bin).unwrap();
-    let token = world.sandbox.github.token();
-    let script =
-        format!("#!/bin/sh\nenv > '{}'\nprintf %s \"$*\" >> '{0}'\necho {token}\n", seen.display());
-    fs::write(bin.join("gh"), script).unwrap();
-    fs::set_permissions(bin.join("gh"), fs::Permissions::from_mode(0o755)).unwrap();
+    let script = format!(
+        "#!/bin/sh\ncat /proc/$$/environ /proc/$$/cmdline | tr '\\0' '\\n' > '{}'\necho '{answer}'\n",
+        seen.display()
+    );
+    fs::write(bin.join(name), script).unwrap();
+    fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+    (bin, seen)
+}
+
+/// Credentials that are set and not needed. None belongs to what a child does.
+const OTHERS: [&str; 4] =
+    ["QSTASH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_github_cli_inherits_no_secret() {
+    let world = World::new().await;
+    let (bin, seen) = spy(&world, "gh", world.sandbox.github.token());
     let mut command = world.command(&["reset", "--yes", "--output", "json"]);
     command.env_remove("GH_TOKEN").env("PATH", format!("{}:/usr/bin:/bin", bin.display()));
-    let child = command.spawn().unwrap();
-    let output = child.wait_with_output().await.unwrap();
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{report}");
+    let (output, _) = world.collect(command, "").await;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
     let seen = fs::read_to_string(seen).unwrap();
     // Another host's login must not be sent to github.com.
-    let asked = "auth token --hostname github.com";
+    let asked = "auth\ntoken\n--hostname\ngithub.com\n";
     assert!(seen.contains("HOME=") && seen.ends_with(asked), "{seen}");
-    for secret in
-        [world.live(), world.sandbox.upstash.api_key(), "aws-secret-access-key".to_owned()]
-    {
-        assert!(!carries(&seen, &secret), "{seen}");
+    let secrets = [world.live(), world.sandbox.upstash.api_key(), AWS_SECRET.to_owned()];
+    assert_without(&seen, &secrets);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_an_aws_profile_names_inherits_no_secret_of_ours() {
+    let world = World::new().await;
+    let answer = format!(
+        "{{\"Version\": 1, \"AccessKeyId\": \"{}\", \"SecretAccessKey\": \"{AWS_SECRET}\"}}",
+        world.sandbox.aws.access_key_id()
+    );
+    let (bin, seen) = spy(&world, "broker", &answer);
+    let profile =
+        format!("[profile spied]\ncredential_process = {}\n", bin.join("broker").display());
+    world.file("aws", &profile);
+    let sinks = world.sinks().replace("secret_id =", "profile = \"spied\"\nsecret_id =");
+    world.config(&sinks);
+    let before = world.live();
+    let arguments =
+        ["--upstash-email", world.sandbox.upstash.email(), "--upstash-api-key-env", "OUR_KEY"];
+    for arguments in [&[][..], &arguments] {
+        let mut command =
+            world.command(&[&["reset", "--yes", "--output", "json"], arguments].concat());
+        command.env("AWS_CONFIG_FILE", world.folder.path().join("aws"));
+        command.env("PATH", "/usr/bin:/bin").env("OUR_KEY", world.sandbox.upstash.api_key());
+        if arguments.is_empty() {
+            command.env_remove("OUR_KEY");
+        }
+        command.env_remove("AWS_SECRET_ACCESS_KEY").env_remove("AWS_ACCESS_KEY_ID");
+        command.envs(OTHERS.map(|name| (name, "somebody-elses-secret")));
+        let (output, _) = world.collect(command, "").await;
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let seen = fs::read_to_string(&seen).unwrap();
+        assert!(seen.contains("HOME=") && seen.contains("broker"), "{seen}");
+        let (upstash, github) = (&world.sandbox.upstash, &world.sandbox.github);
+        let secrets = [before.clone(), world.live(), upstash.api_key(), github.token().to_owned()];
+        assert_without(&seen, &secrets);
+        assert_without(&seen, &["somebody-elses-secret".to_owned()]);
     }
+}
+
+/// What the account shows beside the token: it is as good a credential.
+async fn read_only_token(world: &World) -> String {
+    let upstash = &world.sandbox.upstash;
+    let url = format!("{}/qstash/user/{}", upstash.url(), world.qstash);
+    let asked = reqwest::Client::new().get(url);
+    let answer = asked.basic_auth(upstash.email(), Some(upstash.api_key())).send().await.unwrap();
+    let user: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+    user["read_only_token"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_read_only_token_is_as_secret_as_the_other() {
+    let world = World::new().await;
+    let commands = [&["check"][..], &["status"], &["sync"], &["reset", "--yes"], &["history"]];
+    for arguments in commands {
+        for output in [&[][..], &["--output", "json"]] {
+            let before = read_only_token(&world).await;
+            let (_, left) = world.collect(world.command(&[arguments, output].concat()), "").await;
+            assert_without(&left, &[before, read_only_token(&world).await]);
+        }
+    }
+    let (output, left) = world.collect(world.command(&["reset", "--yes"]), "").await;
+    // The test can see: the change of that token is told, without the token.
+    assert!(output.status.success() && left.contains("`read_only_token` changed"), "{left}");
+}
+
+/// The owner of a process may look into its memory, unless it says otherwise: then its files belong
+/// to root.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_looks_into_a_running_process() {
+    const STRANGER: u32 = 12_345;
+    let world = World::new().await;
+    let home = world.folder.path().join("home");
+    let program = home.join("tokensink");
+    fs::copy(PROGRAM, &program).unwrap();
+    let open = fs::Permissions::from_mode(0o777);
+    for place in [world.folder.path(), &home, &home.join("tmp"), &program] {
+        fs::set_permissions(place, open.clone()).unwrap();
+    }
+    let mut command = world.place(Command::new(&program));
+    command.arg("sandbox");
+    // Root owns its own files either way.
+    let owner = if geteuid().is_root() {
+        command.uid(STRANGER);
+        STRANGER
+    } else {
+        geteuid().as_raw()
+    };
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.next_line().await.unwrap().is_some(), "it should run");
+    let about = |what: &str| PathBuf::from(format!("/proc/{}/{what}", child.id().unwrap()));
+    assert_ne!(fs::metadata(about("environ")).unwrap().uid(), owner);
+    let limits = fs::read_to_string(about("limits")).unwrap();
+    let limit = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(limit.split_whitespace().nth(4), Some("0"), "{limit}");
+    child.kill().await.unwrap();
 }
 
 /// A server that repeats what it was sent, as some proxies do.

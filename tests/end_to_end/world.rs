@@ -14,6 +14,8 @@ use tokio::process::Command;
 
 pub(crate) const REPOSITORY_SECRET: &str = "repos/acme/api/actions/secrets/QSTASH_TOKEN";
 
+pub(crate) const AWS_SECRET: &str = "aws-secret-access-key";
+
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_tokensink-with-file-sink");
 
 pub(crate) struct World {
@@ -89,7 +91,8 @@ impl World {
         self.place(command)
     }
 
-    fn place(&self, mut command: Command) -> Command {
+    /// With the project's folder and the user's environment.
+    pub(crate) fn place(&self, mut command: Command) -> Command {
         command
             .current_dir(self.folder.path())
             .env_clear()
@@ -100,7 +103,7 @@ impl World {
             .env("UPSTASH_API_KEY", self.sandbox.upstash.api_key())
             .env("GH_TOKEN", self.sandbox.github.token())
             .env("AWS_ACCESS_KEY_ID", self.sandbox.aws.access_key_id())
-            .env("AWS_SECRET_ACCESS_KEY", "aws-secret-access-key")
+            .env("AWS_SECRET_ACCESS_KEY", AWS_SECRET)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -109,22 +112,29 @@ impl World {
     }
 
     /// Runs to the end; whatever was printed or kept must show no secret, old or new.
-    pub(crate) async fn finish(&self, mut command: Command, input: impl AsRef<[u8]>) -> Output {
+    pub(crate) async fn finish(&self, command: Command, input: impl AsRef<[u8]>) -> Output {
         let mut secrets = vec![self.live(), self.sandbox.upstash.api_key()];
+        let (output, left) = self.collect(command, input).await;
+        secrets.extend([self.live(), self.sandbox.github.token().to_owned()]);
+        secrets.push(AWS_SECRET.to_owned());
+        assert_without(&left, &secrets);
+        output
+    }
+
+    /// Runs to the end. Returns also whatever was printed or kept.
+    pub(crate) async fn collect(
+        &self,
+        mut command: Command,
+        input: impl AsRef<[u8]>,
+    ) -> (Output, String) {
         let mut child = command.spawn().unwrap();
         child.stdin.take().unwrap().write_all(input.as_ref()).await.unwrap();
         let output = tokio::time::timeout(Duration::from_secs(60), child.wait_with_output());
         let output = output.await.unwrap().unwrap();
-        secrets.extend([self.live(), self.sandbox.github.token().to_owned()]);
-        secrets.push("aws-secret-access-key".to_owned());
         let mut left = output.stdout.clone();
         left.extend(&output.stderr);
         collect(&self.folder.path().join("home"), &mut left);
-        let left = String::from_utf8_lossy(&left);
-        for secret in secrets {
-            assert!(!carries(&left, &secret), "a secret was shown:\n{left}");
-        }
-        output
+        (output, String::from_utf8_lossy(&left).into_owned())
     }
 
     pub(crate) async fn run(&self, arguments: &[&str]) -> (i32, Value) {
@@ -153,6 +163,12 @@ impl World {
             self.sandbox.aws.value("prod").unwrap(),
             format!("{{\"T\":\"{token}\",\"n\":1.0}}")
         );
+    }
+}
+
+pub(crate) fn assert_without(text: &str, secrets: &[String]) {
+    for secret in secrets {
+        assert!(!carries(text, secret), "a secret was shown:\n{text}");
     }
 }
 

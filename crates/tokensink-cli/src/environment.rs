@@ -4,8 +4,34 @@ use std::path::PathBuf;
 
 use tokensink_core::Environment;
 
-/// The environment as it is now. A variable that is not UTF-8 cannot hold anything of ours.
-pub(crate) fn snapshot() -> Environment {
+/// Our own credentials, and what we are here for. Nobody reads them but us, and every child process
+/// would inherit them: an AWS profile may name any program.
+const OURS: [&str; 6] = [
+    "UPSTASH_API_KEY",
+    "QSTASH_TOKEN",
+    "GH_TOKEN",
+    "GITHUB_TOKEN",
+    "GH_ENTERPRISE_TOKEN",
+    "GITHUB_ENTERPRISE_TOKEN",
+];
+
+/// The environment as it is now; afterwards our own credentials are in the snapshot alone, that in
+/// the variable `named` too. Called once, before there is a second thread.
+pub(crate) fn take(named: Option<&str>) -> Environment {
+    let environment = snapshot();
+    for name in environment.names().filter(|name| OURS.contains(name) || Some(*name) == named) {
+        // SAFETY: nobody else looks at the environment meanwhile, for there is nobody else: `main`,
+        // which is documented to be called before any thread is started, has started none yet.
+        #[expect(unsafe_code, reason = "children inherit what is not removed")]
+        unsafe {
+            std::env::remove_var(name);
+        }
+    }
+    environment
+}
+
+/// A variable that is not UTF-8 cannot hold anything of ours.
+fn snapshot() -> Environment {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()

@@ -13,9 +13,22 @@ pub(crate) fn harden() {
 fn forbid_core_dumps() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = Rlimit { current: Some(0), maximum: getrlimit(Resource::Core).maximum };
-    if let Err(error) = setrlimit(Resource::Core, limit) {
-        tracing::debug!(%error, "could not forbid core dumps");
+    if let Err(error) = setrlimit(Resource::Core, limit).and_then(|()| forbid_looking_in()) {
+        crate::output::warn(&format!("a crash might leave secrets on the disk: {error}"));
     }
+}
+
+/// A limit does not stop a dump into a pipe, nor another process of the user's from looking into
+/// this one's memory: prctl(2), core(5).
+#[cfg(target_os = "linux")]
+fn forbid_looking_in() -> rustix::io::Result<()> {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+}
+
+#[cfg(all(unix, not(target_os = "linux")))]
+fn forbid_looking_in() -> rustix::io::Result<()> {
+    Ok(())
 }
 
 #[cfg(not(unix))]

@@ -41,9 +41,10 @@ use crate::args::{Arguments, Output};
 pub use crate::config::load_bytes;
 
 /// Runs the command line of this process. Every linked plugin takes part.
+///
+/// Call it first, before any thread is started: it takes credentials out of the environment.
 pub fn main() -> ExitCode {
     let _last = Flushed;
-    hardening::harden();
     run()
 }
 
@@ -61,7 +62,10 @@ fn run() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error),
     };
-    let environment = environment::snapshot();
+    let named = arguments.global.credentials.upstash_api_key_env.as_deref();
+    let environment = environment::take(named);
+    // From here on there may be threads.
+    hardening::harden();
     logging::start(&environment);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
