@@ -161,7 +161,7 @@ async fn each_verdict_fits_what_happened() {
     assert!(!verdict.contains("a reset would leave"), "{verdict}");
     world.config(&format!("{bad}[sinks.local]\nkind = \"dotenv\"\npath = \".env\"\n"));
     let verdict = said(&world, &["reset", "--yes"]).await;
-    assert!(verdict.contains("outage of the sinks that hold it at most"), "{verdict}");
+    assert!(verdict.contains("outage of the sinks that hold it: at most"), "{verdict}");
 
     world.config("[sinks.local]\nkind = \"dotenv\"\npath = \"none\"\n");
     for (arguments, expected) in [
@@ -173,4 +173,23 @@ async fn each_verdict_fits_what_happened() {
         let verdict = said(&world, arguments).await;
         assert!(verdict.contains(expected), "{arguments:?}: {verdict}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_table_shows_what_is_known_of_the_outage_and_how_often_was_tried() {
+    let world = World::new().await;
+    let has = |shown: &str, word: &str| shown.lines().next().unwrap().contains(word);
+    let before = said(&world, &["check"]).await;
+    assert!(has(&before, "FORECAST") && !has(&before, "OUTAGE") && before.contains(" ~"));
+    world.sandbox.github.limit_next_writes(500, 2, None);
+    let after = said(&world, &["reset", "--yes"]).await;
+    assert!(has(&after, "OUTAGE") && !has(&after, "FORECAST") && !after.contains(" ~"), "{after}");
+    let of = |name: &str| {
+        let row = after.lines().find(|line| line.trim_start().starts_with(name));
+        row.unwrap().to_owned()
+    };
+    assert!(of("ci").contains("; 3 attempts"), "{after}");
+    assert!(!of("local").contains("attempt"), "{after}");
+    let later = said(&world, &["status"]).await;
+    assert!(!has(&later, "OUTAGE") && !has(&later, "FORECAST"), "{later}");
 }

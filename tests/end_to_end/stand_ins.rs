@@ -81,7 +81,7 @@ async fn the_demo_does_the_whole_job_and_leaves_nothing_behind() {
     assert_eq!(output.status.code(), Some(0), "{shown}");
     assert_eq!(shown.matches("the live token").count(), 6 + 1, "{shown}");
     assert!(shown.contains("ready: a reset could finish"), "{shown}");
-    assert!(!shown.contains("NOT the live token") && shown.contains("outage at most"), "{shown}");
+    assert!(!shown.contains("NOT the live token") && shown.contains("outage: at most"), "{shown}");
     assert_eq!(left_behind(&world), 0);
     // It asks nobody's real account.
     assert!(world.sandbox.upstash.requests().is_empty());

@@ -45,7 +45,7 @@ async fn a_yes_resets_and_progress_is_shown_before_and_after_the_question() {
     assert_eq!(code(child).await, 0);
     let shown = terminal.close();
     assert!(shown.contains("resetting the token"), "{shown}");
-    assert_eq!(shown.matches("Reset the token of").count(), 1, "{shown}");
+    assert_eq!(shown.matches("This resets QStash").count(), 1, "{shown}");
     assert_ne!(world.live(), before);
     world.assert_everywhere(&world.live());
 }
@@ -67,6 +67,32 @@ async fn anything_but_a_yes_resets_nothing() {
     }
     assert_eq!(world.posts(), 0);
     world.assert_everywhere(&before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_word_is_broken_at_the_edge_of_a_terminal() {
+    let world = World::new().await;
+    for arguments in [&["check"][..], &["reset"], &["reset", "--yes"], &["status"]] {
+        let terminal = Terminal::of_width(80);
+        let child = on(&terminal, world.command(arguments));
+        if arguments == ["reset"] {
+            terminal.shows("[y/N]").await;
+            terminal.type_in("n\n");
+        }
+        code(child).await;
+        let shown = terminal.close();
+        let spun = |line: &&str| line.contains('\r');
+        for line in shown.lines().map(|line| line.trim_end_matches('\r')).filter(|it| !spun(it)) {
+            assert!(without_colour(line).chars().count() <= 80, "{line:?} in\n{shown}");
+        }
+        assert!(shown.contains("warning"), "{shown}");
+    }
+}
+
+fn without_colour(line: &str) -> String {
+    let mut parts = line.split('\u{1b}');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + part.split_once('m').map_or("", |(_, rest)| rest))
 }
 
 #[tokio::test(flavor = "multi_thread")]

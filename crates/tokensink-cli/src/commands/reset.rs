@@ -56,13 +56,12 @@ async fn confirm(
         1 => "1 target gets".to_owned(),
         many => format!("{many} targets get"),
     };
-    let question = format!(
-        "Reset the token of {} now? The old one is dead at once; {targets} the new one within about \
-         {}.",
-        coordinator.issuer(),
+    output::tell_sentence(&format!("This resets {}.", coordinator.issuer()));
+    output::tell_sentence(&format!(
+        "The old token is dead at once; {targets} the new one within about {}.",
         output::in_words(plan.forecast().whole)
-    );
-    let why = match output::ask(&question, &run.interrupt).await {
+    ));
+    let why = match output::ask("Reset now?", &run.interrupt).await {
         Answer::Yes => return Ok(()),
         Answer::No => "declined: the token was not reset",
         Answer::NoTerminal => {

@@ -9,9 +9,10 @@ mod prompt;
 mod spinner;
 mod standard_error;
 mod table;
+mod wrap;
 
 use std::borrow::Cow;
-use std::io::Write as _;
+use std::io::{Write as _, stderr, stdout};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
@@ -48,7 +49,22 @@ fn question(text: &str) {
 
 /// A warning, on standard error.
 pub(crate) fn warn(text: &str) {
-    tell(&format!("{YELLOW}warning{YELLOW:#}: {text}"));
+    tell_as("warning", YELLOW, text);
+}
+
+fn tell_as(what: &str, style: Style, text: &str) {
+    let text = wrap::fit(&format!("{what}: {text}"), stderr());
+    tell(&format!("{style}{what}{style:#}{}", &text[what.len()..]));
+}
+
+/// A sentence on standard error.
+pub(crate) fn tell_sentence(text: &str) {
+    tell(&wrap::fit(text, stderr()));
+}
+
+/// A sentence on standard output.
+pub(crate) fn say_sentence(text: &str) {
+    say(&wrap::fit(text, stdout()));
 }
 
 /// A report, in the form that was asked for.
@@ -67,19 +83,20 @@ fn print_text(report: &Report) {
         warn(warning);
     }
     for error in &report.errors {
-        tell(&format!("{RED}error{RED:#}: {error}"));
+        tell_as("error", RED, error);
     }
     print_forecast(report);
     say(&verdict(report));
-    for step in &report.next {
-        say(&format!("  next: {step}"));
+    let facts = [tokens(report), outage(report)].into_iter().flatten();
+    for fact in facts.chain(report.next.iter().map(|step| format!("next: {step}"))) {
+        say_sentence(&format!("  {fact}"));
     }
 }
 
 /// What would take longest.
 pub(crate) fn print_forecast(report: &Report) {
     if let Some(dominated_by) = &report.dominated_by {
-        say(&format!("What takes longest: {dominated_by}."));
+        say_sentence(&format!("What takes longest: {dominated_by}."));
     }
 }
 
@@ -96,32 +113,32 @@ fn verdict(report: &Report) -> String {
         Outcome::Unchanged => (BOLD, "unchanged: nothing was done".into()),
         Outcome::Invalid => (BOLD, "invalid: nothing was started".into()),
     };
-    format!("{style}{text}{style:#}{}{}", tokens(report), outage(report))
+    format!("{style}{text}{style:#}")
 }
 
-fn tokens(report: &Report) -> String {
+fn tokens(report: &Report) -> Option<String> {
     match (&report.token.before, &report.token.after) {
-        (Some(before), Some(after)) if before == after => format!(" (token {after})"),
-        (Some(before), Some(after)) => format!(" (token {before} -> {after})"),
-        _ => String::new(),
+        (Some(before), Some(after)) if before == after => Some(format!("token: {after}")),
+        (Some(before), Some(after)) => Some(format!("token: {before} -> {after}")),
+        _ => None,
     }
 }
 
 /// What it was where there was a reset, and what it would be where there was none.
-fn outage(report: &Report) -> String {
+fn outage(report: &Report) -> Option<String> {
     let shown = |ms: u64| in_words(Duration::from_millis(ms));
     let not_reset = matches!(report.outcome, Outcome::Ready | Outcome::Drift | Outcome::Unchanged);
     let whose = if are_all_current(&report.sinks) { "" } else { " of the sinks that hold it" };
-    match (report.outage_ms, report.forecast_ms) {
+    Some(match (report.outage_ms, report.forecast_ms) {
         (Some(outage), Some(forecast)) => {
-            format!("; outage{whose} at most {} (forecast {})", shown(outage), shown(forecast))
+            format!("outage{whose}: at most {} (forecast {})", shown(outage), shown(forecast))
         }
-        (Some(outage), None) => format!("; outage{whose} at most {}", shown(outage)),
+        (Some(outage), None) => format!("outage{whose}: at most {}", shown(outage)),
         (None, Some(forecast)) if not_reset => {
-            format!("; a reset would leave the sinks stale for about {}", shown(forecast))
+            format!("a reset would leave the sinks stale for about {}", shown(forecast))
         }
-        _ => String::new(),
-    }
+        _ => return None,
+    })
 }
 
 /// Some providers show no values: `status` can be complete without having seen them all.

@@ -11,39 +11,56 @@ const UNWRAPPED: u16 = 400;
 
 /// One line for each target.
 pub(crate) fn print_sinks(sinks: &[SinkReport]) {
+    let outage_header = outage_header(sinks);
     let mut table = table();
-    table.set_header(["SINK", "TARGET", "STATE", "EVIDENCE", "TAKES EFFECT", "OUTAGE"]);
+    let header = ["SINK", "TARGET", "STATE", "EVIDENCE", "TAKES EFFECT"];
+    table.set_header(header.into_iter().chain(outage_header));
     for sink in sinks {
         let optional = if sink.required { "" } else { " (optional)" };
-        table.add_row([
+        let row = [
             Cell::new(format!("{}{optional}", sink.name)),
             Cell::new(&sink.place),
             state_cell(sink.state),
             Cell::new(evidence(sink)),
             Cell::new(sink.takes_effect),
-            Cell::new(outage(sink)),
-        ]);
+        ];
+        table.add_row(row.into_iter().chain(outage_header.map(|_| Cell::new(outage(sink)))));
     }
     super::say(&trimmed(&table));
 }
 
-/// What it was, or what is to be expected.
-fn outage(sink: &SinkReport) -> String {
-    match (sink.outage_ms, sink.forecast_ms) {
-        (Some(ms), _) => format!("{ms} ms"),
-        (None, Some(ms)) if sink.attempts == 0 => {
-            format!("~{}", super::in_words(Duration::from_millis(ms)))
-        }
-        _ => "-".to_owned(),
+/// What is known of the outage, if anything is: what it was, or what is to be expected.
+fn outage_header(sinks: &[SinkReport]) -> Option<&'static str> {
+    if sinks.iter().any(|sink| sink.outage_ms.is_some()) {
+        Some("OUTAGE")
+    } else if sinks.iter().any(|sink| expected(sink).is_some()) {
+        Some("FORECAST")
+    } else {
+        None
     }
 }
 
-fn evidence(sink: &SinkReport) -> String {
-    let known = sink.error.as_ref().unwrap_or(&sink.evidence);
-    match sink.written_at {
-        Some(at) => format!("{known}; last written {}", at.strftime("%Y-%m-%d %H:%M UTC")),
-        None => known.clone(),
+fn outage(sink: &SinkReport) -> String {
+    match sink.outage_ms {
+        Some(ms) => format!("{ms} ms"),
+        None => expected(sink).unwrap_or_else(|| "-".to_owned()),
     }
+}
+
+fn expected(sink: &SinkReport) -> Option<String> {
+    let ms = sink.forecast_ms.filter(|_| sink.attempts == 0)?;
+    Some(format!("~{}", super::in_words(Duration::from_millis(ms))))
+}
+
+fn evidence(sink: &SinkReport) -> String {
+    let mut known = sink.error.as_ref().unwrap_or(&sink.evidence).clone();
+    if sink.attempts > 1 {
+        known += &format!("; {} attempts", sink.attempts);
+    }
+    if let Some(at) = sink.written_at {
+        known += &format!("; last written {}", at.strftime("%Y-%m-%d %H:%M UTC"));
+    }
+    known
 }
 
 /// Any rows under a header.
