@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use serde_json::Value;
 
 use crate::servers;
-use crate::world::{World, words};
+use crate::world::{World, assert_clear, words};
 
 const DOTENV: &str = "[sinks.local]\nkind = \"dotenv\"\npath = \".env\"\n";
 
@@ -15,6 +15,7 @@ async fn refused(world: &World, expected: &str) {
     let (code, report) = world.run(&["reset", "--yes"]).await;
     assert_eq!(code, 1, "{report}");
     assert!(words(&report).contains(expected), "{report} should say {expected}");
+    assert_clear(&report);
     assert_eq!(world.posts(), 0, "{expected}");
 }
 
@@ -175,6 +176,7 @@ async fn misbehaving_servers_are_named_and_nothing_is_reset() {
             let words = words(&report);
             assert_eq!(code, 1, "{how}: {report}");
             assert!(words.contains("not ready: "), "{how}: {words}");
+            assert_clear(&report);
         }
     }
     assert_eq!(world.posts(), 0);
@@ -190,7 +192,22 @@ async fn a_misbehaving_upstash_is_named_and_nothing_is_reset() {
         );
         let (code, report) = world.run(&["reset", "--yes"]).await;
         assert_eq!(code, 1, "{how}: {report}");
-        assert!(!words(&report).is_empty(), "{how}: {report}");
+        assert_clear(&report);
+    }
+    assert!(world.sandbox.upstash.requests().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_misbehaving_qstash_is_named_and_nothing_is_reset() {
+    let world = World::new().await;
+    for (how, url) in misbehaving().await.into_iter().filter(|(how, _)| *how != "html") {
+        let api = world.sandbox.upstash.url();
+        let upstash =
+            format!("[upstash]\napi_url = \"{api}\"\nqstash_url = \"{url}\"\ntimeout = \"1s\"\n");
+        world.file("tokensink.toml", &format!("{upstash}{DOTENV}"));
+        let (code, report) = world.run(&["reset", "--yes"]).await;
+        assert_eq!((code, world.posts()), (1, 0), "{how}: {report}");
+        assert_clear(&report);
     }
 }
 
@@ -217,6 +234,7 @@ async fn each_refusal_of_upstash_has_its_own_next_step() {
         let (code, report) = world.run(&["check"]).await;
         assert_eq!(code, 1, "{status}: {report}");
         assert!(!seen.contains(&report["errors"]), "{status}: {report}");
+        assert_clear(&report);
         seen.push(report["errors"].clone());
     }
 }

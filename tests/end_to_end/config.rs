@@ -4,7 +4,7 @@ use std::fs;
 
 use rustix::fs::{CWD, Mode, mkfifoat};
 
-use crate::world::{World, words};
+use crate::world::{World, assert_clear, words};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_mistakes_of_a_config_are_told_at_once() {
@@ -16,6 +16,7 @@ async fn all_mistakes_of_a_config_are_told_at_once() {
     );
     let (code, report) = world.run(&["check"]).await;
     assert_eq!((code, report["outcome"].as_str()), (2, Some("invalid")), "{report}");
+    assert_clear(&report);
     let words = words(&report);
     for expected in [
         "did you mean `timeout`?",
@@ -65,6 +66,7 @@ async fn each_wrong_file_gets_a_sentence() {
         let (code, report) = world.run(&["check"]).await;
         assert!(code == 2 && words(&report).contains(expected), "{report} should say {expected}");
         assert!(!report.to_string().contains("ghp_16"), "{report}");
+        assert_clear(&report);
     }
     fs::remove_file(world.folder.path().join("tokensink.toml")).unwrap();
     let (code, report) = world.run(&["check"]).await;
@@ -174,12 +176,13 @@ async fn a_config_that_is_no_file_is_named() {
     fs::create_dir(&file).unwrap();
     let (code, report) = world.run(&["check"]).await;
     assert!(code == 2 && words(&report).contains("tokensink.toml: is a folder"), "{report}");
-    assert!(words(&report).contains("--config"), "{report}");
+    assert_clear(&report);
     fs::remove_dir(&file).unwrap();
     // Nobody writes into it: whoever opened it would wait for ever.
     mkfifoat(CWD, &file, Mode::RUSR | Mode::WUSR).unwrap();
     let (code, report) = world.run(&["check"]).await;
     assert!(code == 2 && words(&report).contains("is not a regular file"), "{report}");
+    assert_clear(&report);
     fs::remove_file(&file).unwrap();
     fs::write(&file, vec![b'#'; 10 << 20]).unwrap();
     let (code, report) = world.run(&["check"]).await;

@@ -67,7 +67,7 @@ async fn the_github_cli_inherits_no_secret() {
     let seen = fs::read_to_string(seen).unwrap();
     // Another host's login must not be sent to github.com.
     let asked = "auth\ntoken\n--hostname\ngithub.com\n";
-    assert!(seen.contains("HOME=") && seen.ends_with(asked), "{seen}");
+    assert!(seen.contains("HOME=") && seen.contains(asked), "{seen}");
     let secrets = [world.live(), world.sandbox.upstash.api_key(), AWS_SECRET.to_owned()];
     assert_without(&seen, &secrets);
 }

@@ -206,3 +206,14 @@ fn collect(folder: &Path, into: &mut Vec<u8>) {
 pub(crate) fn words(report: &Value) -> String {
     format!("{} {}", report["errors"], report["next"])
 }
+
+/// Why it came to nothing, in one line each, and what to do next.
+pub(crate) fn assert_clear(report: &Value) {
+    let errors = report["errors"].as_array().unwrap();
+    assert!(!errors.is_empty(), "{report}");
+    for error in errors.iter().map(|error| error.as_str().unwrap()) {
+        assert!(error.len() > 20 && !error.contains('\n'), "{report}");
+        let has_advice = error.ends_with(')') && error.contains(" (");
+        assert!(has_advice || !report["next"].as_array().unwrap().is_empty(), "{report}");
+    }
+}

@@ -10,7 +10,7 @@ use tokensink_upstash::{
 
 use crate::config::UpstashTable;
 use crate::pasting;
-use crate::run::{Request, TokenSource};
+use crate::run::{NOTHING_CHANGED, Request, TokenSource};
 
 /// The issuer, and what it is called in the journal.
 pub(crate) struct Chosen {
@@ -33,7 +33,7 @@ impl Failure {
     }
 
     fn unchanged(error: &dyn std::fmt::Display) -> Self {
-        Self { outcome: Outcome::Unchanged, ..Self::invalid(error) }
+        Self { outcome: Outcome::Unchanged, ..Self::invalid(error) }.advise(NOTHING_CHANGED)
     }
 
     fn advise(self, advice: &'static str) -> Self {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokensink_core::{BuildContext, Environment, Registry};
 use tokensink_engine::journal::Lock;
-use tokensink_engine::{Command, Coordinator, Interrupt, Outcome, Parties, Report, Timing};
+use tokensink_engine::{Command, Coordinator, Interrupt, Outcome, Parties, Plan, Report, Timing};
 
 use crate::args::{Global, Selection};
 use crate::config::{self, Selected, Settings};
@@ -22,8 +22,13 @@ pub(crate) struct Run {
     pub(crate) interrupt: Interrupt,
     /// What deserves attention before anything was asked.
     pub(crate) warnings: Vec<String>,
+    command: Command,
     lock: Option<Lock>,
 }
+
+/// What to do about a failure that may pass, or that says itself what would mend it.
+pub(crate) const NOTHING_CHANGED: &str =
+    "nothing was changed: run it again when what is named above is mended, or has passed";
 
 /// Where the token comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +53,14 @@ impl Run {
     /// Reads the config and finds everybody who takes part. Nothing is changed anywhere.
     pub(crate) async fn start(request: &Request<'_>, interrupt: Interrupt) -> Result<Self, Report> {
         let command = request.command;
-        let invalid = |errors| Report::refused(command, Outcome::Invalid, errors);
+        let invalid = |errors| {
+            let mut report = Report::refused(command, Outcome::Invalid, errors);
+            report.next.push(
+                "mend what is named above; `tokensink sinks KIND` explains the options of a kind"
+                    .to_owned(),
+            );
+            report
+        };
         let settings = load(request).map_err(invalid)?;
         let sinks = select(request, &settings).map_err(invalid)?;
         let mut records = Records::open(command, request.global, request.environment)?;
@@ -82,7 +94,22 @@ impl Run {
         };
         let coordinator = records.coordinator(parties, timing).await?;
         let warnings = [warnings, records.warnings].concat();
-        Ok(Self { coordinator, watcher, interrupt, warnings, lock })
+        Ok(Self { coordinator, watcher, interrupt, warnings, command, lock })
+    }
+
+    /// Asks everybody who takes part.
+    ///
+    /// # Errors
+    ///
+    /// The report, when it is not known which token is live.
+    pub(crate) async fn plan(&self) -> Result<Plan, Report> {
+        let planned = self.coordinator.plan(self.command).await;
+        planned.map_err(|mut report| {
+            if report.next.is_empty() {
+                report.next.push(NOTHING_CHANGED.to_owned());
+            }
+            report
+        })
     }
 
     /// Lets the next run begin.

@@ -11,7 +11,7 @@ pub(super) async fn check(world: &World<'_>, selection: &Selection) -> Report {
         Ok(run) => run,
         Err(report) => return report,
     };
-    let planned = run.coordinator.plan(Command::Check).await;
+    let planned = run.plan().await;
     with(run.warnings, planned.map_or_else(|report| report, |plan| run.coordinator.check(&plan)))
 }
 
@@ -20,7 +20,7 @@ pub(super) async fn status(world: &World<'_>, selection: &Selection) -> Report {
         Ok(run) => run,
         Err(report) => return report,
     };
-    let planned = run.coordinator.plan(Command::Status).await;
+    let planned = run.plan().await;
     with(run.warnings, planned.map_or_else(|report| report, |plan| run.coordinator.status(&plan)))
 }
 
@@ -32,7 +32,7 @@ pub(super) async fn sync(world: &World<'_>, sync: &Sync) -> Report {
         Ok(run) => run,
         Err(report) => return report,
     };
-    let report = match run.coordinator.plan(Command::Sync).await {
+    let report = match run.plan().await {
         Ok(plan) => run.coordinator.sync(plan).await,
         Err(report) if sync.token_stdin => about_what_was_pasted(report),
         Err(report) => report,
