@@ -1,6 +1,7 @@
 //! What keeps a token inside the process when the process itself fails.
 
-/// Forbids core dumps, and keeps a panic's message (which may quote anything) off the screen.
+/// Keeps the memory from core dumps and other processes, and a panic's message (which may quote
+/// anything) off the screen.
 pub(crate) fn harden() {
     forbid_core_dumps();
     std::panic::set_hook(Box::new(|panic| {
