@@ -73,6 +73,7 @@ struct State {
     spoiled: Spoiled,
     is_healed: AtomicBool,
     is_listening: watch::Sender<bool>,
+    cuts: watch::Sender<()>,
 }
 
 impl State {
@@ -89,13 +90,19 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let is_healed = AtomicBool::new(false);
-        let state = Arc::new(State { spoiled, is_healed, is_listening: watch::Sender::new(true) });
+        let (is_listening, cuts) = (watch::Sender::new(true), watch::Sender::new(()));
+        let state = Arc::new(State { spoiled, is_healed, is_listening, cuts });
         tokio::spawn(listen(listener, upstream, Arc::clone(&state)));
         Self { url: format!("http://{address}"), state }
     }
 
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Breaks every connection there is. New ones may be made.
+    pub(crate) fn cut(&self) {
+        self.state.cuts.send_replace(());
     }
 
     /// From now on everything gets through.
@@ -130,9 +137,11 @@ async fn listen(mut listener: TcpListener, upstream: String, state: Arc<State>) 
 
 async fn pump(mut client: TcpStream, mut server: TcpStream, state: Arc<State>) {
     let fault = state.spoiled.fault;
+    let mut cuts = state.cuts.subscribe();
     let (mut request, mut from_client, mut from_server) = (Vec::new(), [0; 65536], [0; 65536]);
     loop {
         tokio::select! {
+            _ = cuts.changed() => return,
             read = client.read(&mut from_client) => match read {
                 Ok(read) if read > 0 => {
                     request.extend(&from_client[..read]);

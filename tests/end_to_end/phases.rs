@@ -50,6 +50,8 @@ async fn after_the_reset_each_sink_takes_one_request_on_a_connection_that_was_th
     let last = calls.iter().filter(is_put).map(|put| put.at).max().unwrap();
     assert_eq!(between(&calls, reset, last).count(), 20);
     assert!(between(&calls, reset, last).all(|request| is_put(&request)));
+    let upstash = world.sandbox.upstash.connections();
+    assert!(!upstash.iter().any(|at| *at >= reset), "the reset had to wait for a connection");
     for (connections, last) in [(github.connections(), last_put), (aws.connections(), last)] {
         let late = connections.iter().filter(|at| **at > reset && **at <= last).count();
         assert_eq!(late, 0, "of {} connections", connections.len());

@@ -2,14 +2,15 @@
 
 use std::io::Write as _;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::process::{Pid, Signal, kill_process};
 use tokensink_sandbox::Network;
 use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
+use crate::fault_proxy::{Fault, Proxy, Spoiled};
 use crate::terminal::Terminal;
 use crate::world::World;
 
@@ -181,4 +182,29 @@ async fn a_standard_error_that_nobody_reads_stops_no_run() {
     let mut command = world.command(&["check", "--config", "none.toml"]);
     command.stdout(Stdio::null()).stderr(Stdio::from(writer));
     assert_eq!(code(command.spawn().unwrap()).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_breaks_while_a_person_thinks_is_replaced_before_the_reset() {
+    let world = World::new().await;
+    let github = world.sandbox.github.url();
+    let never = Spoiled { pattern: "", is_due: Box::new(|| false), fault: Fault::Reset };
+    let proxy = Proxy::before(&github, never).await;
+    let config = world.read("tokensink.toml").replace(&github, proxy.url());
+    world.file("tokensink.toml", &config);
+    let terminal = Terminal::of_width(120);
+    let child = on(&terminal, world.command(&["reset"]));
+    terminal.shows("[y/N]").await;
+    // Longer than what was prepared counts as fresh.
+    sleep(Duration::from_secs(6)).await;
+    proxy.cut();
+    let cut_at = Instant::now();
+    terminal.type_in("y\n");
+    assert_eq!(code(child).await, 0);
+    world.assert_everywhere(&world.live());
+    let posts = world.sandbox.upstash.requests();
+    let reset = posts.iter().find(|request| request.method == "POST").unwrap().at;
+    let made = world.sandbox.github.connections();
+    let after_the_cut: Vec<&Instant> = made.iter().filter(|at| **at > cut_at).collect();
+    assert!(!after_the_cut.is_empty() && after_the_cut.iter().all(|at| **at < reset), "{made:?}");
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use std::time::Instant;
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -172,6 +173,11 @@ impl Upstash {
     /// Every request to the Developer API so far.
     pub fn requests(&self) -> Vec<Request> {
         self.developer_api.requests()
+    }
+
+    /// When each connection to the Developer API brought its first request.
+    pub fn connections(&self) -> Vec<Instant> {
+        self.developer_api.connections()
     }
 
     /// Every request to QStash so far.
