@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::os::fd::AsFd;
 
 use rustix::termios::tcgetwinsize;
+use textwrap::{Options, WordSeparator, WordSplitter};
 
 /// Before the second and all later lines.
 const INDENT: &str = "  ";
@@ -19,22 +20,13 @@ pub(super) fn fit(text: &str, stream: impl AsFd + IsTerminal) -> String {
 }
 
 fn wrapped(text: &str, columns: usize) -> String {
-    let mut lines = String::new();
-    let mut length = 0;
-    for (index, word) in text.split(' ').enumerate() {
-        let letters = word.chars().count();
-        if index > 0 && length > INDENT.len() && length + 1 + letters > columns {
-            lines += "\n";
-            lines += INDENT;
-            length = INDENT.len();
-        } else if index > 0 {
-            lines.push(' ');
-            length += 1;
-        }
-        lines += word;
-        length += letters;
-    }
-    lines
+    // A path or a host that is broken could not be copied.
+    let whole_words = Options::new(columns)
+        .subsequent_indent(INDENT)
+        .break_words(false)
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation);
+    textwrap::fill(text, whole_words)
 }
 
 #[cfg(test)]

@@ -274,6 +274,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_window_that_closes_again_holds_up_who_waits_to_be_careful() {
+        let lane = lane(50, None);
+        lane.close_for(Duration::from_secs(1));
+        let under_way = join_all((0..CAREFUL).map(|_| lane.admit_write())).await;
+        let started = Instant::now();
+        let waiting = lane.queue_for_a_write().await;
+        lane.close_for(Duration::from_secs(30));
+        drop(under_way);
+        drop(waiting.granted().await);
+        assert_eq!(started.elapsed().as_secs(), 30);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn who_queues_first_is_let_in_first_whoever_is_polled_first() {
         let lane = lane(1, None);
         let held = lane.admit_write().await;
