@@ -1,7 +1,7 @@
 //! The journal: what it tells, what it survives, and where it refuses to live.
 
-use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, symlink};
 use std::path::PathBuf;
 
 use tokensink_sandbox::ResetFault;
@@ -107,10 +107,13 @@ async fn a_state_folder_that_is_none_stops_a_reset_and_no_repair() {
     symlink(place("real"), place("link")).unwrap();
     fs::create_dir(place("sealed")).unwrap();
     fs::set_permissions(place("sealed"), fs::Permissions::from_mode(0o500)).unwrap();
-    fs::create_dir_all(place("locked/runs")).unwrap();
+    let make_private = |name: &str| {
+        DirBuilder::new().recursive(true).mode(0o700).create(place(name)).unwrap();
+    };
+    make_private("locked/runs");
     fs::write(place("locked/locks"), "").unwrap();
     // A record that cannot be read.
-    fs::create_dir_all(place("odd/runs/x.jsonl")).unwrap();
+    make_private("odd/runs/x.jsonl");
     for (name, expected) in [
         ("file", "not a folder"),
         ("link", "symbolic link"),
