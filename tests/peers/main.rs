@@ -22,9 +22,13 @@ fn factory(kind: &str) -> &'static SinkFactory {
 }
 
 /// The first sink of a table.
-fn sink(kind: &str, table: &Value, context: &BuildContext) -> Box<dyn TokenSink> {
+fn sinks(kind: &str, table: &Value, context: &BuildContext) -> Vec<Box<dyn TokenSink>> {
     let built: Result<_, Vec<SinkError>> = factory(kind).build(options(table), context);
-    built.unwrap().remove(0)
+    built.unwrap()
+}
+
+fn sink(kind: &str, table: &Value, context: &BuildContext) -> Box<dyn TokenSink> {
+    sinks(kind, table, context).remove(0)
 }
 
 fn options(table: &Value) -> Map<String, Value> {
