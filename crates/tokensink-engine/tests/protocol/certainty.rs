@@ -200,17 +200,40 @@ async fn what_is_said_of_an_unknown_reset_is_what_was_seen() {
     }
 }
 
+fn is_confirmed(entry: &Entry) -> bool {
+    matches!(entry, Entry::ResetConfirmed { .. })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_is_confirmed_once_and_by_a_reset_alone() {
+    let stage = Stage::new(1, Calm);
+    stage.reset().await;
+    assert_eq!(stage.record().await.iter().filter(|entry| is_confirmed(entry)).count(), 1);
+    let stage = in_doubt().await;
+    assert_eq!(stage.sync().await.outcome, Outcome::Complete);
+    assert!(!stage.record().await.iter().any(is_confirmed));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_reset_that_was_only_seen_is_confirmed_when_it_has_held() {
     let lost = Fate { takes: Duration::ZERO, ending: Ending::AnswerLost(Duration::ZERO) };
     let stage = Stage::new(1, Planned::default().then(Call::Reset, lost));
     assert_eq!(stage.reset().await.outcome, Outcome::Complete);
-    let runs = stage.journal.runs().await.unwrap();
-    let position = |wanted: fn(&Entry) -> bool| {
-        runs[0].records.iter().position(|record| wanted(&record.entry)).unwrap()
-    };
-    let confirmed = position(|entry| matches!(entry, Entry::ResetConfirmed { .. }));
-    assert!(confirmed > position(|entry| matches!(entry, Entry::Written { .. })));
+    let record = stage.record().await;
+    let written = record.iter().position(|entry| matches!(entry, Entry::Written { .. }));
+    assert!(record.iter().position(is_confirmed) > written, "{record:?}");
+
+    let mut is_written = false;
+    let stage = Stage::new(1, move |call| {
+        is_written |= call == Call::Write(0);
+        match call {
+            Call::Reset => lost,
+            Call::Current if is_written => LAGGING,
+            _ => Fate::WELL,
+        }
+    });
+    assert_eq!(stage.reset().await.outcome, Outcome::Unknown);
+    assert!(!stage.record().await.iter().any(is_confirmed));
 }
 
 #[tokio::test(start_paused = true)]

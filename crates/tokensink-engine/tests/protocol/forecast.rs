@@ -84,7 +84,7 @@ async fn an_outage_that_is_too_long_is_refused_with_its_reason() {
         assert!(report.errors[0].contains("under a limit"), "{:?}", report.errors);
     }
     assert_eq!(stage.count(Call::Reset), 0);
-    let stage = Stage::new(2, Calm).costing(COST).within(quota(2)).allowing(30 * SECOND);
+    let stage = Stage::new(2, Calm).costing(COST).within(quota(2)).allowing(AWAY);
     assert_eq!(stage.reset().await.outcome, Outcome::Complete);
 }
 

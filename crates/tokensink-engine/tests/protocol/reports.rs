@@ -82,3 +82,11 @@ fn each_outcome_has_its_exit_code() {
         assert_eq!(report.errors, ["why"]);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_is_not_complete_is_told_once() {
+    let report = Stage::new(3, Calm).forgetting_writes().reset().await;
+    assert_eq!(report.outcome, Outcome::Complete);
+    let told = report.warnings.iter().filter(|warning| warning.contains("journal is not complete"));
+    assert_eq!(told.count(), 1, "{:?}", report.warnings);
+}

@@ -107,6 +107,8 @@ async fn a_reset_of_somebody_else_is_noticed_while_others_still_wait_for_their_t
     for (sink, writes) in [(0, 2), (1, 1), (2, 1)] {
         assert_eq!(stage.world.held(sink), Some(stage.world.live()));
         assert_eq!(stage.count(Call::Write(sink)), writes, "sink {sink}");
+        // Once for the plan and once at the end: the newer token did not have to be missed first.
+        assert_eq!(stage.count(Call::Inspect(sink)), 2, "sink {sink}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! A world of doubles with its journal, in which runs follow each other.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use tokensink_core::{
     Holds, PreparedSink, Quota, Readiness, Receipt, SinkError, TakesEffect, TargetId, Token,
     TokenSink, WriteCost, async_trait,
 };
-use tokensink_engine::journal::MemoryJournal;
+use tokensink_engine::journal::{Entry, Journal, JournalError, MemoryJournal, Run, RunId};
 use tokensink_engine::{
     Command, Coordinator, Interrupt, Interrupter, Parties, Report, Silent, Sink, Timing,
 };
@@ -28,6 +29,7 @@ pub(crate) struct Stage {
     telling: bool,
     rising_in_priority: bool,
     timing: Timing,
+    forgets_writes: bool,
 }
 
 impl Stage {
@@ -47,6 +49,7 @@ impl Stage {
             telling: false,
             rising_in_priority: false,
             timing: Timing::default(),
+            forgets_writes: false,
         }
     }
 
@@ -75,6 +78,11 @@ impl Stage {
         Self { timing: Timing { most_outage: Some(most_outage), ..self.timing }, ..self }
     }
 
+    /// With a disk that is full when writes are to be recorded.
+    pub(crate) fn forgetting_writes(self) -> Self {
+        Self { forgets_writes: true, ..self }
+    }
+
     pub(crate) fn warning(self, text: &str) -> Self {
         Self { warning: Some(text.to_owned()), ..self }
     }
@@ -90,7 +98,11 @@ impl Stage {
             issuer: Arc::new(self.world.issuer()),
             issuer_id: "made-up".to_owned(),
             sinks: (0..self.sinks).map(|index| Arc::new(self.sink(index))).collect(),
-            journal: Arc::clone(&self.journal) as Arc<_>,
+            journal: if self.forgets_writes {
+                Arc::new(Forgetful(Arc::clone(&self.journal)))
+            } else {
+                Arc::clone(&self.journal) as Arc<_>
+            },
             progress: Arc::new(Silent),
             interrupt: self.interrupt.clone(),
         };
@@ -136,8 +148,37 @@ impl Stage {
         self.interrupt.interrupted().await;
     }
 
+    /// What the newest run has recorded.
+    pub(crate) async fn record(&self) -> Vec<Entry> {
+        let runs = self.journal.runs().await.unwrap();
+        runs.last().unwrap().records.iter().map(|record| record.entry.clone()).collect()
+    }
+
     pub(crate) fn count(&self, call: Call) -> usize {
         self.world.calls().iter().filter(|called| called.call == call).count()
+    }
+}
+
+/// Keeps no record of writes.
+#[derive(Debug)]
+struct Forgetful(Arc<MemoryJournal>);
+
+#[async_trait]
+impl Journal for Forgetful {
+    async fn append(&self, run: &RunId, entry: &Entry) -> Result<(), JournalError> {
+        if matches!(entry, Entry::Written { .. }) {
+            let (doing, path) = ("write", "journal".to_owned());
+            return Err(JournalError::Io {
+                doing,
+                path,
+                source: io::ErrorKind::StorageFull.into(),
+            });
+        }
+        self.0.append(run, entry).await
+    }
+
+    async fn runs(&self) -> Result<Vec<Run>, JournalError> {
+        self.0.runs().await
     }
 }
 
