@@ -175,6 +175,14 @@ async fn the_status_names_a_run_that_was_cut_off() {
     let plan = coordinator.plan(Command::Status).await.unwrap();
     let report = coordinator.status(&plan);
     assert!(report.warnings[0].contains("has not finished"), "{:?}", report.warnings);
+
+    // A run that ended badly has ended all the same.
+    let denied = Fate::failed(Fault::Permanent);
+    let stage = Stage::new(1, move |call| if call == Call::Write(0) { denied } else { Fate::WELL });
+    assert_eq!(stage.reset().await.outcome, Outcome::Partial);
+    let coordinator = stage.coordinator().await;
+    let plan = coordinator.plan(Command::Status).await.unwrap();
+    assert!(coordinator.status(&plan).warnings.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
