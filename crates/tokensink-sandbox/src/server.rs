@@ -132,14 +132,16 @@ async fn record(
         Entry::Occupied(_) => false,
     };
     let handshakes = if is_new { round_trip * 2 } else { Duration::ZERO };
-    travel(handshakes + round_trip / 2).await;
+    // Not when this task was woken: the stand-ins' own work is no part of the way.
+    let arrives = Instant::now() + handshakes + round_trip / 2;
+    travel_until(arrives).await;
     let operation = request.headers().get("x-amz-target").and_then(|name| name.to_str().ok());
     let entry = Request {
         method: request.method().to_string(),
         path: request.uri().path_and_query().map(ToString::to_string).unwrap_or_default(),
         operation: operation.map(str::to_owned),
         status: 0,
-        at: Instant::now(),
+        at: arrives,
     };
     let index = {
         let mut requests = locked(&log.requests);
@@ -148,13 +150,13 @@ async fn record(
     };
     let response = next.run(request).await;
     locked(&log.requests)[index].status = response.status().as_u16();
-    travel(round_trip / 2).await;
+    travel_until(Instant::now() + round_trip / 2).await;
     response
 }
 
-async fn travel(time: Duration) {
-    if !time.is_zero() {
-        tokio::time::sleep(time).await;
+async fn travel_until(arrives: Instant) {
+    if arrives > Instant::now() {
+        tokio::time::sleep_until(arrives.into()).await;
     }
 }
 

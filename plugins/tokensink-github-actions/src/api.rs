@@ -1,6 +1,7 @@
 //! Requests to the GitHub REST API, with one credential. Shared by all sinks that use it.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -23,6 +24,14 @@ use crate::repository::{self, Repository};
 use crate::sealing::SealingKey;
 use crate::target::{Scope, Target};
 
+/// So many sinks for one HTTP/2 connection: servers let a hundred or two requests on it at once, and
+/// what comes after them waits for a whole round trip.
+const SINKS_TO_A_CONNECTION: usize = 150;
+const MOST_CONNECTIONS: usize = 8;
+
+/// `repos`, the owner and the name.
+const OWNER_SEGMENTS: usize = 3;
+
 /// Of so many sinks one may have to write again.
 const SINKS_TO_A_RETRY: usize = 2;
 
@@ -39,7 +48,8 @@ pub(crate) struct Api {
     remaining: AtomicUsize,
     /// The end of the hour, once nothing is left.
     closed_until: Mutex<Option<Instant>>,
-    client: OnceLock<Client>,
+    /// Each has its own connections.
+    clients: [OnceLock<Client>; MOST_CONNECTIONS],
     timeout: Duration,
 }
 
@@ -101,8 +111,9 @@ impl Api {
         limits: Limits,
     ) -> Self {
         let (sinks, remaining) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
-        let (owners, closed_until, client) = (Mutex::default(), Mutex::default(), OnceLock::new());
-        Self { base, credential, limits, sinks, owners, remaining, closed_until, client, timeout }
+        let (owners, closed_until) = (Mutex::default(), Mutex::default());
+        let clients = Default::default();
+        Self { base, credential, limits, sinks, owners, remaining, closed_until, clients, timeout }
     }
 
     /// How many sinks share it.
@@ -140,7 +151,7 @@ impl Api {
         self.refuse_while_closed(doing)?;
         let authorization = self.credential.header(self.timeout).await?;
         let mut request = self
-            .client()?
+            .client(path)?
             .request(method, url)
             .header(AUTHORIZATION, authorization)
             .header(ACCEPT, "application/vnd.github+json")
@@ -227,13 +238,19 @@ impl Api {
         self.closed_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn client(&self) -> Result<&Client, SinkError> {
-        if let Some(client) = self.client.get() {
+    /// The client for `path`: the same one for all requests about one repository, so that the
+    /// connection of its preparation serves its write.
+    fn client(&self, path: &str) -> Result<&Client, SinkError> {
+        let connections = 1 + self.sinks() / SINKS_TO_A_CONNECTION;
+        let mut hasher = DefaultHasher::new();
+        path.split('/').take(OWNER_SEGMENTS).for_each(|segment| segment.hash(&mut hasher));
+        let client = &self.clients[hasher.finish() as usize % connections.min(MOST_CONNECTIONS)];
+        if let Some(client) = client.get() {
             return Ok(client);
         }
-        let client = build_client(&self.base, self.timeout)
+        let built = build_client(&self.base, self.timeout)
             .map_err(|error| SinkError::other("could not start a client").because(error))?;
-        Ok(self.client.get_or_init(|| client))
+        Ok(client.get_or_init(|| built))
     }
 }
 
