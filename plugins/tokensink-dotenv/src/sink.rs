@@ -27,6 +27,10 @@ const SHADOWS: [&str; 5] = [
     ".env.production.local",
 ];
 
+/// Files under way at once. Each takes a thread, and with a thread for each of very many files those
+/// that serve the network would wait for a processor.
+const AT_ONCE: usize = 8;
+
 const TRACKED: &str = "git tracks it, and the token would be in the next commit: \
                        take it out with `git rm --cached`, and ignore it";
 
@@ -166,7 +170,8 @@ impl TokenSink for DotenvSink {
     }
 
     fn quota(&self) -> Option<Quota> {
-        None
+        let key = "dotenv".to_owned();
+        Some(Quota { key, concurrent: AT_ONCE, reads: None, writes: None })
     }
 
     async fn prepare(&self) -> Result<Box<dyn PreparedSink>, SinkError> {
