@@ -27,8 +27,8 @@ const FAULTS: &[Fault] = &[
     Fault {
         what: "a token learned by reading is pushed before QStash let it in",
         file: "reset.rs",
-        sound: "issued.token != *before && issuer.accepts(&issued.token).await?",
-        broken: "issued.token != *before",
+        sound: "_ => Seen::NotAccepted,",
+        broken: "_ => Seen::Moved(issued),",
     },
     Fault {
         what: "the newest read is believed although QStash does not let it in",
@@ -62,7 +62,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         what: "an unprepared required sink does not stop the reset",
-        file: "coordinator.rs",
+        file: "plan.rs",
         sound: "Some((prepared.sink.as_ref(), prepared.obstacle()?))",
         broken: "Some((prepared.sink.as_ref(), prepared.obstacle().filter(|_| false)?))",
     },

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tokensink_core::{Pace, Quota};
 
-use crate::coordinator::Plan;
 use crate::fan_out::Order;
+use crate::plan::Plan;
 use crate::prepare::Prepared;
 
 /// Fewer writes than this are not worth advice.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::coordinator::{Coordinator, Plan};
+use crate::coordinator::Coordinator;
 use crate::inspection::Write;
+use crate::plan::Plan;
 use crate::report::milliseconds;
 use crate::{Command, Outcome, Report, SinkReport, State, TokenChange};
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use tokensink_core::TargetId;
 use tokio::sync::watch;
 
-use crate::coordinator::{Coordinator, Plan};
+use crate::coordinator::Coordinator;
 use crate::fan_out::{Order, Written, write};
+use crate::plan::Plan;
 use crate::prepare::Prepared;
 use crate::side_by_side::side_by_side;
 use crate::{Command, Event, Outcome, Report};

@@ -8,9 +8,10 @@ use tokensink_core::{Fingerprint, Issued};
 use tokio::time::Instant;
 
 use super::conclusion::Conclusion;
-use crate::coordinator::{Coordinator, Plan};
+use crate::coordinator::Coordinator;
 use crate::journal::Entry;
 use crate::limiter::room_for_all;
+use crate::plan::Plan;
 use crate::prepare::Prepared;
 use crate::push::Chase;
 use crate::reset::{Reset, reset};

@@ -1,7 +1,8 @@
 //! `status`: each sink against the live token.
 
-use crate::coordinator::{Coordinator, Plan};
+use crate::coordinator::Coordinator;
 use crate::journal::Run;
+use crate::plan::Plan;
 use crate::prepare::Prepared;
 use crate::{Command, Outcome, Report, SinkReport, State};
 

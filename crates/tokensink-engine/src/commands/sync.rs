@@ -1,9 +1,10 @@
 //! `sync`: pushes the live token to every sink that is not proven to hold it. Never resets.
 
 use super::conclusion::Conclusion;
-use crate::coordinator::{Coordinator, Plan};
+use crate::coordinator::Coordinator;
 use crate::fan_out::Order;
 use crate::journal::Entry;
+use crate::plan::Plan;
 use crate::prepare::Prepared;
 use crate::push::Chase;
 use crate::settle::Standing;
