@@ -20,6 +20,7 @@ mod laws;
 mod memory_sink;
 mod script;
 mod scripted_issuer;
+mod tables;
 mod target;
 mod words;
 mod world;
@@ -33,5 +34,6 @@ pub use laws::{
 pub use memory_sink::{MemorySink, Scripted};
 pub use script::{Call, Calm, Ending, Fate, Fault, Planned, Script};
 pub use scripted_issuer::ScriptedIssuer;
+pub use tables::build;
 pub use target::{Evidence, Target, Violation};
 pub use world::{Author, Called, Change, World};

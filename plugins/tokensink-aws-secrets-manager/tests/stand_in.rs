@@ -5,10 +5,7 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tokensink_aws_secrets_manager as _;
-use tokensink_core::{
-    BuildContext, Environment, Holds, Readiness, Registry, SinkError, SinkErrorKind, Token,
-    TokenSink,
-};
+use tokensink_core::{Holds, Readiness, SinkError, SinkErrorKind, Token, TokenSink};
 use tokensink_sandbox::Aws;
 
 const NAME: &str = "prod/qstash";
@@ -17,11 +14,7 @@ fn build(
     table: Value,
     variables: &[(&str, &str)],
 ) -> Result<Vec<Box<dyn TokenSink>>, Vec<SinkError>> {
-    let environment: Environment =
-        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let context = BuildContext::new("/", environment);
-    let Value::Object(table) = table else { panic!("a table") };
-    Registry::linked().unwrap().get("aws-secrets-manager").unwrap().build(table, &context)
+    tokensink_testkit::build("aws-secrets-manager", table, variables)
 }
 
 fn sink_at(url: &str, key_id: &str, mut table: Value) -> Box<dyn TokenSink> {

@@ -4,17 +4,13 @@
 
 use serde_json::{Value, json};
 use tokensink_aws_secrets_manager as _;
-use tokensink_core::{BuildContext, Environment, Registry, SinkError, SinkErrorKind, TokenSink};
+use tokensink_core::{SinkError, SinkErrorKind, TokenSink};
 
 fn build(
     table: Value,
     variables: &[(&str, &str)],
 ) -> Result<Vec<Box<dyn TokenSink>>, Vec<SinkError>> {
-    let environment: Environment =
-        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let context = BuildContext::new("/", environment);
-    let Value::Object(table) = table else { panic!("a table") };
-    Registry::linked().unwrap().get("aws-secrets-manager").unwrap().build(table, &context)
+    tokensink_testkit::build("aws-secrets-manager", table, variables)
 }
 
 #[test]

@@ -5,25 +5,17 @@
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
-use tokensink_core::{
-    BuildContext, Environment, Holds, Receipt, Registry, SinkError, SinkErrorKind, Token, TokenSink,
-};
+use tokensink_core::{Holds, Receipt, SinkError, SinkErrorKind, Token, TokenSink};
 use tokensink_github_actions as _;
 use tokensink_sandbox::GitHub;
 
 const SECRET: &str = "repos/acme/api/actions/secrets/QSTASH_TOKEN";
 
-fn environment(variables: &[(&str, &str)]) -> Environment {
-    variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-}
-
 fn build(
     table: Value,
     variables: &[(&str, &str)],
 ) -> Result<Vec<Box<dyn TokenSink>>, Vec<SinkError>> {
-    let context = BuildContext::new("/", environment(variables));
-    let Value::Object(table) = table else { panic!("a table") };
-    Registry::linked().unwrap().get("github-actions").unwrap().build(table, &context)
+    tokensink_testkit::build("github-actions", table, variables)
 }
 
 fn sink(github: &GitHub, mut table: Value) -> Box<dyn TokenSink> {

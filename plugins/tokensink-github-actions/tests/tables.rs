@@ -3,18 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use serde_json::{Value, json};
-use tokensink_core::{BuildContext, Environment, Registry, SinkError, TokenSink};
+use tokensink_core::{SinkError, TokenSink};
 use tokensink_github_actions as _;
 
 fn build(
     table: Value,
     variables: &[(&str, &str)],
 ) -> Result<Vec<Box<dyn TokenSink>>, Vec<SinkError>> {
-    let environment: Environment =
-        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let context = BuildContext::new("/", environment);
-    let Value::Object(table) = table else { panic!("a table") };
-    Registry::linked().unwrap().get("github-actions").unwrap().build(table, &context)
+    tokensink_testkit::build("github-actions", table, variables)
 }
 
 #[test]
