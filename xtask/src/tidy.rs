@@ -158,7 +158,8 @@ fn sources(root: &Path) -> Vec<PathBuf> {
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    for path in children(folder) {
+    // What was built is nobody's source.
+    for path in children(folder).into_iter().filter(|path| !path.ends_with("target")) {
         if path.is_dir() {
             collect(&path, files);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
