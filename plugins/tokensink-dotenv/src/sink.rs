@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -27,9 +28,10 @@ const SHADOWS: [&str; 5] = [
     ".env.production.local",
 ];
 
-/// Files under way at once. Each takes a thread, and with a thread for each of very many files those
-/// that serve the network would wait for a processor.
-const AT_ONCE: usize = 8;
+/// Files under way at once, two for each processor: while one waits for the disk, another works. Each
+/// takes a thread, and with more of them those that serve the network would wait for a processor.
+static AT_ONCE: LazyLock<usize> =
+    LazyLock::new(|| thread::available_parallelism().map_or(4, |processors| 2 * processors.get()));
 
 const TRACKED: &str = "git tracks it, and the token would be in the next commit: \
                        take it out with `git rm --cached`, and ignore it";
@@ -171,7 +173,7 @@ impl TokenSink for DotenvSink {
 
     fn quota(&self) -> Option<Quota> {
         let key = "dotenv".to_owned();
-        Some(Quota { key, concurrent: AT_ONCE, reads: None, writes: None })
+        Some(Quota { key, concurrent: *AT_ONCE, reads: None, writes: None })
     }
 
     async fn prepare(&self) -> Result<Box<dyn PreparedSink>, SinkError> {
@@ -208,6 +210,8 @@ impl PreparedSink for Prepared {
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
+        // A server is farther than a disk: requests that are ready leave first.
+        tokio::task::yield_now().await;
         let abandoned = Abandoned::default();
         let (token, flag) = (token.clone(), Arc::clone(&abandoned.0));
         let written = self.sink.blocking(move |sink| sink.write_now(&token, &flag)).await;
