@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use tokensink_core::{Issued, IssuerError, Redactor, TargetId, Token, TokenIssuer};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::journal::{
@@ -191,6 +192,11 @@ impl Coordinator {
         report
     }
 
+    /// Makes `entry` durable before it returns.
+    pub(crate) async fn record(&self, entry: Entry) -> Result<(), String> {
+        append(self.parties.journal.as_ref(), &self.run, &entry).await
+    }
+
     /// The same, where there is something to record.
     pub(crate) async fn record_if(&self, entry: Option<Entry>) -> Result<(), String> {
         match entry {
@@ -199,9 +205,14 @@ impl Coordinator {
         }
     }
 
-    /// Makes `entry` durable before it returns.
-    pub(crate) async fn record(&self, entry: Entry) -> Result<(), String> {
-        let appended = self.parties.journal.append(&self.run, &entry).await;
-        appended.map_err(|error| format!("the journal is not complete: {error}"))
+    /// Makes `entry` durable while other work goes on.
+    pub(crate) fn record_in_background(&self, entry: Entry) -> JoinHandle<Result<(), String>> {
+        let (journal, run) = (Arc::clone(&self.parties.journal), self.run.clone());
+        tokio::spawn(async move { append(journal.as_ref(), &run, &entry).await })
     }
+}
+
+async fn append(journal: &dyn Journal, run: &RunId, entry: &Entry) -> Result<(), String> {
+    let appended = journal.append(run, entry).await;
+    appended.map_err(|error| format!("the journal is not complete: {error}"))
 }

@@ -155,14 +155,6 @@ impl Coordinator {
             }
         }
     }
-
-    fn record_in_background(&self, entry: Entry) -> JoinHandle<Result<(), String>> {
-        let (journal, run) = (Arc::clone(&self.parties.journal), self.run.clone());
-        tokio::spawn(async move {
-            let appended = journal.append(&run, &entry).await;
-            appended.map_err(|error| format!("the journal is not complete: {error}"))
-        })
-    }
 }
 
 /// A place in the queue for each order, taken in their order.

@@ -114,17 +114,13 @@ impl Coordinator {
         let report = match outcome {
             Reset::Done { issued, by_reading } => return Ok((issued, by_reading)),
             Reset::NotDone { why } => {
-                if let Err(problem) = self.record(Entry::NotReset).await {
-                    tracing::warn!(problem);
-                }
+                self.record_if_possible(Entry::NotReset).await;
                 let mut report = self.review(COMMAND, plan).ending(Outcome::Unchanged);
                 report.errors.push(why);
                 report
             }
             Reset::Overtaken => {
-                if let Err(problem) = self.record(Entry::NotReset).await {
-                    tracing::warn!(problem);
-                }
+                self.record_if_possible(Entry::NotReset).await;
                 self.someone_else_reset()
             }
             Reset::Unknown { why } => self.reset_unknown(plan, &why),
@@ -149,7 +145,12 @@ impl Coordinator {
     }
 
     async fn finish(&self, outcome: Outcome) {
-        if let Err(problem) = self.record(Entry::Finished { outcome }).await {
+        self.record_if_possible(Entry::Finished { outcome }).await;
+    }
+
+    /// Where the run ends anyway: without the entry a later run is more careful, never less.
+    async fn record_if_possible(&self, entry: Entry) {
+        if let Err(problem) = self.record(entry).await {
             tracing::warn!(problem);
         }
     }

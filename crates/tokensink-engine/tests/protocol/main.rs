@@ -11,3 +11,4 @@ mod reports;
 mod retries;
 mod settling;
 mod stage;
+mod status;

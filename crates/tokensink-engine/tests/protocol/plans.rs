@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokensink_core::{Quota, Token};
-use tokensink_engine::journal::{Entry, Journal as _, Record};
+use tokensink_engine::journal::Journal as _;
 use tokensink_engine::{Command, Outcome, State};
 use tokensink_testkit::{Call, Calm, Ending, Fate, Fault, Planned};
 use tokio::time::sleep;
@@ -126,63 +126,6 @@ async fn a_rehearsal_that_may_still_land_leaves_a_doubt_in_an_optional_sink() {
         assert_eq!(report.sinks[0].state, State::Unknown, "{:?}", report.sinks[0]);
         assert!(report.sinks[0].evidence.contains("may still take effect"));
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_status_tells_drift_of_required_sinks() {
-    for (stage, outcome) in
-        [(Stage::new(1, Calm), Outcome::Drift), (Stage::new(1, Calm).optional(), Outcome::Complete)]
-    {
-        let coordinator = stage.coordinator().await;
-        let plan = coordinator.plan(Command::Status).await.unwrap();
-        let report = coordinator.status(&plan);
-        assert_eq!((report.outcome, report.next.len()), (Outcome::Complete, 0));
-        stage.world.store_as_stranger(0, Some(Token::new("theirs")));
-        let plan = coordinator.plan(Command::Status).await.unwrap();
-        let report = coordinator.status(&plan);
-        assert_eq!((report.outcome, report.sinks[0].state), (outcome, State::Stale));
-        assert_eq!(report.warnings, [""; 0]);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_status_tells_when_each_sink_was_written() {
-    let stage = Stage::new(1, Calm);
-    let status = async || {
-        let coordinator = stage.coordinator().await;
-        let plan = coordinator.plan(Command::Status).await.unwrap();
-        coordinator.status(&plan)
-    };
-    assert_eq!(status().await.sinks[0].written_at, None);
-    stage.reset().await;
-    let runs = stage.journal.runs().await.unwrap();
-    let is_written = |record: &&Record| matches!(record.entry, Entry::Written { .. });
-    let written = runs[0].records.iter().find(is_written).unwrap();
-    assert_eq!(status().await.sinks[0].written_at, Some(written.at));
-    let is_confirmed = |record: &Record| matches!(record.entry, Entry::ResetConfirmed { .. });
-    assert!(runs[0].records.iter().any(is_confirmed));
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_status_names_a_run_that_was_cut_off() {
-    let stage = Stage::new(1, Planned::default().then(Call::Write(0), HANGS));
-    let coordinator = stage.coordinator().await;
-    let plan = coordinator.plan(Command::Reset).await.unwrap();
-    // Killed a second after the reset.
-    let killed = tokio::time::timeout(Duration::from_secs(1), coordinator.reset(plan));
-    assert!(killed.await.is_err());
-    let coordinator = stage.coordinator().await;
-    let plan = coordinator.plan(Command::Status).await.unwrap();
-    let report = coordinator.status(&plan);
-    assert!(report.warnings[0].contains("has not finished"), "{:?}", report.warnings);
-
-    // A run that ended badly has ended all the same.
-    let denied = Fate::failed(Fault::Permanent);
-    let stage = Stage::new(1, move |call| if call == Call::Write(0) { denied } else { Fate::WELL });
-    assert_eq!(stage.reset().await.outcome, Outcome::Partial);
-    let coordinator = stage.coordinator().await;
-    let plan = coordinator.plan(Command::Status).await.unwrap();
-    assert!(coordinator.status(&plan).warnings.is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -144,6 +144,14 @@ impl Stage {
         }
     }
 
+    pub(crate) async fn status(&self) -> Report {
+        let coordinator = self.coordinator().await;
+        match coordinator.plan(Command::Status).await {
+            Ok(plan) => coordinator.status(&plan),
+            Err(report) => report,
+        }
+    }
+
     pub(crate) async fn interrupted(&self) {
         self.interrupt.interrupted().await;
     }

@@ -1,0 +1,67 @@
+//! What the status says, from what the sinks show and what the journal knows.
+
+use std::time::Duration;
+
+use tokensink_core::Token;
+use tokensink_engine::journal::{Entry, Journal as _, Record};
+use tokensink_engine::{Command, Outcome, State};
+use tokensink_testkit::{Call, Calm, Ending, Evidence, Fate, Fault, Planned};
+
+use crate::stage::Stage;
+
+const HANGS: Fate = Fate { takes: Duration::ZERO, ending: Ending::Hangs(None) };
+
+#[tokio::test(start_paused = true)]
+async fn it_tells_drift_of_required_sinks() {
+    for (stage, outcome) in
+        [(Stage::new(1, Calm), Outcome::Drift), (Stage::new(1, Calm).optional(), Outcome::Complete)]
+    {
+        let report = stage.status().await;
+        assert_eq!((report.outcome, report.next.len()), (Outcome::Complete, 0));
+        stage.world.store_as_stranger(0, Some(Token::new("theirs")));
+        let report = stage.status().await;
+        assert_eq!((report.outcome, report.sinks[0].state), (outcome, State::Stale));
+        assert_eq!(report.warnings, [""; 0]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_cannot_be_read_is_known_by_what_an_earlier_run_left_there() {
+    let stage = Stage::new(1, Calm).seen_by(Evidence::Receipt);
+    assert_eq!(stage.status().await.sinks[0].state, State::Unknown);
+    stage.reset().await;
+    assert_eq!(stage.status().await.sinks[0].state, State::Current);
+    stage.world.store_as_stranger(0, Some(Token::new("theirs")));
+    assert_eq!(stage.status().await.sinks[0].state, State::Stale);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_tells_when_each_sink_was_written() {
+    let stage = Stage::new(1, Calm);
+    assert_eq!(stage.status().await.sinks[0].written_at, None);
+    stage.reset().await;
+    let runs = stage.journal.runs().await.unwrap();
+    let is_written = |record: &&Record| matches!(record.entry, Entry::Written { .. });
+    let written = runs[0].records.iter().find(is_written).unwrap();
+    assert_eq!(stage.status().await.sinks[0].written_at, Some(written.at));
+    let is_confirmed = |record: &Record| matches!(record.entry, Entry::ResetConfirmed { .. });
+    assert!(runs[0].records.iter().any(is_confirmed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_names_a_run_that_was_cut_off() {
+    let stage = Stage::new(1, Planned::default().then(Call::Write(0), HANGS));
+    let coordinator = stage.coordinator().await;
+    let plan = coordinator.plan(Command::Reset).await.unwrap();
+    // Killed a second after the reset.
+    let killed = tokio::time::timeout(Duration::from_secs(1), coordinator.reset(plan));
+    assert!(killed.await.is_err());
+    let report = stage.status().await;
+    assert!(report.warnings[0].contains("has not finished"), "{:?}", report.warnings);
+
+    // A run that ended badly has ended all the same.
+    let denied = Fate::failed(Fault::Permanent);
+    let stage = Stage::new(1, move |call| if call == Call::Write(0) { denied } else { Fate::WELL });
+    assert_eq!(stage.reset().await.outcome, Outcome::Partial);
+    assert!(stage.status().await.warnings.is_empty());
+}
