@@ -131,6 +131,47 @@ async fn a_write_of_a_superseded_token_that_may_still_land_is_not_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_write_that_was_given_up_before_its_token_was_superseded_is_not_forgotten() {
+    let lost = ends(Ending::AnswerLost(20 * SECOND));
+    let denied = Fate::failed(Fault::Permanent);
+    let mut writes = [lost, denied].into_iter();
+    let mut is_reset = false;
+    let stage = Stage::new(1, move |call| {
+        is_reset |= call == Call::Reset;
+        match call {
+            Call::Write(0) => writes.next().unwrap_or(Fate::WELL),
+            // What it tells is true in the middle, and the stranger comes before that.
+            Call::Current if is_reset => Fate::slow(4 * SECOND),
+            _ => Fate::WELL,
+        }
+    });
+    let coordinator = stage.coordinator().await;
+    let plan = coordinator.plan(Command::Reset).await.unwrap();
+    let world = stage.world.clone();
+    let stranger = tokio::spawn(async move {
+        sleep(SECOND).await;
+        world.reset_as_stranger();
+    });
+    let report = coordinator.reset(plan).await;
+    stranger.await.unwrap();
+    assert_eq!(stage.world.held(0), Some(stage.world.live()));
+    assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Partial, State::Unknown));
+    assert!(report.sinks[0].evidence.contains("token before"), "{:?}", report.sinks[0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_that_was_in_flight_when_its_run_ended_is_waited_for_by_the_next() {
+    // Its answer is waited for 15 seconds, and a move of the token for another 5.
+    let lands_late = ends(Ending::Hangs(Some(22 * SECOND)));
+    let stage = Stage::new(1, Planned::default().then(Call::Reset, lands_late));
+    assert_eq!(stage.reset().await.outcome, Outcome::Unknown);
+    let before = stage.world.live();
+    assert_eq!(stage.sync().await.outcome, Outcome::Complete);
+    assert_ne!(stage.world.live(), before);
+    assert_eq!(stage.world.held(0), Some(stage.world.live()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn someone_who_resets_without_end_does_not_keep_the_run_from_ending() {
     let mut is_reset = false;
     let stage = Stage::new(1, move |call| {
@@ -161,7 +202,9 @@ async fn a_reset_whose_answer_carries_the_old_token_is_looked_after() {
     let stage = Stage::new(1, Planned::default().then(Call::Reset, late));
     let report = stage.reset().await;
     assert_eq!((report.outcome, stage.count(Call::Reset)), (Outcome::Complete, 1));
-    assert_eq!(stage.world.held(0), Some(stage.world.live()));
+    assert_eq!(report.warnings, [""; 0]);
+    let written: Vec<_> = stage.world.history(0).into_iter().skip(1).map(|one| one.value).collect();
+    assert_eq!(written, [Some(stage.world.live())], "the dead token is not written again");
 }
 
 #[tokio::test(start_paused = true)]
