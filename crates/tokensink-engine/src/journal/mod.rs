@@ -163,13 +163,15 @@ mod tests {
 
     #[test]
     fn a_write_is_the_last_word_only_while_nothing_newer_may_have_been_written() {
-        let target = TargetId::new("file", "/x");
-        let written = Entry::Written {
+        let [target, another] = ["/x", "/y"].map(|path| TargetId::new("file", path));
+        let written_to = |target: &TargetId| Entry::Written {
             target: target.clone(),
             token: token(),
             receipt: tokensink_core::Receipt::default(),
         };
-        let not_written = Entry::NotWritten { target: target.clone(), token: token() };
+        let not_written_to =
+            |target: &TargetId| Entry::NotWritten { target: target.clone(), token: token() };
+        let (written, not_written) = (written_to(&target), not_written_to(&target));
         let finished = Entry::Finished { outcome: Outcome::Complete };
         let intended = Entry::ResetIntended { before: token() };
         let first = run("q", &[written.clone(), finished.clone()]);
@@ -177,6 +179,7 @@ mod tests {
             (run("q", std::slice::from_ref(&finished)), true),
             (run("q", &[not_written.clone(), written, finished.clone()]), true),
             (run("q", &[not_written, finished.clone()]), false),
+            (run("q", &[not_written_to(&another), finished.clone()]), true),
             (run("q", &[intended.clone(), finished.clone()]), true),
             (run("q", std::slice::from_ref(&intended)), false),
             (run("q", &[]), true),
@@ -186,6 +189,9 @@ mod tests {
             assert_eq!(last_write(&runs, "q", &target).is_some(), is_known, "{:?}", runs[1]);
             assert!(last_written_at(&runs, &target).is_some());
         }
+        let elsewhere = [run("q", &[written_to(&another), finished])];
+        assert_eq!(last_write(&elsewhere, "q", &target), None);
+        assert_eq!(last_written_at(&elsewhere, &target), None);
         let started = Entry::Started { command: Command::Sync, issuer: "q".to_owned() };
         let record = Record { at: Timestamp::now(), entry: started };
         let sync = Run { id: RunId::after(&[]), records: vec![record], damage: None };
