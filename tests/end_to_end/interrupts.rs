@@ -18,11 +18,17 @@ fn signal(child: &Child, signal: Signal) {
 }
 
 async fn end(child: Child) -> (i32, Value) {
+    let (code, report, _) = end_and_words(child).await;
+    (code, report)
+}
+
+/// The exit code, the document, and what was said on standard error.
+async fn end_and_words(child: Child) -> (i32, Value, String) {
     let output: Output =
         timeout(Duration::from_secs(30), child.wait_with_output()).await.unwrap().unwrap();
     let report = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {output:?}"));
-    (output.status.code().unwrap(), report)
+    (output.status.code().unwrap(), report, String::from_utf8(output.stderr).unwrap())
 }
 
 /// Waits until the stand-in for GitHub has seen a request of this method.
@@ -61,8 +67,9 @@ async fn after_the_reset_the_first_one_lets_the_fan_out_finish() {
     signal(&child, Signal::INT);
     sleep(Duration::from_millis(300)).await;
     world.sandbox.github.stall_writes(false);
-    let (code, report) = end(child).await;
+    let (code, report, words) = end_and_words(child).await;
     assert_eq!(code, 0, "{report}");
+    assert!(words.contains("a second Ctrl-C abandons it"), "{words}");
     world.assert_everywhere(&world.live());
 }
 

@@ -69,8 +69,20 @@ const FAULTS: &[Fault] = &[
     Fault {
         what: "somebody else's reset before ours is not noticed",
         file: "commands/reset.rs",
-        sound: "Ok(issued) if issued.token == plan.issued.token => {",
+        sound: "Ok(issued) if issued.token == *token => {",
         broken: "Ok(_) if self.run == self.run => {",
+    },
+    Fault {
+        what: "somebody else's reset during the rehearsal is not noticed",
+        file: "commands/rehearse.rs",
+        sound: "if plan.token() != token {",
+        broken: "if plan.token() != token && false {",
+    },
+    Fault {
+        what: "a refused reset did not happen, whatever is seen",
+        file: "reset.rs",
+        sound: "Seen::Moved(_) | Seen::NotAccepted | Seen::Nothing => message,",
+        broken: "_ => return Reset::NotDone { why: message },",
     },
     Fault {
         what: "a run is complete with a stale required sink",

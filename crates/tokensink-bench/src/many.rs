@@ -29,6 +29,7 @@ pub(crate) async fn in_memory(sinks: usize) -> Result<String, Failure> {
     let parties = Parties {
         issuer: Arc::new(world.issuer()),
         issuer_id: "made-up".to_owned(),
+        left_out: Vec::new(),
         sinks: (0..sinks).map(|index| Arc::new(sink(index))).collect(),
         journal: Arc::new(MemoryJournal::default()),
         progress: Arc::new(Silent),

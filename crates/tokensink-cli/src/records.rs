@@ -81,8 +81,7 @@ impl Records {
             }
         }
         let unrecorded = parties(Arc::new(MemoryJournal::default()));
-        let coordinator = Coordinator::new(unrecorded, timing).await;
-        coordinator.map_err(|error| self.refused(Outcome::Unchanged, &error))
+        Ok(Coordinator::without_history(unrecorded, timing))
     }
 
     fn go_without(

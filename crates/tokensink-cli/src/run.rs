@@ -62,7 +62,7 @@ impl Run {
             report
         };
         let settings = load(request).map_err(invalid)?;
-        let sinks = select(request, &settings).map_err(invalid)?;
+        let Selected { sinks, left_out } = select(request, &settings).map_err(invalid)?;
         let mut records = Records::open(command, request.global, request.environment)?;
 
         let interrupted =
@@ -82,6 +82,7 @@ impl Run {
             issuer: Arc::clone(&issuer),
             issuer_id: id.clone(),
             sinks: sinks.clone(),
+            left_out: left_out.clone(),
             journal,
             progress: Arc::clone(&watcher) as Arc<_>,
             interrupt: interrupt.clone(),

@@ -1,9 +1,13 @@
 //! The coordinator: who takes part in a run, what is remembered of earlier ones, and what leaves it.
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokensink_core::{Issued, IssuerError, Redactor, TargetId, Token, TokenIssuer};
+use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -12,7 +16,12 @@ use crate::journal::{
     unfinished_reset,
 };
 use crate::limiter::Limiter;
-use crate::{Command, Interrupt, Outcome, Progress, Report, Sink, SinkReport, State, Timing};
+use crate::{
+    Command, Event, Interrupt, Outcome, Progress, Report, Sink, SinkReport, State, Timing,
+};
+
+/// How long a record may take: a folder on another machine may hang, and no run waits for ever.
+const DISK_ANSWER: Duration = Duration::from_secs(10);
 
 /// Who takes part in a run.
 #[derive(Clone, Debug)]
@@ -23,6 +32,8 @@ pub struct Parties {
     pub issuer_id: String,
     /// Where the token must arrive.
     pub sinks: Vec<Arc<Sink>>,
+    /// The names of required sinks that do not take part this time.
+    pub left_out: Vec<String>,
     /// Remembers what happened.
     pub journal: Arc<dyn Journal>,
     /// Watches.
@@ -37,6 +48,8 @@ pub struct Coordinator {
     pub(crate) timing: Timing,
     pub(crate) run: RunId,
     earlier_runs: Vec<Run>,
+    knows_earlier_runs: bool,
+    started: OnceCell<()>,
     pub(crate) limiter: Limiter,
     redactor: Mutex<Redactor>,
 }
@@ -57,17 +70,29 @@ impl Coordinator {
     /// # Errors
     ///
     /// When the journal could not be read.
-    pub async fn new(mut parties: Parties, timing: Timing) -> Result<Self, JournalError> {
-        parties.sinks.sort_by_key(|sink| std::cmp::Reverse(sink.priority));
+    pub async fn new(parties: Parties, timing: Timing) -> Result<Self, JournalError> {
         let earlier_runs = parties.journal.runs().await?;
-        Ok(Self {
+        Ok(Self::after(earlier_runs, parties, timing))
+    }
+
+    /// A coordinator for one run where nobody knows what earlier ones did: it believes nothing that
+    /// a reset which is still in flight could undo, and takes no part in a reset of its own.
+    pub fn without_history(parties: Parties, timing: Timing) -> Self {
+        Self { knows_earlier_runs: false, ..Self::after(Vec::new(), parties, timing) }
+    }
+
+    fn after(earlier_runs: Vec<Run>, mut parties: Parties, timing: Timing) -> Self {
+        parties.sinks.sort_by_key(|sink| std::cmp::Reverse(sink.priority));
+        Self {
             parties,
             timing,
             run: RunId::after(&earlier_runs),
             earlier_runs,
+            knows_earlier_runs: true,
+            started: OnceCell::new(),
             limiter: Limiter::default(),
             redactor: Mutex::default(),
-        })
+        }
     }
 
     /// Who issues the token, for people.
@@ -106,19 +131,27 @@ impl Coordinator {
 
     /// Whether something that an earlier run sent may still take effect.
     pub(crate) fn is_unsettled(&self) -> bool {
-        is_unsettled(&self.earlier_runs, &self.parties.issuer_id)
+        !self.knows_earlier_runs || is_unsettled(&self.earlier_runs, &self.parties.issuer_id)
     }
 
-    /// The report that offers `sync` instead, where an earlier reset was cut off.
+    /// The report that offers `sync` instead, where an earlier reset was cut off, or where nobody
+    /// knows whether one was.
     ///
     /// # Errors
     ///
     /// That report.
-    pub fn nothing_unfinished(&self) -> Result<(), Report> {
+    pub(crate) fn nothing_unfinished(&self) -> Result<(), Report> {
+        if !self.knows_earlier_runs {
+            let why = "a reset needs a journal, and there is none";
+            return Err(self.unchanged(Command::Reset, why.to_owned()));
+        }
         let Some(run) = unfinished_reset(&self.earlier_runs, &self.parties.issuer_id) else {
             return Ok(());
         };
-        let mut why = format!("run {} reset the token, or may have, and never finished", run.id);
+        let mut why = match run.outcome() {
+            None => format!("run {} reset the token, or may have, and never finished", run.id),
+            Some(_) => format!("run {} ended without knowing which token is live", run.id),
+        };
         if let Some(damage) = &run.damage {
             why = format!("{why}: {damage}");
         }
@@ -127,6 +160,33 @@ impl Coordinator {
                     still want to";
         report.next.push(next.to_owned());
         Err(report)
+    }
+
+    /// Does what an interrupt no longer stops, and tells who watches so when there is one.
+    pub(crate) async fn through_an_interrupt<T>(&self, work: impl Future<Output = T>) -> T {
+        let tell = async {
+            self.parties.interrupt.after(0).await;
+            self.parties.progress.on(&Event::Interrupted);
+            pending::<Infallible>().await
+        };
+        tokio::select! {
+            biased;
+            done = work => done,
+            never = tell => match never {},
+        }
+    }
+
+    /// Opens the run's record, once.
+    pub(crate) async fn start(&self, command: Command) -> Result<(), String> {
+        let issuer = self.parties.issuer_id.clone();
+        let entry = Entry::Started { command, issuer, left_out: self.parties.left_out.clone() };
+        self.started.get_or_try_init(|| self.record(entry)).await.copied()
+    }
+
+    /// The required sinks that take no part in this run, in words.
+    pub(crate) fn left_out(&self) -> Option<String> {
+        let names = &self.parties.left_out;
+        (!names.is_empty()).then(|| names.join(", "))
     }
 
     /// The live token, as far as the issuer knows; never waited for without an end.
@@ -213,6 +273,9 @@ impl Coordinator {
 }
 
 async fn append(journal: &dyn Journal, run: &RunId, entry: &Entry) -> Result<(), String> {
-    let appended = journal.append(run, entry).await;
-    appended.map_err(|error| format!("the journal is not complete: {error}"))
+    let appended = match timeout(DISK_ANSWER, journal.append(run, entry)).await {
+        Ok(appended) => appended.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("the disk gave no answer within {DISK_ANSWER:?}")),
+    };
+    appended.map_err(|why| format!("the journal is not complete: {why}"))
 }

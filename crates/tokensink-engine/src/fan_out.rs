@@ -2,12 +2,15 @@
 
 use std::cmp::Reverse;
 use std::sync::Arc;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use tokensink_core::{PreparedSink, Receipt, SinkErrorKind, Token};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::inspection::Write;
+use crate::journal::LastWrite;
 use crate::limiter::{Admission, Lane};
 use crate::prepare::Prepared;
 use crate::retry::Retry;
@@ -20,12 +23,18 @@ pub(crate) struct Order {
     pub(crate) lane: Option<Arc<Lane>>,
     /// Where it could not be prepared: why. It is prepared again before the write.
     pub(crate) writer: Result<Arc<dyn PreparedSink>, Failure>,
+    pub(crate) turn: Turn,
 }
+
+/// The most important first; among equals the one that is under way the longest.
+pub(crate) type Turn = Reverse<(i32, Option<Duration>)>;
 
 impl Order {
     pub(crate) fn of(prepared: &Prepared) -> Self {
         let writer = prepared.writer.as_ref().map(Arc::clone).map_err(Failure::clone);
-        Self { sink: Arc::clone(&prepared.sink), lane: prepared.lane.clone(), writer }
+        let round_trip = writer.as_ref().map(|writer| writer.cost().round_trip).ok();
+        let turn = Reverse((prepared.sink.priority, round_trip));
+        Self { sink: Arc::clone(&prepared.sink), lane: prepared.lane.clone(), writer, turn }
     }
 
     /// Its place in the queue of its lane. What must be prepared first has none yet: it would keep
@@ -33,12 +42,6 @@ impl Order {
     pub(crate) async fn place(&self) -> Option<Admission> {
         let lane = self.lane.as_ref().filter(|_| self.writer.is_ok())?;
         Some(lane.queue_for_a_write().await)
-    }
-
-    /// The most important first; among equals the one that is under way the longest.
-    pub(crate) fn turn(&self) -> impl Ord + use<> {
-        let round_trip = self.writer.as_ref().map(|writer| writer.cost().round_trip).ok();
-        Reverse((self.sink.priority, round_trip))
     }
 }
 
@@ -97,6 +100,16 @@ impl Written {
         Self { attempts: 1, may_still_land: true, haunted: false, token, outcome }
     }
 
+    /// What it left at the provider, as far as that was acknowledged.
+    pub(crate) fn as_last_write(&self) -> Option<LastWrite> {
+        let acknowledgement = self.outcome.as_ref().ok()?;
+        Some(LastWrite {
+            token: self.token.fingerprint(),
+            receipt: acknowledgement.receipt.clone(),
+            at: Timestamp::now(),
+        })
+    }
+
     pub(crate) fn as_write(&self) -> Write {
         match &self.outcome {
             Ok(_) => Write::Acknowledged,
@@ -113,7 +126,7 @@ pub(crate) async fn write(
     place: Option<Admission>,
     newest: watch::Receiver<Arc<Token>>,
 ) -> Written {
-    let Order { sink, lane, writer } = order;
+    let Order { sink, lane, writer, .. } = order;
     let mut retry = Retry::new(sink.deadline, lane).queued(place);
     let mut writer = writer.ok();
     let token = Arc::clone(&newest.borrow());

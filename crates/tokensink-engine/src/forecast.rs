@@ -55,7 +55,7 @@ impl Plan {
     /// The sinks in the order in which they are written.
     fn in_turn(&self) -> Vec<usize> {
         let mut turns: Vec<usize> = (0..self.prepared.len()).collect();
-        turns.sort_by_cached_key(|index| Order::of(&self.prepared[*index]).turn());
+        turns.sort_by_cached_key(|index| Order::of(&self.prepared[*index]).turn);
         turns
     }
 }

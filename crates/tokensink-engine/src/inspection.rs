@@ -78,6 +78,10 @@ pub(crate) fn conclude(write: Write, inspected: &Inspected) -> (State, String) {
         (Write::None | Write::Failed | Write::Pending, Ok(Holds::Unknown { why })) => {
             (State::Unknown, why.clone())
         }
+        (Write::Acknowledged, Err(failure)) => (
+            State::Unknown,
+            format!("the write was acknowledged, but could not be inspected: {failure}"),
+        ),
         (_, Err(failure)) => (State::Unknown, format!("could not be inspected: {failure}")),
     }
 }

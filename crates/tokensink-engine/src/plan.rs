@@ -1,15 +1,17 @@
 //! The plan that every command starts from: the live token is established, and every sink is asked.
 //! Nothing is changed anywhere.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join;
-use tokensink_core::{Issued, IssuerError, Token};
+use tokensink_core::{Issued, IssuerError, TargetId, Token};
 use tokio::time::{Instant, sleep};
 
 use crate::coordinator::Coordinator;
 use crate::inspection::inspect;
+use crate::journal::LastWrite;
 use crate::prepare::{Answered, Prepared, prepare};
 use crate::side_by_side::{Ended, side_by_side};
 use crate::{Command, Event, Failure, Outcome, Report, Sink};
@@ -57,12 +59,25 @@ impl Coordinator {
     ///
     /// # Errors
     ///
-    /// The report of `command`, when the live token could not be established.
+    /// The report of `command`, when the live token could not be established; or of a reset on top
+    /// of one that never finished.
     pub async fn plan(&self, command: Command) -> Result<Plan, Report> {
+        self.plan_knowing(command, &BTreeMap::new()).await
+    }
+
+    /// The same, where this run has written already.
+    pub(crate) async fn plan_knowing(
+        &self,
+        command: Command,
+        written: &BTreeMap<TargetId, LastWrite>,
+    ) -> Result<Plan, Report> {
+        if command == Command::Reset {
+            self.nothing_unfinished()?;
+        }
         let asked = join(self.live_token(), self.prepare_all());
         let (live, prepared) = self.unless_interrupted(command, asked).await?;
         let live = live.map_err(|why| self.not_live(command, why))?;
-        let inspected = self.inspect_all(prepared, &live.issued.token);
+        let inspected = self.inspect_all(prepared, &live.issued.token, written);
         let prepared = self.unless_interrupted(command, inspected).await?;
         Ok(Plan::new(live, prepared))
     }
@@ -140,10 +155,16 @@ impl Coordinator {
         ended.into_iter().map(|ended| ended.or(panicked, panicked)).collect()
     }
 
-    async fn inspect_all(&self, mut prepared: Vec<Prepared>, token: &Token) -> Vec<Prepared> {
+    async fn inspect_all(
+        &self,
+        mut prepared: Vec<Prepared>,
+        token: &Token,
+        written: &BTreeMap<TargetId, LastWrite>,
+    ) -> Vec<Prepared> {
         let token = Arc::new(token.clone());
         for one in &mut prepared {
-            one.last_write = self.last_write(&one.sink.id());
+            let target = one.sink.id();
+            one.last_write = written.get(&target).cloned().or_else(|| self.last_write(&target));
         }
         let questions = prepared.iter().map(|one| {
             (Arc::clone(&one.sink), one.lane.clone(), Arc::clone(&token), one.last_write.clone())

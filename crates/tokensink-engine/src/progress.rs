@@ -43,6 +43,8 @@ pub enum Event<'a> {
     Settling,
     /// Someone else reset the token meanwhile; the newest one is being pushed.
     Superseded,
+    /// An interrupt came when stopping would leave sinks stale: what has begun is finished first.
+    Interrupted,
 }
 
 /// Someone who watches.

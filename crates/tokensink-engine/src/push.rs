@@ -104,12 +104,16 @@ impl Coordinator {
         chosen: &mut [usize],
         chase: &mut Chase,
     ) -> Vec<String> {
-        chosen.sort_by_key(|index| standings[*index].order.turn());
+        chosen.sort_by_key(|index| standings[*index].order.turn);
         self.parties.progress.on(&Event::FanningOut { total: chosen.len() });
         let orders: Vec<Order> =
             chosen.iter().map(|index| standings[*index].order.clone()).collect();
         let newest = watch::Sender::new(Arc::clone(&chase.token));
         let records = Mutex::new(Vec::new());
+        let record = |order: &Order, written: &Written| {
+            let record = self.record_in_background(entry_of(order, written));
+            records.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+        };
         let places = in_line(&orders).await;
         let writing = side_by_side(
             orders.iter().cloned().zip(places),
@@ -117,8 +121,7 @@ impl Coordinator {
             |index, written| {
                 let (order, state) = (&orders[index], State::after(written));
                 self.parties.progress.on(&Event::Written { sink: order.sink.as_ref(), state });
-                let record = self.record_in_background(entry_of(order, written));
-                records.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+                record(order, written);
             },
             self.parties.interrupt.after(self.patience()),
         );
@@ -128,10 +131,16 @@ impl Coordinator {
             ended = writing => ended,
             never = self.look_out(chase, &newest, &mut warnings) => match never {},
         };
-        for (index, ended) in chosen.iter().zip(ended) {
-            let token = Arc::clone(&chase.token);
-            let written = ended.or(|| Written::panicked(&token), || Written::abandoned(&token));
-            standings[*index].note(written);
+        let token = Arc::clone(&chase.token);
+        for ((index, order), ended) in chosen.iter().zip(&orders).zip(ended) {
+            let unanswered = |written: Written| {
+                record(order, &written);
+                written
+            };
+            standings[*index].note(ended.or(
+                || unanswered(Written::panicked(&token)),
+                || unanswered(Written::abandoned(&token)),
+            ));
         }
         let records = records.into_inner().unwrap_or_else(PoisonError::into_inner);
         warnings.extend(problems_of(records).await);
@@ -177,7 +186,7 @@ async fn problems_of(records: Vec<JoinHandle<Result<(), String>>>) -> Vec<String
     problems
 }
 
-fn entry_of(order: &Order, written: &Written) -> Entry {
+pub(crate) fn entry_of(order: &Order, written: &Written) -> Entry {
     let (target, token) = (order.sink.id(), written.token.fingerprint());
     match &written.outcome {
         Ok(acknowledgement) => {

@@ -234,6 +234,7 @@ impl Report {
     }
 }
 
+/// Rounded up: what is told is the longest that it can have been.
 pub(crate) fn milliseconds(duration: Duration) -> u64 {
-    duration.as_millis().try_into().unwrap_or(u64::MAX)
+    duration.as_micros().div_ceil(1000).try_into().unwrap_or(u64::MAX)
 }

@@ -43,10 +43,10 @@ pub(crate) async fn reset(issuer: Arc<dyn TokenIssuer>, before: &Token, timing: 
             Sent::SeenToMove(issued) => return Reset::Done { issued, by_reading: true },
             Sent::Answered(Err(ResetError::Refused { message })) => {
                 // Who refuses need not be the one who does it.
-                return match look(issuer.as_ref(), before, timing).await {
-                    Seen::Moved(issued) => Reset::Done { issued, by_reading: true },
-                    _ => Reset::NotDone { why: message },
-                };
+                match look(issuer.as_ref(), before, timing).await {
+                    Seen::Same => return Reset::NotDone { why: message },
+                    Seen::Moved(_) | Seen::NotAccepted | Seen::Nothing => message,
+                }
             }
             Sent::Answered(Err(ResetError::NotSent { message })) => {
                 match unchanged(issuer.as_ref(), before, &mut pauses, timing).await {

@@ -11,6 +11,7 @@ use crate::coordinator::Coordinator;
 use crate::fan_out::{Order, Written};
 use crate::inspection::{Inspected, Write, conclude, inspect};
 use crate::journal::LastWrite;
+use crate::prepare::Prepared;
 use crate::push::Chase;
 use crate::report::milliseconds;
 use crate::side_by_side::{Ended, side_by_side};
@@ -44,6 +45,18 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
+    /// Before the fan-out.
+    pub(crate) fn of(prepared: &Prepared) -> Self {
+        Self {
+            order: Order::of(prepared),
+            last_write: prepared.last_write.clone(),
+            written: None,
+            inspected: prepared.holds.clone(),
+            attempts: 0,
+            haunted: prepared.haunted,
+        }
+    }
+
     pub(crate) fn state(&self) -> (State, String) {
         let write = self.written.as_ref().map_or(Write::None, Written::as_write);
         match conclude(write, &self.inspected) {
@@ -74,13 +87,7 @@ impl Standing {
     pub(crate) fn note(&mut self, written: Written) {
         self.attempts += written.attempts;
         self.haunted |= written.haunted;
-        if let Ok(acknowledgement) = &written.outcome {
-            self.last_write = Some(LastWrite {
-                token: written.token.fingerprint(),
-                receipt: acknowledgement.receipt.clone(),
-                at: jiff::Timestamp::now(),
-            });
-        }
+        self.last_write = written.as_last_write().or(self.last_write.take());
         self.written = Some(written);
     }
 
@@ -272,8 +279,8 @@ fn final_word(look: Look, in_doubt: bool) -> Certainty {
     let old_unseen =
         old_unseen.map(|why| format!("it could not be seen whether the old token is dead: {why}"));
     match (look.accepted, doubt) {
-        (Ok(true), _) if look.old_accepted == Ok(true) => Certainty::OldStillAccepted,
         (Ok(true), Some(why)) if in_doubt => Certainty::Unknown { why },
+        (Ok(true), _) if look.old_accepted == Ok(true) => Certainty::OldStillAccepted,
         (Ok(true), doubt) => {
             Certainty::Live { doubts: doubt.into_iter().chain(old_unseen).collect() }
         }

@@ -20,6 +20,8 @@ pub(crate) struct Claim {
     pub(crate) run: u32,
     pub(crate) begun: Instant,
     pub(crate) ended: Instant,
+    /// The token that the person saw who said yes.
+    pub(crate) shown: Option<Fingerprint>,
     pub(crate) report: Report,
 }
 
@@ -134,7 +136,7 @@ impl Witness {
         };
         let resets = self.world.resets();
         let seen_at = read.at + read.fate.takes / 2 - lag;
-        let before = claim.report.token.before.as_ref()?;
+        let before = claim.shown.as_ref()?;
         let seen = held_within(&resets, before, seen_at - INSTANT, seen_at + INSTANT);
         (!seen).then(|| "it reset on top of somebody else's reset".to_owned())
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use fastrand::Rng;
-use tokensink_core::{Pace, Quota, Token};
+use tokensink_core::{Fingerprint, Pace, Quota, Token};
 use tokensink_engine::journal::{Journal, MemoryJournal};
 use tokensink_engine::{
     Command, Coordinator, Interrupt, Interrupter, Parties, Report, Silent, Sink, Timing,
@@ -183,10 +183,10 @@ impl Life {
         let parties = self.parties(interrupt, Arc::clone(&self.journal) as Arc<_>);
         let report = timeout(AGES, command(parties, step)).await;
         hands.abort();
-        let Ok(report) = report else {
+        let Ok((report, shown)) = report else {
             return Err(self.witness.finding(format!("{step:?} of run {run} never ended")));
         };
-        let claim = Claim { run, begun, ended: Instant::now(), report: report.clone() };
+        let claim = Claim { run, begun, ended: Instant::now(), shown, report: report.clone() };
         self.witness.claims.push(claim);
         self.witness.check()?;
         if self.mood == Mood::Calm {
@@ -200,6 +200,7 @@ impl Life {
         Parties {
             issuer: Arc::new(self.world.issuer()),
             issuer_id: "made-up".to_owned(),
+            left_out: Vec::new(),
             sinks: sinks.map(|(index, traits)| Arc::new(traits.sink(&self.world, index))).collect(),
             journal,
             progress: Arc::new(Silent),
@@ -276,8 +277,9 @@ impl Life {
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What the command line does with a coordinator.
-async fn command(parties: Parties, step: Step) -> Report {
+/// What the command line does with a coordinator. Beside the report, the token that was live when
+/// a person was asked.
+async fn command(parties: Parties, step: Step) -> (Report, Option<Fingerprint>) {
     let asked = match step {
         Step::Reset { .. } => Command::Reset,
         Step::Sync => Command::Sync,
@@ -288,14 +290,13 @@ async fn command(parties: Parties, step: Step) -> Report {
         Ok(coordinator) => coordinator,
         Err(error) => {
             let why = vec![error.to_string()];
-            return Report::refused(asked, tokensink_engine::Outcome::Unchanged, why);
+            return (Report::refused(asked, tokensink_engine::Outcome::Unchanged, why), None);
         }
     };
+    let mut shown = None;
     let result = async {
-        if asked == Command::Reset {
-            coordinator.nothing_unfinished()?;
-        }
         let plan = coordinator.plan(asked).await?;
+        shown = Some(plan.token().fingerprint());
         Ok(match step {
             Step::Status => coordinator.status(&plan),
             Step::Check => coordinator.check(&plan),
@@ -310,7 +311,8 @@ async fn command(parties: Parties, step: Step) -> Report {
             }
         })
     };
-    result.await.unwrap_or_else(|report| report)
+    let report = result.await.unwrap_or_else(|report| report);
+    (report, shown)
 }
 
 impl Traits {

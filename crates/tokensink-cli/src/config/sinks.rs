@@ -18,7 +18,12 @@ use crate::args::Selection;
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The sinks that take part.
-pub(crate) type Selected = Vec<Sink>;
+#[derive(Debug)]
+pub(crate) struct Selected {
+    pub(crate) sinks: Vec<Sink>,
+    /// The names of required ones that do not.
+    pub(crate) left_out: Vec<String>,
+}
 
 /// Builds all sinks, and keeps those that `selection` names.
 pub(crate) fn select(
@@ -38,11 +43,14 @@ pub(crate) fn select(
         (selection.only.is_empty() || selection.only.contains(&sink.name))
             && !selection.skip.contains(&sink.name)
     };
-    let selected: Selected = sinks.into_iter().filter(takes_part).collect();
-    if selected.is_empty() {
+    let (sinks, others): (Vec<Sink>, Vec<Sink>) = sinks.into_iter().partition(takes_part);
+    if sinks.is_empty() {
         return Err(vec!["--only and --skip leave no sink".to_owned()]);
     }
-    Ok(selected)
+    let mut left_out: Vec<String> =
+        others.into_iter().filter(|sink| sink.required).map(|sink| sink.name).collect();
+    left_out.dedup();
+    Ok(Selected { sinks, left_out })
 }
 
 fn unknown_names(selection: &Selection, names: &[&str]) -> Vec<String> {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokensink_engine::{Event, Progress, State};
 
 use super::standard_error::{flush, spin};
+use super::tell_sentence;
 
 /// Tells a person what is going on. It never waits for the terminal.
 #[derive(Debug)]
@@ -72,6 +73,9 @@ impl Progress for Watcher {
             Event::Written { sink, .. } => self.one_more(&sink.name, "failed"),
             Event::Settling => self.say("verifying"),
             Event::Superseded => self.say("someone else reset the token: pushing it"),
+            Event::Interrupted => {
+                tell_sentence("what was begun is finished first; a second Ctrl-C abandons it");
+            }
             _ => {}
         }
     }

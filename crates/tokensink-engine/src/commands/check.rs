@@ -11,26 +11,51 @@ use crate::{Command, Outcome, Report, SinkReport, State, TokenChange};
 impl Coordinator {
     /// The report on a plan: which sinks are ready, and which hold another value.
     pub fn check(&self, plan: &Plan) -> Report {
-        let forecast = plan.forecast();
-        let mut report = self.review(Command::Check, plan).expecting(&forecast);
+        let mut report = self.review(Command::Check, plan);
         for (sink, prepared) in report.sinks.iter_mut().zip(&plan.prepared) {
             if let Some(doubt) = prepared.doubt() {
                 sink.evidence = format!("{}; {doubt}", sink.evidence);
             }
         }
+        if !report.errors.is_empty() {
+            report.next.push("mend what is named above; nothing was changed".to_owned());
+        }
+        if let Err(unfinished) = self.nothing_unfinished() {
+            report.errors.extend(unfinished.errors);
+            report.next.extend(unfinished.next);
+        }
+        if !report.errors.is_empty() {
+            return self.publish(report.ending(Outcome::Unchanged));
+        }
+        let report = self.with_forecast(report, plan);
+        let drifted = |sink: &SinkReport| sink.required && sink.state == State::Stale;
+        let outcome =
+            if report.sinks.iter().any(drifted) { Outcome::Drift } else { Outcome::Ready };
+        self.publish(report.ending(outcome))
+    }
+
+    /// The report on a plan that nothing stands in the way of.
+    fn with_forecast(&self, report: Report, plan: &Plan) -> Report {
+        let forecast = plan.forecast();
+        let mut report = report.expecting(&forecast);
         report.dominated_by = forecast.dominated_by;
         report.next.extend(forecast.advice);
-        let drifted = |sink: &SinkReport| sink.required && sink.state == State::Stale;
-        let outcome = if plan.obstacles().next().is_some() {
-            report.next.push("mend what is named above; nothing was changed".to_owned());
-            Outcome::Unchanged
-        } else if report.sinks.iter().any(drifted) {
+        report
+            .warnings
+            .extend(self.left_out().map(|left_out| {
+                format!("left out: {left_out}: a reset leaves a dead token there")
+            }));
+        if report.sinks.iter().any(|sink| sink.required && sink.state == State::Stale) {
             report.next.push("`tokensink sync` writes the live token to every sink".to_owned());
-            Outcome::Drift
-        } else {
-            Outcome::Ready
-        };
-        self.publish(report.ending(outcome))
+        }
+        if plan.prepared.iter().any(|prepared| prepared.doubt().is_some()) {
+            report.next.push(
+                "`tokensink reset --rehearse` writes the current token first, which proves what \
+                 only a write can"
+                    .to_owned(),
+            );
+        }
+        report
     }
 
     /// Whether the outage that `plan` leads to is as short as its owner demands. Asked again

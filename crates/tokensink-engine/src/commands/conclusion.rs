@@ -58,6 +58,10 @@ impl Coordinator {
     fn judge(&self, certainty: Certainty, report: &mut Report) -> Outcome {
         let unproven = |sink: &&SinkReport| sink.required && sink.state != State::Current;
         let unproven: Vec<String> = report.sinks.iter().filter(unproven).map(describe).collect();
+        let left_out = self.left_out().filter(|_| report.command == Some(Command::Reset));
+        let left_out =
+            left_out.map(|names| format!("left out: {names}: the old token is dead there"));
+        let unproven: Vec<String> = unproven.into_iter().chain(left_out).collect();
         let outcome = match certainty {
             Certainty::Unknown { why } => {
                 report.errors.push(format!("it is not known which token is live: {why}"));
@@ -77,8 +81,8 @@ impl Coordinator {
             }
         };
         if outcome == Outcome::Unknown || !unproven.is_empty() {
-            let again =
-                "`tokensink sync` finishes the job: it pushes the live token, without a reset";
+            let again = "mend what is named above, where it will not pass by itself; then \
+                         `tokensink sync` pushes the live token, without a reset";
             report.next.insert(0, again.to_owned());
         }
         report.errors.extend(unproven);

@@ -1,17 +1,21 @@
 //! The rehearsal: a write that changes no value, to prove what only a write can prove.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tokensink_core::TargetId;
+use tokensink_core::{TargetId, Token};
 use tokio::sync::watch;
 
 use crate::coordinator::Coordinator;
 use crate::fan_out::{Order, Written, write};
+use crate::journal::LastWrite;
 use crate::plan::Plan;
 use crate::prepare::Prepared;
+use crate::push::entry_of;
 use crate::side_by_side::side_by_side;
-use crate::{Command, Event, Outcome, Report};
+use crate::{Command, Event, Outcome, Report, Sink};
+
+const COMMAND: Command = Command::Reset;
 
 impl Coordinator {
     /// Writes the *current* token to every sink that holds it or cannot be read: no value changes,
@@ -19,40 +23,91 @@ impl Coordinator {
     ///
     /// # Errors
     ///
-    /// The report, when a required sink did not take it. Nothing was changed.
+    /// The report, when a required sink did not take it, or somebody else reset the token. Nothing
+    /// was changed.
     pub async fn rehearse(&self, plan: Plan) -> Result<Plan, Report> {
-        let plan = self.not_superseded(Command::Reset, plan).await?;
+        let started = self.start(COMMAND).await;
+        started.map_err(|problem| self.unchanged(COMMAND, problem))?;
+        // A dead token is not to be written, nor a reset to be sent that nobody said yes to.
+        self.still_the_same(plan.token()).await?;
+        let rehearsed = self.write_current(&plan).await;
+        match self.after_the_rehearsal(plan.token(), rehearsed).await {
+            Ok(plan) => Ok(plan),
+            Err(report) => {
+                self.finish(report.outcome).await;
+                Err(report)
+            }
+        }
+    }
+
+    async fn write_current(&self, plan: &Plan) -> Rehearsed {
         let chosen: Vec<&Prepared> =
             plan.prepared.iter().filter(|one| one.may_rehearse()).collect();
         self.parties.progress.on(&Event::Rehearsing { total: chosen.len() });
+        let orders: Vec<Order> = chosen.iter().map(|one| Order::of(one)).collect();
         let token = Arc::new(plan.token().clone());
         let newest = watch::Sender::new(Arc::clone(&token));
         let ended = side_by_side(
-            chosen.iter().map(|one| Order::of(one)),
+            orders.iter().cloned(),
             |order| write(order, None, newest.subscribe()),
             |_, _| {},
             self.parties.interrupt.after(0),
         )
         .await;
-        let (mut errors, mut haunted) = (Vec::new(), BTreeSet::new());
-        for (one, ended) in chosen.iter().zip(ended) {
+        let mut rehearsed = Rehearsed::default();
+        for (order, ended) in orders.iter().zip(ended) {
             let written = ended.or(|| Written::panicked(&token), || Written::abandoned(&token));
-            match problem(&written) {
-                Some(problem) if one.sink.required => errors.push(format!(
-                    "the rehearsal failed: {} ({}): {problem}",
-                    one.sink.name, one.sink.target
-                )),
-                _ if written.may_still_land => drop(haunted.insert(one.sink.id())),
-                _ => {}
-            }
+            self.record_if_possible(entry_of(order, &written)).await;
+            rehearsed.note(&order.sink, &written);
         }
-        if errors.is_empty() {
-            let plan = self.plan(Command::Reset).await?;
-            return Ok(plan.haunted_at(&haunted));
+        rehearsed
+    }
+
+    /// The plan for a reset, which knows what was written.
+    async fn after_the_rehearsal(
+        &self,
+        token: &Token,
+        rehearsed: Rehearsed,
+    ) -> Result<Plan, Report> {
+        if self.parties.interrupt.count() > 0 {
+            return Err(self.unchanged(COMMAND, "interrupted".to_owned()));
         }
-        let mut report = self.review(Command::Reset, &plan).ending(Outcome::Unchanged);
-        report.errors = errors;
+        let plan = self.plan_knowing(COMMAND, &rehearsed.acknowledged).await?;
+        if plan.token() != token {
+            return Err(self.someone_else_reset());
+        }
+        if rehearsed.problems.is_empty() {
+            return Ok(plan.haunted_at(&rehearsed.haunted));
+        }
+        let mut report = self.review(COMMAND, &plan).ending(Outcome::Unchanged);
+        report.errors.extend(rehearsed.problems);
+        report.next.push("mend what is named above and run it again".to_owned());
         Err(self.publish(report))
+    }
+}
+
+/// What the rehearsal has shown.
+#[derive(Default)]
+struct Rehearsed {
+    acknowledged: BTreeMap<TargetId, LastWrite>,
+    /// Sinks at which a write of the current token may still take effect.
+    haunted: BTreeSet<TargetId>,
+    /// Why a reset must not follow.
+    problems: Vec<String>,
+}
+
+impl Rehearsed {
+    fn note(&mut self, sink: &Sink, written: &Written) {
+        if let Some(last_write) = written.as_last_write() {
+            self.acknowledged.insert(sink.id(), last_write);
+        }
+        match problem(written) {
+            Some(problem) if sink.required => self
+                .problems
+                .push(format!("the rehearsal failed: {} ({}): {problem}", sink.name, sink.target)),
+            _ if written.may_still_land => drop(self.haunted.insert(sink.id())),
+            _ => {}
+        }
     }
 }
 

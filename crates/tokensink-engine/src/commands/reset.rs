@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::join;
-use tokensink_core::{Fingerprint, Issued};
+use tokensink_core::{Fingerprint, Issued, Token};
 use tokio::time::Instant;
 
 use super::conclusion::Conclusion;
@@ -16,7 +16,7 @@ use crate::prepare::Prepared;
 use crate::push::Chase;
 use crate::reset::{Reset, reset};
 use crate::settle::Standing;
-use crate::{Command, Event, Outcome, Report};
+use crate::{Command, Event, Forecast, Outcome, Report};
 
 const COMMAND: Command = Command::Reset;
 
@@ -36,31 +36,41 @@ impl Coordinator {
         self.allows(&plan)?;
         let started = self.start(COMMAND).await;
         started.map_err(|problem| self.unchanged(COMMAND, problem))?;
-        self.still_the_same(&plan).await?;
-        let (before, forecast) = (plan.token().fingerprint(), Some(plan.forecast()));
+        self.still_the_same(plan.token()).await?;
         // Plugins speak now: one that panics must not do so after the reset.
-        let mut warnings: Vec<String> = plan.prepared.iter().flat_map(Prepared::warnings).collect();
-        let intent = Entry::ResetIntended { before: before.clone() };
+        let forecast = plan.forecast();
+        let warnings = plan.prepared.iter().flat_map(Prepared::warnings).collect();
+        let standings = plan.prepared.iter().map(Standing::of).collect();
+        let intent = Entry::ResetIntended { before: plan.token().fingerprint() };
         self.record(intent).await.map_err(|problem| self.unchanged(COMMAND, problem))?;
+        self.through_an_interrupt(self.reset_now(plan, forecast, standings, warnings)).await
+    }
 
+    async fn reset_now(
+        &self,
+        plan: Plan,
+        forecast: Forecast,
+        mut standings: Vec<Standing>,
+        mut warnings: Vec<String>,
+    ) -> Result<Report, Report> {
         self.parties.progress.on(&Event::Resetting);
         let since = Instant::now();
         let (issued, by_reading) = self.reset_once(&plan).await?;
         self.learn(&issued.token);
+        let before = plan.token().fingerprint();
 
         warnings.extend(others_changed(&plan.issued.others, &issued.others));
         // What was seen by reading alone is confirmed when it has held for the settling window.
         let confirmed =
             (!by_reading).then(|| Entry::ResetConfirmed { after: issued.token.fingerprint() });
         let mut chase = Chase::of(issued.token, vec![plan.issued.token], by_reading);
-        let mut standings: Vec<Standing> = plan.prepared.into_iter().map(Standing::from).collect();
         // The record may lag behind the writes: until it is there the intent stands unconfirmed,
         // which makes a later `sync` more careful, never less.
         let (recorded, problems) =
             join(self.record_if(confirmed), self.push(&mut standings, &mut chase, |_| true)).await;
         warnings.extend(recorded.err().into_iter().chain(problems));
         let certainty = self.settle(&mut standings, &mut chase, &mut warnings).await;
-        let (command, since) = (COMMAND, Some(since));
+        let (command, since, forecast) = (COMMAND, Some(since), Some(forecast));
         let conclusion =
             Conclusion { command, before, chase, standings, certainty, warnings, since, forecast };
         Ok(self.conclude(conclusion).await)
@@ -76,10 +86,10 @@ impl Coordinator {
     }
 
     /// Reads the token once more, on the connection that the reset will use.
-    async fn still_the_same(&self, plan: &Plan) -> Result<(), Report> {
+    pub(super) async fn still_the_same(&self, token: &Token) -> Result<(), Report> {
         let current = self.unless_interrupted(COMMAND, self.patiently(|| self.current())).await;
         let report = match current? {
-            Ok(issued) if issued.token == plan.issued.token => {
+            Ok(issued) if issued.token == *token => {
                 if self.parties.interrupt.count() == 0 {
                     return Ok(());
                 }
@@ -95,7 +105,7 @@ impl Coordinator {
         Err(report)
     }
 
-    fn someone_else_reset(&self) -> Report {
+    pub(super) fn someone_else_reset(&self) -> Report {
         let why = "someone else reset the token meanwhile; it was not reset again";
         let mut report = self.unchanged(COMMAND, why.to_owned());
         report.next.push("`tokensink sync` pushes the token that is live now".to_owned());
@@ -117,6 +127,7 @@ impl Coordinator {
                 self.record_if_possible(Entry::NotReset).await;
                 let mut report = self.review(COMMAND, plan).ending(Outcome::Unchanged);
                 report.errors.push(why);
+                report.next.push("mend what is named above and run it again".to_owned());
                 report
             }
             Reset::Overtaken => {
@@ -144,12 +155,12 @@ impl Coordinator {
         report
     }
 
-    async fn finish(&self, outcome: Outcome) {
+    pub(super) async fn finish(&self, outcome: Outcome) {
         self.record_if_possible(Entry::Finished { outcome }).await;
     }
 
     /// Where the run ends anyway: without the entry a later run is more careful, never less.
-    async fn record_if_possible(&self, entry: Entry) {
+    pub(super) async fn record_if_possible(&self, entry: Entry) {
         if let Err(problem) = self.record(entry).await {
             tracing::warn!(problem);
         }

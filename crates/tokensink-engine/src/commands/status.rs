@@ -21,9 +21,13 @@ impl Coordinator {
                 report.warnings.push(format!("{damage}; move it away once `sync` is complete"));
             }
         }
-        report.warnings.extend(self.unfinished_runs().map(|run| {
-            format!("run {} has not finished: it is under way still, or was cut off", run.id)
-        }));
+        let unfinished: Vec<String> = self.unfinished_runs().map(how_it_ended).collect();
+        if !unfinished.is_empty() {
+            report.warnings.extend(unfinished);
+            report
+                .next
+                .push("`tokensink sync` finishes what was begun, without a reset".to_owned());
+        }
         let drifted = |sink: &SinkReport| sink.required && sink.state == State::Stale;
         let outcome = if !report.errors.is_empty() {
             Outcome::Unchanged
@@ -38,10 +42,18 @@ impl Coordinator {
 }
 
 impl Coordinator {
-    /// Runs without an end, as far as no later one has settled the matter.
+    /// Runs without an end, or with a doubtful one, as far as no later one has settled the matter.
     fn unfinished_runs(&self) -> impl Iterator<Item = &Run> {
         let newer = self.earlier_runs().rev().take_while(|run| !run.is_complete());
-        newer.filter(|run| run.damage.is_none() && run.outcome().is_none())
+        let is_open = |run: &&Run| matches!(run.outcome(), None | Some(Outcome::Unknown));
+        newer.filter(|run| run.damage.is_none()).filter(is_open)
+    }
+}
+
+fn how_it_ended(run: &Run) -> String {
+    match run.outcome() {
+        None => format!("run {} has not finished: it is under way still, or was cut off", run.id),
+        Some(_) => format!("run {} ended without knowing which token is live", run.id),
     }
 }
 

@@ -2,8 +2,6 @@
 
 use super::conclusion::Conclusion;
 use crate::coordinator::Coordinator;
-use crate::fan_out::Order;
-use crate::journal::Entry;
 use crate::plan::Plan;
 use crate::prepare::Prepared;
 use crate::push::Chase;
@@ -13,21 +11,21 @@ use crate::{Command, Report, State};
 impl Coordinator {
     /// Brings every sink of the plan up to date.
     pub async fn sync(&self, plan: Plan) -> Report {
-        match self.sync_and_settle(plan).await {
+        match self.through_an_interrupt(self.sync_and_settle(plan)).await {
             Ok(report) | Err(report) => report,
         }
     }
 
     async fn sync_and_settle(&self, plan: Plan) -> Result<Report, Report> {
-        let plan = self.not_superseded(Command::Sync, plan).await?;
+        let plan = self.not_superseded(plan).await?;
         // Without a record a repair is still a repair.
         let unrecorded = self.start(Command::Sync).await.err();
         let before = plan.token().fingerprint();
         let in_doubt = self.is_unsettled();
         let mut warnings: Vec<String> = plan.prepared.iter().flat_map(Prepared::warnings).collect();
         warnings.extend(unrecorded);
+        let mut standings: Vec<Standing> = plan.prepared.iter().map(Standing::of).collect();
         let mut chase = Chase::of(plan.issued.token, Vec::new(), in_doubt);
-        let mut standings: Vec<Standing> = plan.prepared.into_iter().map(Standing::from).collect();
         let stale = |standing: &Standing| standing.state().0 != State::Current;
         warnings.extend(self.push(&mut standings, &mut chase, stale).await);
         let certainty = self.settle(&mut standings, &mut chase, &mut warnings).await;
@@ -39,32 +37,14 @@ impl Coordinator {
     }
 
     /// The plan, made anew if somebody reset the token while the sinks were being prepared.
-    pub(super) async fn not_superseded(
-        &self,
-        command: Command,
-        plan: Plan,
-    ) -> Result<Plan, Report> {
+    async fn not_superseded(&self, plan: Plan) -> Result<Plan, Report> {
         if plan.token_read_at.elapsed() <= self.timing.fresh {
             return Ok(plan);
         }
         match self.patiently(|| self.current()).await {
             Ok(issued) if issued.token == plan.issued.token => Ok(plan),
-            Ok(_) => self.plan(command).await,
-            Err(error) => Err(self.unchanged(command, error.to_string())),
+            Ok(_) => self.plan(Command::Sync).await,
+            Err(error) => Err(self.unchanged(Command::Sync, error.to_string())),
         }
-    }
-
-    /// Opens the run's record.
-    pub(super) async fn start(&self, command: Command) -> Result<(), String> {
-        let issuer = self.parties.issuer_id.clone();
-        self.record(Entry::Started { command, issuer }).await
-    }
-}
-
-impl From<Prepared> for Standing {
-    fn from(prepared: Prepared) -> Self {
-        let Prepared { sink, lane, writer, last_write, holds, haunted, .. } = prepared;
-        let order = Order { sink, lane, writer };
-        Self { order, last_write, written: None, inspected: holds, attempts: 0, haunted }
     }
 }

@@ -67,6 +67,9 @@ pub enum Entry {
         command: Command,
         /// Which QStash.
         issuer: String,
+        /// The required sinks that take no part in it, by name.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left_out: Vec<String>,
     },
     /// The reset is about to leave.
     ResetIntended {
@@ -168,8 +171,10 @@ impl Run {
         })
     }
 
+    /// It ended well, and no required sink was left out of it.
     pub(crate) fn is_complete(&self) -> bool {
-        self.outcome() == Some(Outcome::Complete)
+        let left_some_out = |entry: &Entry| matches!(entry, Entry::Started { left_out, .. } if !left_out.is_empty());
+        self.outcome() == Some(Outcome::Complete) && !self.entries().any(left_some_out)
     }
 
     /// Where the record does not tell, it may be of any.

@@ -232,7 +232,7 @@ mod tests {
     }
 
     fn started() -> Entry {
-        Entry::Started { command: Command::Reset, issuer: "q".to_owned() }
+        Entry::Started { command: Command::Reset, issuer: "q".to_owned(), left_out: Vec::new() }
     }
 
     #[tokio::test]

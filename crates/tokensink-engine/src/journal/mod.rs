@@ -123,7 +123,11 @@ mod tests {
     }
 
     fn run(issuer: &str, entries: &[Entry]) -> Run {
-        let started = Entry::Started { command: Command::Reset, issuer: issuer.to_owned() };
+        let started = Entry::Started {
+            command: Command::Reset,
+            issuer: issuer.to_owned(),
+            left_out: Vec::new(),
+        };
         let entries = std::iter::once(&started).chain(entries);
         let record = |entry: &Entry| Record { at: jiff::Timestamp::now(), entry: entry.clone() };
         Run { id: RunId::after(&[]), records: entries.map(record).collect(), damage: None }
@@ -192,7 +196,8 @@ mod tests {
         let elsewhere = [run("q", &[written_to(&another), finished])];
         assert_eq!(last_write(&elsewhere, "q", &target), None);
         assert_eq!(last_written_at(&elsewhere, &target), None);
-        let started = Entry::Started { command: Command::Sync, issuer: "q".to_owned() };
+        let started =
+            Entry::Started { command: Command::Sync, issuer: "q".to_owned(), left_out: Vec::new() };
         let record = Record { at: Timestamp::now(), entry: started };
         let sync = Run { id: RunId::after(&[]), records: vec![record], damage: None };
         assert_eq!(last_write(&[first, sync], "q", &target), None);

@@ -171,6 +171,48 @@ async fn a_refusal_is_not_believed_where_the_token_moved() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_is_not_believed_where_upstash_shows_another_token() {
+    let fails = Fate { takes: 2 * AWHILE, ending: Ending::Failed(Fault::Permanent) };
+    let stage = Stage::new(1, if_asked(Call::Reset, fails));
+    let coordinator = stage.coordinator().await;
+    let plan = coordinator.plan(Command::Reset).await.unwrap();
+    stage.world.play(move |call| match call {
+        Call::Reset => fails,
+        Call::Accepts => TRANSIENT,
+        _ => Fate::WELL,
+    });
+    let moved = async {
+        sleep(AWHILE).await;
+        stage.world.reset_as_stranger();
+    };
+    let (report, ()) = tokio::join!(coordinator.reset(plan), moved);
+    assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Unknown, State::Unknown));
+    assert!(!stage.record().await.contains(&Entry::NotReset));
+    assert_eq!(stage.reset().await.outcome, Outcome::Unchanged, "`sync` must come first");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_cannot_be_read_again_is_no_proof_though_the_old_one_works_too() {
+    let lost = Fate { takes: Duration::ZERO, ending: Ending::AnswerLost(Duration::ZERO) };
+    let stage = Stage::new(1, Calm);
+    stage.world.let_old_tokens_in();
+    let coordinator = stage.coordinator().await;
+    let plan = coordinator.plan(Command::Reset).await.unwrap();
+    let mut is_written = false;
+    stage.world.play(move |call| {
+        is_written |= call == Call::Write(0);
+        match call {
+            Call::Reset => lost,
+            Call::Current if is_written => TRANSIENT,
+            _ => Fate::WELL,
+        }
+    });
+    let report = coordinator.reset(plan).await;
+    assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Unknown, State::Unknown));
+    assert!(!stage.record().await.iter().any(is_confirmed));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reset_that_never_left_is_not_sent_on_top_of_somebody_elses() {
     let (report, stage) = reset_overtaken(Fault::NotSent).await;
     assert_eq!((report.outcome, stage.count(Call::Reset)), (Outcome::Unchanged, 1));

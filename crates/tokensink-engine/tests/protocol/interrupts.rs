@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokensink_engine::journal::Entry;
 use tokensink_engine::{Command, Outcome};
 use tokensink_testkit::{Call, Calm, Ending, Fate, Planned};
 
@@ -40,6 +41,8 @@ async fn after_the_reset_the_first_one_waits_and_the_second_does_not() {
         };
         let (report, ()) = tokio::join!(coordinator.reset(plan), interrupted);
         assert_eq!(report.outcome, outcome, "{interrupts}");
+        let is_abandoned = |entry: &Entry| matches!(entry, Entry::NotWritten { .. });
+        assert_eq!(stage.record().await.iter().any(is_abandoned), interrupts == 2);
     }
 }
 

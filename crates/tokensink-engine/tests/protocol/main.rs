@@ -7,6 +7,7 @@ mod certainty;
 mod forecast;
 mod interrupts;
 mod plans;
+mod rehearsals;
 mod reports;
 mod retries;
 mod settling;

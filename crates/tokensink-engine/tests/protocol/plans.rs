@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use tokensink_core::{Quota, Token};
 use tokensink_engine::journal::Journal as _;
-use tokensink_engine::{Command, Outcome, State};
-use tokensink_testkit::{Call, Calm, Ending, Fate, Fault, Planned};
+use tokensink_engine::{Command, Outcome};
+use tokensink_testkit::{Call, Calm, Fate, Fault, Planned};
 use tokio::time::sleep;
 
 use crate::stage::Stage;
 
-const HANGS: Fate = Fate { takes: Duration::ZERO, ending: Ending::Hangs(None) };
 const DENIED: Fate = Fate::failed(Fault::Permanent);
 
 #[tokio::test(start_paused = true)]
@@ -81,51 +80,6 @@ async fn what_was_not_sent_is_recorded_as_finished() {
     assert_eq!(stage.reset().await.outcome, Outcome::Complete);
     let runs = stage.journal.runs().await.unwrap();
     assert_eq!(runs[1].outcome(), Some(Outcome::Complete));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_rehearsal_writes_what_is_there_already() {
-    let stage = Stage::new(2, Calm);
-    stage.world.store_as_stranger(1, Some(Token::new("theirs")));
-    let coordinator = stage.coordinator().await;
-    let plan = coordinator.plan(Command::Reset).await.unwrap();
-    let plan = coordinator.rehearse(plan).await.unwrap();
-    // What holds another value would change.
-    assert_eq!((stage.count(Call::Write(0)), stage.count(Call::Write(1))), (1, 0));
-    assert_eq!(coordinator.reset(plan).await.outcome, Outcome::Complete);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_rehearsal_that_fails_stops_the_reset_for_a_required_sink_alone() {
-    let fails = || Planned::default().then(Call::Write(0), DENIED);
-    let stage = Stage::new(1, fails());
-    let coordinator = stage.coordinator().await;
-    let plan = coordinator.plan(Command::Reset).await.unwrap();
-    let report = coordinator.rehearse(plan).await.unwrap_err();
-    assert_eq!(report.outcome, Outcome::Unchanged);
-    let said = "the rehearsal failed: sink (place 0): ";
-    assert!(report.errors[0].starts_with(said) && report.errors[0].contains("as scripted"));
-
-    let stage = Stage::new(1, fails()).optional();
-    let coordinator = stage.coordinator().await;
-    let plan = coordinator.plan(Command::Reset).await.unwrap();
-    let plan = coordinator.rehearse(plan).await.unwrap();
-    let report = coordinator.reset(plan).await;
-    assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Complete, State::Current));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_rehearsal_that_may_still_land_leaves_a_doubt_in_an_optional_sink() {
-    for waits in [0, 10] {
-        let stage = Stage::new(1, Planned::default().then(Call::Write(0), HANGS)).optional();
-        let coordinator = stage.coordinator().await;
-        let plan = coordinator.plan(Command::Reset).await.unwrap();
-        let plan = coordinator.rehearse(plan).await.unwrap();
-        sleep(Duration::from_secs(waits)).await;
-        let report = coordinator.reset(plan).await;
-        assert_eq!(report.sinks[0].state, State::Unknown, "{:?}", report.sinks[0]);
-        assert!(report.sinks[0].evidence.contains("may still take effect"));
-    }
 }
 
 #[tokio::test(start_paused = true)]

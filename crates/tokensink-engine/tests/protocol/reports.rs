@@ -11,16 +11,79 @@ use crate::stage::Stage;
 async fn a_cut_off_reset_must_be_synced_first() {
     let hangs = Fate { takes: Duration::ZERO, ending: Ending::Hangs(None) };
     let stage = Stage::new(1, Planned::default().then(Call::Reset, hangs));
-    stage.coordinator().await.nothing_unfinished().unwrap();
     let report = stage.reset().await;
     assert_eq!(report.outcome, Outcome::Unknown);
     assert!(report.sinks.iter().all(|sink| sink.state == State::Unknown), "{report:?}");
 
-    let refusal = stage.coordinator().await.nothing_unfinished().unwrap_err();
-    assert_eq!(refusal.outcome, Outcome::Unchanged);
-    assert!(refusal.next[0].contains("tokensink sync"), "{refusal:?}");
+    for refusal in [stage.reset().await, stage.check().await] {
+        assert_eq!(refusal.outcome, Outcome::Unchanged);
+        assert!(refusal.errors[0].contains("without knowing"), "{refusal:?}");
+        assert!(refusal.next[0].contains("tokensink sync"), "{refusal:?}");
+    }
+    let status = stage.status().await;
+    assert!(status.warnings[0].contains("without knowing"), "{status:?}");
+    assert!(status.next[0].contains("tokensink sync"), "{status:?}");
+    assert_eq!(stage.count(Call::Reset), 1);
     assert_eq!(stage.sync().await.outcome, Outcome::Complete);
-    stage.coordinator().await.nothing_unfinished().unwrap();
+    assert_eq!(stage.check().await.outcome, Outcome::Ready);
+    assert_eq!(stage.status().await.warnings, [""; 0]);
+    assert_eq!(stage.reset().await.outcome, Outcome::Complete);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_is_left_out_is_not_forgotten() {
+    let lost = Fate { takes: Duration::ZERO, ending: Ending::Hangs(None) };
+    let fates = Planned::default().then(Call::Reset, Fate::WELL).then(Call::Reset, lost);
+    let stage = Stage::new(1, fates).leaving_out("ci");
+    let check = stage.check().await;
+    assert!(check.warnings[0].contains("left out: ci"), "{check:?}");
+    let report = stage.reset().await;
+    assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Partial, State::Current));
+    assert!(report.errors[0].contains("left out: ci"), "{:?}", report.errors);
+    assert!(report.next[0].contains("tokensink sync"), "{:?}", report.next);
+
+    // A repair of some sinks finishes no reset of all.
+    assert_eq!(stage.reset().await.outcome, Outcome::Unknown);
+    assert_eq!(stage.sync().await.outcome, Outcome::Complete);
+    assert_eq!(stage.reset().await.outcome, Outcome::Unchanged);
+    let stage = stage.leaving_out_none();
+    assert_eq!(stage.sync().await.outcome, Outcome::Complete);
+    assert_eq!(stage.reset().await.outcome, Outcome::Complete);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_forecast_where_a_reset_cannot_be() {
+    let denied = Fate::failed(Fault::Permanent);
+    let stage =
+        Stage::new(2, move |call| if call == Call::Prepare(0) { denied } else { Fate::WELL });
+    let report = stage.check().await;
+    assert_eq!((report.outcome, report.forecast_ms), (Outcome::Unchanged, None));
+    assert_eq!(report.dominated_by, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_hangs_keeps_no_run_from_ending() {
+    let stage = Stage::new(1, Calm).with_a_disk_that_hangs_on_writes();
+    let report = stage.reset().await;
+    assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Complete, State::Current));
+    assert!(report.warnings[0].contains("the disk gave no answer"), "{:?}", report.warnings);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_history_nothing_is_believed_at_once() {
+    // The run before was cut off, and its reset lands while this one looks.
+    let stage = Stage::new(1, Calm);
+    let stranger = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        stage.world.reset_as_stranger();
+    };
+    let coordinator = stage.coordinator_without_history();
+    let plan = coordinator.plan(Command::Sync).await.unwrap();
+    let (report, ()) = tokio::join!(coordinator.sync(plan), stranger);
+    assert_eq!(report.outcome, Outcome::Complete);
+    assert_eq!(stage.world.held(0), Some(stage.world.live()));
+    let refusal = coordinator.plan(Command::Reset).await.unwrap_err();
+    assert!(refusal.errors[0].contains("needs a journal"), "{:?}", refusal.errors);
 }
 
 #[tokio::test(start_paused = true)]

@@ -221,21 +221,3 @@ async fn each_sink_is_reported_with_what_it_took() {
     assert!(report.next[0].contains("tokensink sync"));
     assert_eq!(report.outage_ms, Some(1000));
 }
-
-#[tokio::test(start_paused = true)]
-async fn a_rehearsal_that_may_still_land_stops_the_reset() {
-    let hangs = ends(Ending::Hangs(None));
-    let stage = Stage::new(1, Planned::default().then(Call::Write(0), hangs));
-    let coordinator = stage.coordinator().await;
-    let plan = coordinator.plan(Command::Reset).await.unwrap();
-    let report = coordinator.rehearse(plan).await.unwrap_err();
-    assert_eq!(report.outcome, Outcome::Unchanged);
-    assert!(report.errors[0].contains("without an answer"), "{:?}", report.errors);
-
-    let stage = Stage::new(1, Calm);
-    let coordinator = stage.coordinator().await;
-    let plan = coordinator.plan(Command::Reset).await.unwrap();
-    let plan = coordinator.rehearse(plan).await.unwrap();
-    assert_eq!(stage.count(Call::Write(0)), 1);
-    assert_eq!(coordinator.reset(plan).await.outcome, Outcome::Complete);
-}

@@ -1,6 +1,7 @@
 //! A world of doubles with its journal, in which runs follow each other.
 
 use std::fmt;
+use std::future::pending;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +30,8 @@ pub(crate) struct Stage {
     telling: bool,
     rising_in_priority: bool,
     timing: Timing,
-    forgets_writes: bool,
+    disk: Disk,
+    left_out: Vec<String>,
 }
 
 impl Stage {
@@ -49,7 +51,8 @@ impl Stage {
             telling: false,
             rising_in_priority: false,
             timing: Timing::default(),
-            forgets_writes: false,
+            disk: Disk::Works,
+            left_out: Vec::new(),
         }
     }
 
@@ -80,7 +83,22 @@ impl Stage {
 
     /// With a disk that is full when writes are to be recorded.
     pub(crate) fn forgetting_writes(self) -> Self {
-        Self { forgets_writes: true, ..self }
+        Self { disk: Disk::IsFull, ..self }
+    }
+
+    /// With a folder that gives no answer when writes are to be recorded.
+    pub(crate) fn with_a_disk_that_hangs_on_writes(self) -> Self {
+        Self { disk: Disk::Hangs, ..self }
+    }
+
+    /// Without a required sink of this name, from now on.
+    pub(crate) fn leaving_out(self, name: &str) -> Self {
+        Self { left_out: vec![name.to_owned()], ..self }
+    }
+
+    /// With all sinks again.
+    pub(crate) fn leaving_out_none(self) -> Self {
+        Self { left_out: Vec::new(), ..self }
     }
 
     pub(crate) fn warning(self, text: &str) -> Self {
@@ -93,20 +111,27 @@ impl Stage {
     }
 
     pub(crate) async fn coordinator(&self) -> Coordinator {
+        Coordinator::new(self.parties(), self.timing).await.unwrap()
+    }
+
+    pub(crate) fn coordinator_without_history(&self) -> Coordinator {
+        Coordinator::without_history(self.parties(), self.timing)
+    }
+
+    fn parties(&self) -> Parties {
         self.world.begin_run();
-        let parties = Parties {
+        Parties {
             issuer: Arc::new(self.world.issuer()),
             issuer_id: "made-up".to_owned(),
+            left_out: self.left_out.clone(),
             sinks: (0..self.sinks).map(|index| Arc::new(self.sink(index))).collect(),
-            journal: if self.forgets_writes {
-                Arc::new(Forgetful(Arc::clone(&self.journal)))
-            } else {
-                Arc::clone(&self.journal) as Arc<_>
+            journal: match self.disk {
+                Disk::Works => Arc::clone(&self.journal) as Arc<_>,
+                disk => Arc::new(Failing { journal: Arc::clone(&self.journal), disk }),
             },
             progress: Arc::new(Silent),
             interrupt: self.interrupt.clone(),
-        };
-        Coordinator::new(parties, self.timing).await.unwrap()
+        }
     }
 
     fn sink(&self, index: usize) -> Sink {
@@ -144,6 +169,14 @@ impl Stage {
         }
     }
 
+    pub(crate) async fn check(&self) -> Report {
+        let coordinator = self.coordinator().await;
+        match coordinator.plan(Command::Check).await {
+            Ok(plan) => coordinator.check(&plan),
+            Err(report) => report,
+        }
+    }
+
     pub(crate) async fn status(&self) -> Report {
         let coordinator = self.coordinator().await;
         match coordinator.plan(Command::Status).await {
@@ -167,26 +200,37 @@ impl Stage {
     }
 }
 
+/// What becomes of the record of a write.
+#[derive(Clone, Copy, Debug)]
+enum Disk {
+    Works,
+    IsFull,
+    Hangs,
+}
+
 /// Keeps no record of writes.
 #[derive(Debug)]
-struct Forgetful(Arc<MemoryJournal>);
+struct Failing {
+    journal: Arc<MemoryJournal>,
+    disk: Disk,
+}
 
 #[async_trait]
-impl Journal for Forgetful {
+impl Journal for Failing {
     async fn append(&self, run: &RunId, entry: &Entry) -> Result<(), JournalError> {
-        if matches!(entry, Entry::Written { .. }) {
-            let (doing, path) = ("write", "journal".to_owned());
-            return Err(JournalError::Io {
-                doing,
-                path,
-                source: io::ErrorKind::StorageFull.into(),
-            });
+        match (entry, self.disk) {
+            (Entry::Written { .. }, Disk::IsFull) => {
+                let (doing, path) = ("write", "journal".to_owned());
+                let source = io::ErrorKind::StorageFull.into();
+                Err(JournalError::Io { doing, path, source })
+            }
+            (Entry::Written { .. }, Disk::Hangs) => pending().await,
+            _ => self.journal.append(run, entry).await,
         }
-        self.0.append(run, entry).await
     }
 
     async fn runs(&self) -> Result<Vec<Run>, JournalError> {
-        self.0.runs().await
+        self.journal.runs().await
     }
 }
 

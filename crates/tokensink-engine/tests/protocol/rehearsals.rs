@@ -1,0 +1,146 @@
+//! The rehearsal: what it writes, what stops the reset after it, and what is known of it later.
+
+use std::time::Duration;
+
+use tokensink_core::Token;
+use tokensink_engine::journal::Entry;
+use tokensink_engine::{Command, Outcome, State};
+use tokensink_testkit::{Call, Calm, Ending, Evidence, Fate, Fault, Planned};
+use tokio::time::sleep;
+
+use crate::stage::Stage;
+
+const HANGS: Fate = Fate { takes: Duration::ZERO, ending: Ending::Hangs(None) };
+const DENIED: Fate = Fate::failed(Fault::Permanent);
+
+#[tokio::test(start_paused = true)]
+async fn a_rehearsal_writes_what_is_there_already() {
+    let stage = Stage::new(2, Calm);
+    stage.world.store_as_stranger(1, Some(Token::new("theirs")));
+    let coordinator = stage.coordinator().await;
+    let plan = coordinator.plan(Command::Reset).await.unwrap();
+    let plan = coordinator.rehearse(plan).await.unwrap();
+    // What holds another value would change.
+    assert_eq!((stage.count(Call::Write(0)), stage.count(Call::Write(1))), (1, 0));
+    assert_eq!(coordinator.reset(plan).await.outcome, Outcome::Complete);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rehearsal_that_fails_stops_the_reset_for_a_required_sink_alone() {
+    let fails = || Planned::default().then(Call::Write(0), DENIED);
+    let stage = Stage::new(1, fails());
+    let coordinator = stage.coordinator().await;
+    let plan = coordinator.plan(Command::Reset).await.unwrap();
+    let report = coordinator.rehearse(plan).await.unwrap_err();
+    assert_eq!(report.outcome, Outcome::Unchanged);
+    let said = "the rehearsal failed: sink (place 0): ";
+    assert!(report.errors[0].starts_with(said) && report.errors[0].contains("as scripted"));
+
+    let stage = Stage::new(1, fails()).optional();
+    let coordinator = stage.coordinator().await;
+    let plan = coordinator.plan(Command::Reset).await.unwrap();
+    let plan = coordinator.rehearse(plan).await.unwrap();
+    let report = coordinator.reset(plan).await;
+    assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Complete, State::Current));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rehearsal_that_may_still_land_leaves_a_doubt_in_an_optional_sink() {
+    for waits in [0, 10] {
+        let stage = Stage::new(1, Planned::default().then(Call::Write(0), HANGS)).optional();
+        let coordinator = stage.coordinator().await;
+        let plan = coordinator.plan(Command::Reset).await.unwrap();
+        let plan = coordinator.rehearse(plan).await.unwrap();
+        sleep(Duration::from_secs(waits)).await;
+        let report = coordinator.reset(plan).await;
+        assert_eq!(report.sinks[0].state, State::Unknown, "{:?}", report.sinks[0]);
+        assert!(report.sinks[0].evidence.contains("may still take effect"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rehearsal_that_may_still_land_stops_the_reset() {
+    let stage = Stage::new(1, Planned::default().then(Call::Write(0), HANGS));
+    let coordinator = stage.coordinator().await;
+    let plan = coordinator.plan(Command::Reset).await.unwrap();
+    let report = coordinator.rehearse(plan).await.unwrap_err();
+    assert_eq!(report.outcome, Outcome::Unchanged);
+    assert!(report.errors[0].contains("without an answer"), "{:?}", report.errors);
+
+    let stage = Stage::new(1, Calm);
+    let coordinator = stage.coordinator().await;
+    let plan = coordinator.plan(Command::Reset).await.unwrap();
+    let plan = coordinator.rehearse(plan).await.unwrap();
+    assert_eq!(stage.count(Call::Write(0)), 1);
+    assert_eq!(coordinator.reset(plan).await.outcome, Outcome::Complete);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_of_somebody_else_before_it_stops_it() {
+    for waits in [1, 10] {
+        let stage = Stage::new(1, Calm);
+        let coordinator = stage.coordinator().await;
+        let plan = coordinator.plan(Command::Reset).await.unwrap();
+        sleep(Duration::from_secs(waits)).await;
+        stage.world.reset_as_stranger();
+        let report = coordinator.rehearse(plan).await.unwrap_err();
+        assert_eq!(report.outcome, Outcome::Unchanged);
+        assert!(report.errors[0].contains("someone else reset"), "{:?}", report.errors);
+        // A dead token over what the stranger may have written there.
+        assert_eq!(stage.count(Call::Write(0)), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_of_somebody_else_during_it_stops_ours() {
+    let slow = Fate::slow(Duration::from_secs(4));
+    let stage = Stage::new(1, Planned::default().then(Call::Write(0), slow));
+    let coordinator = stage.coordinator().await;
+    let plan = coordinator.plan(Command::Reset).await.unwrap();
+    let stranger = async {
+        sleep(Duration::from_secs(1)).await;
+        stage.world.reset_as_stranger();
+    };
+    let (rehearsed, ()) = tokio::join!(coordinator.rehearse(plan), stranger);
+    let report = rehearsed.unwrap_err();
+    assert_eq!(report.outcome, Outcome::Unchanged);
+    assert!(report.errors[0].contains("someone else reset"), "{:?}", report.errors);
+    assert!(report.next[0].contains("tokensink sync"), "{:?}", report.next);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_it_wrote_is_remembered_where_values_cannot_be_read() {
+    let fates = Planned::default().then(Call::Write(1), DENIED);
+    let stage = Stage::new(2, Calm).seen_by(Evidence::Receipt);
+    assert_eq!(stage.reset().await.outcome, Outcome::Complete);
+    stage.world.play(fates);
+    let coordinator = stage.coordinator().await;
+    let plan = coordinator.plan(Command::Reset).await.unwrap();
+    let report = coordinator.rehearse(plan).await.unwrap_err();
+    assert_eq!(report.sinks[0].state, State::Current, "{:?}", report.sinks[0]);
+    assert_eq!(report.next.len(), 1);
+    let record = stage.record().await;
+    let is_known =
+        |entry: &Entry| matches!(entry, Entry::Written { .. } | Entry::NotWritten { .. });
+    assert_eq!(record.iter().filter(|entry| is_known(entry)).count(), 2, "{record:?}");
+    assert!(record.contains(&Entry::Finished { outcome: Outcome::Unchanged }), "{record:?}");
+    assert_eq!(stage.status().await.sinks[0].state, State::Current);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_interrupted_says_so() {
+    let slow = Fate::slow(Duration::from_secs(4));
+    let stage = Stage::new(1, Planned::default().then(Call::Write(0), slow));
+    let coordinator = stage.coordinator().await;
+    let plan = coordinator.plan(Command::Reset).await.unwrap();
+    let interrupted = async {
+        sleep(Duration::from_secs(1)).await;
+        stage.interrupter.interrupt();
+    };
+    let (rehearsed, ()) = tokio::join!(coordinator.rehearse(plan), interrupted);
+    let report = rehearsed.unwrap_err();
+    assert_eq!(
+        (report.outcome, report.errors),
+        (Outcome::Unchanged, vec!["interrupted".to_owned()])
+    );
+}
