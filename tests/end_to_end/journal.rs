@@ -121,7 +121,8 @@ async fn a_state_folder_that_is_none_stops_a_reset_and_no_repair() {
         assert_eq!((world.posts(), world.live()), (0, before));
 
         world.sandbox.upstash.reset_as_stranger(&world.qstash);
-        for (command, code) in [("check", 5), ("status", 5), ("sync", 0), ("status", 0)] {
+        // A reset would be refused.
+        for (command, code) in [("check", 1), ("status", 5), ("sync", 0), ("status", 0)] {
             let (seen, report) = world.run(&[command, "--state-dir", name]).await;
             assert_eq!(seen, code, "{name} {command}: {report}");
             let warnings = report["warnings"].to_string();

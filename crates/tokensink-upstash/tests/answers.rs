@@ -118,10 +118,13 @@ async fn each_answer_to_the_list_is_told_apart() {
         (200, r#"[{"id":"q","region":"../x","token":"t"}]"#.to_owned(), "qstash_url"),
         (200, "<html>".to_owned(), "not what is documented"),
         (302, String::new(), "a redirect is not followed"),
-        (418, String::new(), "418"),
+        (418, String::new(), "see `api_url` and what stands in between"),
+        (500, String::new(), "try again in a minute"),
+        (408, String::new(), "try again in a minute"),
     ] {
         let said = connecting(status, &body, None).await;
         assert!(said.contains(words), "{status} {body}: {said}");
+        assert_eq!([408, 500].contains(&status), said.contains("in a minute"), "{said}");
         assert_eq!(status == 302, said.contains("redirect"), "{said}");
     }
 }
