@@ -77,6 +77,20 @@ async fn sinks_are_chosen_by_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sinks_that_are_left_out_of_a_reset_are_named() {
+    let world = World::new().await;
+    let (code, report) = world.run(&["reset", "--yes", "--only", "local"]).await;
+    assert_eq!((code, states(&report)), (3, vec![("local", "current")]), "{report}");
+    assert_eq!(report["left_out"], serde_json::json!(["own", "ci", "prod"]), "{report}");
+    assert!(words(&report).contains("left out: own, ci, prod"), "{report}");
+    let (code, report) = world.run(&["sync", "--skip", "ci,own"]).await;
+    assert_eq!((code, &report["left_out"]), (0, &serde_json::json!(["own", "ci"])), "{report}");
+    let (code, report) = world.run(&["sync"]).await;
+    assert_eq!((code, &report["left_out"]), (0, &serde_json::json!([])), "{report}");
+    world.assert_everywhere(&world.live());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn wrong_options_are_told_with_what_was_expected() {
     let world = World::new().await;
     let wrong = [

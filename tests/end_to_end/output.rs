@@ -154,6 +154,11 @@ async fn each_verdict_fits_what_happened() {
     let expected = "every required sink holds the live token, but the old one still works";
     assert!(verdict.contains(expected) && !verdict.contains("not every"), "{verdict}");
 
+    let verdict = said(&world, &["sync", "--skip", "own"]).await;
+    assert!(verdict.contains("every chosen sink holds the live token; left out: own"), "{verdict}");
+    let verdict = said(&world, &["reset", "--yes", "--skip", "own"]).await;
+    assert!(verdict.contains("partial: every chosen sink"), "{verdict}");
+
     let bad = "[sinks.bad]\nkind = \"panicking\"\n";
     world.config(bad);
     let verdict = said(&world, &["reset", "--yes"]).await;

@@ -237,7 +237,8 @@ impl Coordinator {
     pub(crate) fn publish(&self, report: Report) -> Report {
         let redactor = self.redactor.lock().unwrap_or_else(PoisonError::into_inner);
         let report = report.cleaned(|text| redactor.redact(text));
-        Report { run_id: Some(self.run.to_string()), ..report }
+        let (run_id, left_out) = (Some(self.run.to_string()), self.parties.left_out.clone());
+        Report { run_id, left_out, ..report }
     }
 
     /// A report that says that nothing was changed, and why.

@@ -105,6 +105,8 @@ pub struct Report {
     pub dominated_by: Option<String>,
     /// One entry for each target.
     pub sinks: Vec<SinkReport>,
+    /// The tables of required sinks that took no part.
+    pub left_out: Vec<String>,
     /// Why the command ended as it did, when that is not `complete` or `ready`.
     pub errors: Vec<String>,
     /// What deserves attention and stopped nothing.
@@ -187,6 +189,7 @@ impl Report {
             forecast_ms: None,
             dominated_by: None,
             sinks: Vec::new(),
+            left_out: Vec::new(),
             errors: Vec::new(),
             warnings: Vec::new(),
             next: Vec::new(),

@@ -102,10 +102,10 @@ pub(crate) fn print_forecast(report: &Report) {
 
 fn verdict(report: &Report) -> String {
     let (style, text) = match report.outcome {
-        Outcome::Complete => (GREEN, completeness(&report.sinks)),
+        Outcome::Complete => (GREEN, completeness(report)),
         Outcome::Ready => (GREEN, "ready: a reset could finish".into()),
         Outcome::Drift => (YELLOW, "drift: a sink does not hold the live token".into()),
-        Outcome::Partial => (RED, shortfall(&report.sinks).into()),
+        Outcome::Partial => (RED, shortfall(report).into()),
         Outcome::Unknown => (RED, "unknown: it is not certain which token is live".into()),
         Outcome::Unchanged if report.command == Some(Command::Reset) => {
             (BOLD, "unchanged: the token was not reset".into())
@@ -142,9 +142,15 @@ fn outage(report: &Report) -> Option<String> {
 }
 
 /// Some providers show no values: `status` can be complete without having seen them all.
-fn completeness(sinks: &[SinkReport]) -> Cow<'static, str> {
-    if are_all_current(sinks) {
+fn completeness(report: &Report) -> Cow<'static, str> {
+    let sinks = &report.sinks;
+    if are_all_current(sinks) && report.left_out.is_empty() {
         return "complete: every required sink holds the live token".into();
+    }
+    if are_all_current(sinks) {
+        let left_out = report.left_out.join(", ");
+        return format!("complete: every chosen sink holds the live token; left out: {left_out}")
+            .into();
     }
     let required = || sinks.iter().filter(|sink| sink.required);
     let current = required().filter(|sink| sink.state == State::Current).count();
@@ -156,8 +162,10 @@ fn completeness(sinks: &[SinkReport]) -> Cow<'static, str> {
     .into()
 }
 
-fn shortfall(sinks: &[SinkReport]) -> &'static str {
-    if are_all_current(sinks) {
+fn shortfall(report: &Report) -> &'static str {
+    if are_all_current(&report.sinks) && !report.left_out.is_empty() {
+        "partial: every chosen sink holds the live token, but others were left out"
+    } else if are_all_current(&report.sinks) {
         "partial: every required sink holds the live token, but the old one still works"
     } else {
         "partial: not every required sink is proven current"
