@@ -134,6 +134,15 @@ impl Aws {
         locked(&self.vault).strangers.insert(name.to_owned(), value.to_owned());
     }
 
+    /// Makes the version before the current one again, as an operator would who takes a change back.
+    pub fn roll_back(&self, name: &str) {
+        self.change(name, |secret| {
+            if let Some(version) = secret.stages.remove(PREVIOUS) {
+                secret.move_current_to(version);
+            }
+        });
+    }
+
     /// Schedules a secret for deletion.
     pub fn delete(&self, name: &str) {
         self.change(name, |secret| secret.is_deleted = true);
@@ -185,10 +194,14 @@ impl Aws {
 
 impl Secret {
     fn promote(&mut self, version: String, value: &str) {
-        if let Some(replaced) = self.stages.insert(CURRENT, version.clone()) {
+        self.versions.insert(version.clone(), value.to_owned());
+        self.move_current_to(version);
+    }
+
+    fn move_current_to(&mut self, version: String) {
+        if let Some(replaced) = self.stages.insert(CURRENT, version) {
             self.stages.insert(PREVIOUS, replaced);
         }
-        self.versions.insert(version, value.to_owned());
     }
 }
 

@@ -1,6 +1,5 @@
 //! The sink: what a secret is, what it holds, and whether it may be written.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -146,17 +145,11 @@ impl AwsSink {
 
 /// The version that somebody else wrote after the base of our write and before it, if any.
 fn written_between(described: &DescribeSecretOutput, ours: &OurWrite) -> Option<String> {
-    let stages = described.version_ids_to_stages()?;
-    version_at(stages, PREVIOUS).filter(|previous| *previous != ours.base).map(str::to_owned)
+    version_at(described, PREVIOUS).filter(|previous| *previous != ours.base).map(str::to_owned)
 }
 
-/// The version that is current.
-fn current(described: &DescribeSecretOutput) -> Option<&str> {
-    version_at(described.version_ids_to_stages()?, CURRENT)
-}
-
-fn version_at<'a>(stages: &'a HashMap<String, Vec<String>>, stage: &str) -> Option<&'a str> {
-    let mut versions = stages.iter();
+fn version_at<'a>(described: &'a DescribeSecretOutput, stage: &str) -> Option<&'a str> {
+    let mut versions = described.version_ids_to_stages()?.iter();
     versions.find(|(_, of)| of.iter().any(|one| one == stage)).map(|(version, _)| version.as_str())
 }
 
@@ -226,8 +219,10 @@ impl TokenSink for AwsSink {
         };
         let value = base.as_ref().map_or("", |base| base.value.as_str());
         self.shape.check(value, self.create)?;
-        let follows =
-            base.as_ref().map(|base| base.version.as_str()).or_else(|| current(&described));
+        let follows = base
+            .as_ref()
+            .map(|base| base.version.as_str())
+            .or_else(|| version_at(&described, CURRENT));
         let follows = follows.unwrap_or_default().to_owned();
         let mut put = Put {
             account: Arc::clone(&self.account),
@@ -237,6 +232,7 @@ impl TokenSink for AwsSink {
             create: self.create,
             base,
             follows,
+            previous: version_at(&described, PREVIOUS).unwrap_or_default().to_owned(),
             ours: Arc::clone(&self.ours),
             written: Mutex::default(),
             is_proven: false,
@@ -273,7 +269,7 @@ impl AwsSink {
     /// Where the value may not be read: is the newest version ours?
     async fn inspect_unread(&self, last: Option<&Receipt>) -> Result<Holds, SinkError> {
         let described = self.describe().await?;
-        Ok(match (last.and_then(|last| last.get("version")), current(&described)) {
+        Ok(match (last.and_then(|last| last.get("version")), version_at(&described, CURRENT)) {
             (Some(ours), Some(current)) if ours == current => Holds::LastWriteIsOurs,
             (Some(_), Some(_)) => Holds::AnotherValue,
             _ => Holds::Unknown { why: "the value may not be read".to_owned() },

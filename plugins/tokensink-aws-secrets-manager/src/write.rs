@@ -25,6 +25,9 @@ pub(crate) struct Put {
     pub(crate) base: Option<Held>,
     /// The version that was current, readable or not; empty where there is none.
     pub(crate) follows: String,
+    /// The version at AWSPREVIOUS: it tells this write from an earlier one of the same token over the
+    /// same version, which somebody took back.
+    pub(crate) previous: String,
     pub(crate) ours: Arc<Mutex<Option<OurWrite>>>,
     /// What this preparation wrote last.
     pub(crate) written: Mutex<Option<OurWrite>>,
@@ -75,12 +78,15 @@ impl Put {
     /// token follows our own last version, which is nobody else's doing.
     fn base_of(&self, value: &str) -> String {
         match &*self.written.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(ours) if request_token(&[&self.arn, &ours.base, value]) == ours.version => {
-                ours.base.clone()
-            }
+            Some(ours) if self.version_over(&ours.base, value) == ours.version => ours.base.clone(),
             Some(ours) => ours.version.clone(),
             None => self.follows.clone(),
         }
+    }
+
+    /// The id of the version that holds `value` and follows `base`.
+    fn version_over(&self, base: &str, value: &str) -> String {
+        request_token(&[&self.arn, &self.previous, base, value])
     }
 }
 
@@ -119,7 +125,7 @@ impl PreparedSink for Put {
         let current = self.base.as_ref().map_or("", |base| base.value.as_str());
         let value = self.shape.merged(current, token, self.create)?;
         let base = self.base_of(&value);
-        let version = request_token(&[&self.arn, &base, &value]);
+        let version = self.version_over(&base, &value);
         let request = self.account.client().await.put_secret_value();
         let request = request
             .secret_id(&self.secret_id)

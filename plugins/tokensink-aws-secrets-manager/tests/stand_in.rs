@@ -114,6 +114,21 @@ async fn an_earlier_token_can_be_written_again() {
 }
 
 #[tokio::test]
+async fn a_write_that_somebody_took_back_is_made_again() {
+    let aws = Aws::start().await.unwrap();
+    aws.put_as_stranger(NAME, "old");
+    let token = Token::new("new");
+    for _ in 0..3 {
+        // Each run knows nothing of the ones before.
+        let sink = sink(&aws, json!({}));
+        sink.prepare().await.unwrap().write(&token).await.unwrap();
+        assert_eq!(sink.inspect(&token, None).await.unwrap(), Holds::Token);
+        aws.roll_back(NAME);
+        assert_eq!(aws.value(NAME).as_deref(), Some("old"));
+    }
+}
+
+#[tokio::test]
 async fn a_secret_that_may_not_be_read_is_known_by_its_version() {
     let aws = Aws::start().await.unwrap();
     aws.put_as_stranger(NAME, "old");
