@@ -23,6 +23,8 @@ const ACCESS_KEY_ID: &str = "AKIDSTANDIN";
 const REGION: &str = "eu-central-1";
 const CURRENT: &str = "AWSCURRENT";
 const PREVIOUS: &str = "AWSPREVIOUS";
+/// When the first version of every secret was made.
+const EPOCH: usize = 1_700_000_000;
 const EXPIRED: &str = "The security token included in the request is expired";
 
 /// AWS Secrets Manager.
@@ -46,13 +48,20 @@ struct Vault {
 
 #[derive(Debug, Default)]
 struct Secret {
-    versions: BTreeMap<String, String>,
+    versions: BTreeMap<String, Version>,
     stages: BTreeMap<&'static str, String>,
     is_deleted: bool,
     is_unreadable: bool,
     is_binary: bool,
     owning_service: Option<&'static str>,
     primary_region: Option<&'static str>,
+}
+
+#[derive(Debug)]
+struct Version {
+    value: String,
+    /// In seconds, as the clock of a server shows them that is never asked twice in one.
+    created: usize,
 }
 
 type Refusal = (&'static str, String);
@@ -173,7 +182,8 @@ impl Aws {
     pub fn value(&self, name: &str) -> Option<String> {
         let vault = locked(&self.vault);
         let secret = vault.secrets.get(name)?;
-        secret.versions.get(secret.stages.get(CURRENT)?).cloned()
+        let current = secret.versions.get(secret.stages.get(CURRENT)?)?;
+        Some(current.value.clone())
     }
 
     /// How many versions a secret has.
@@ -194,7 +204,8 @@ impl Aws {
 
 impl Secret {
     fn promote(&mut self, version: String, value: &str) {
-        self.versions.insert(version.clone(), value.to_owned());
+        let created = EPOCH + self.versions.len();
+        self.versions.insert(version.clone(), Version { value: value.to_owned(), created });
         self.move_current_to(version);
     }
 
@@ -296,7 +307,7 @@ impl Vault {
         }
         let mut output = json!({"ARN": arn(name), "Name": name, "VersionIdsToStages": stages});
         if secret.is_deleted {
-            output["DeletedDate"] = json!(1_700_000_000);
+            output["DeletedDate"] = json!(EPOCH);
         }
         if let Some(service) = secret.owning_service {
             output["OwningService"] = json!(service);
@@ -316,9 +327,15 @@ impl Vault {
         }
         let version =
             version.or_else(|| secret.stages.get(CURRENT).cloned()).ok_or_else(not_found)?;
-        let value = secret.versions.get(&version).ok_or_else(not_found)?;
+        let Version { value, created } = secret.versions.get(&version).ok_or_else(not_found)?;
         let field = if secret.is_binary { "SecretBinary" } else { "SecretString" };
-        Ok(json!({"ARN": arn(name), "Name": name, "VersionId": version, field: value}))
+        Ok(json!({
+            "ARN": arn(name),
+            "Name": name,
+            "VersionId": version,
+            "CreatedDate": created,
+            field: value,
+        }))
     }
 
     fn put(&mut self, name: &str, input: &Value) -> Result<Value, Refusal> {
@@ -338,7 +355,7 @@ impl Vault {
             secret.promote(format!("{:036}", secret.versions.len()), &theirs);
         }
         match secret.versions.get(&version) {
-            Some(stored) if stored == value => {}
+            Some(stored) if stored.value == value => {}
             Some(_) => {
                 let why = format!(
                     "You can't use ClientRequestToken {version} because that value is already in use for a version of secret {name}."

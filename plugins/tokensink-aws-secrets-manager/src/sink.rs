@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
+use aws_sdk_secretsmanager::primitives::DateTime;
 use tokensink_core::{
     Holds, Pace, PreparedSink, Quota, Receipt, SinkError, SinkErrorKind, TakesEffect, TargetId,
     Token, TokenSink,
@@ -43,12 +44,24 @@ pub struct AwsSink {
 pub(crate) struct OurWrite {
     pub(crate) version: String,
     pub(crate) base: String,
+    /// It was found to lack what somebody else wrote in between.
+    pub(crate) lacks_theirs: bool,
 }
 
 /// One version's value.
 pub(crate) struct Held {
     pub(crate) version: String,
     pub(crate) value: Zeroizing<String>,
+    created: Option<DateTime>,
+    /// The value is what somebody else wrote before this version, which lacks it.
+    pub(crate) is_theirs: bool,
+}
+
+impl OurWrite {
+    fn recorded_in(receipt: &Receipt) -> Option<Self> {
+        let fact = |name| receipt.get(name).map(str::to_owned);
+        Some(Self { version: fact("version")?, base: fact("base")?, lacks_theirs: false })
+    }
 }
 
 impl AwsSink {
@@ -81,29 +94,67 @@ impl AwsSink {
             return Err(SinkError::refused("its value is binary, not text")
                 .advise("name a secret whose value is a text"));
         };
-        let version = answer.version_id.unwrap_or_default();
-        Ok(Held { version, value: Zeroizing::new(value) })
+        Ok(Held {
+            version: answer.version_id.unwrap_or_default(),
+            value: Zeroizing::new(value),
+            created: answer.created_date,
+            is_theirs: false,
+        })
     }
 
-    fn our_write(&self) -> Option<OurWrite> {
-        self.ours.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Our last write, where it is what the secret holds. The run that made it may be gone: then its
+    /// receipt tells. A value that is replaced as a whole leaves nothing out, and is not asked for.
+    fn our_write(&self, current: &Held, last: Option<&Receipt>) -> Option<OurWrite> {
+        if matches!(self.shape, Shape::Plain) {
+            return None;
+        }
+        let known = self.ours.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let ours = known.or_else(|| last.and_then(OurWrite::recorded_in));
+        ours.filter(|ours| ours.version == current.version)
     }
 
     /// The value that the token is merged into. Where somebody wrote between our reading and our
     /// writing, that is what they wrote: ours was made without it.
     async fn base(&self, described: &DescribeSecretOutput) -> Result<Held, SinkError> {
         let current = self.read(None).await?;
-        let between = self
-            .our_write()
-            .filter(|ours| ours.version == current.version)
-            .and_then(|ours| written_between(described, &ours));
-        match (between, &self.shape) {
-            (Some(theirs), Shape::Keys(_)) => {
-                let theirs = self.read(Some(&theirs)).await?;
-                Ok(Held { version: current.version, value: theirs.value })
-            }
-            _ => Ok(current),
+        let theirs = match self.our_write(&current, None) {
+            Some(ours) => self.written_between(described, &ours, &current).await?,
+            None => None,
+        };
+        Ok(match theirs {
+            Some(theirs) => Held { version: current.version, is_theirs: true, ..theirs },
+            None => current,
+        })
+    }
+
+    /// What somebody else wrote after the base of our write and before it, if anything.
+    async fn written_between(
+        &self,
+        described: &DescribeSecretOutput,
+        ours: &OurWrite,
+        current: &Held,
+    ) -> Result<Option<Held>, SinkError> {
+        let previous = version_at(described, PREVIOUS).filter(|previous| *previous != ours.base);
+        let Some(previous) = previous else { return Ok(None) };
+        let theirs = self.read(Some(previous)).await?;
+        // A younger one was current after ours, until somebody took it back.
+        Ok(Some(theirs).filter(|theirs| theirs.created <= current.created))
+    }
+
+    /// Whether the secret holds a write of ours that lacks what somebody else wrote in between. The
+    /// next write puts both into it.
+    async fn lacks_theirs(
+        &self,
+        current: &Held,
+        last: Option<&Receipt>,
+    ) -> Result<bool, SinkError> {
+        let Some(ours) = self.our_write(current, last) else { return Ok(false) };
+        let theirs = self.written_between(&self.describe().await?, &ours, current).await?;
+        if theirs.is_some() {
+            let ours = OurWrite { lacks_theirs: true, ..ours };
+            *self.ours.lock().unwrap_or_else(PoisonError::into_inner) = Some(ours);
         }
+        Ok(theirs.is_some())
     }
 
     fn refuse_unwritable(&self, described: &DescribeSecretOutput) -> Result<(), SinkError> {
@@ -143,9 +194,10 @@ impl AwsSink {
     }
 }
 
-/// The version that somebody else wrote after the base of our write and before it, if any.
-fn written_between(described: &DescribeSecretOutput, ours: &OurWrite) -> Option<String> {
-    version_at(described, PREVIOUS).filter(|previous| *previous != ours.base).map(str::to_owned)
+/// What a write leaves out that was made from an older version than the one it follows.
+pub(crate) fn overlooked() -> SinkError {
+    SinkError::conflict("someone else wrote to the secret just before us, and the value lacks that")
+        .advise("`tokensink sync` puts both into it")
 }
 
 fn version_at<'a>(described: &'a DescribeSecretOutput, stage: &str) -> Option<&'a str> {
@@ -252,14 +304,12 @@ impl TokenSink for AwsSink {
             }
             Err(error) => return Err(error),
         };
+        let lacks_theirs = self.lacks_theirs(&held, last).await?;
         if !self.shape.holds(&held.value, token) {
             return Ok(Holds::AnotherValue);
         }
-        let ours = self.our_write().filter(|ours| ours.version == held.version);
-        if let (Some(ours), Shape::Keys(_)) = (ours, &self.shape)
-            && written_between(&self.describe().await?, &ours).is_some()
-        {
-            return Err(SinkError::conflict("someone else wrote to the secret at the same time"));
+        if lacks_theirs {
+            return Err(overlooked());
         }
         Ok(Holds::Token)
     }

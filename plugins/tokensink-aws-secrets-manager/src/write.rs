@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use tokensink_core::{PreparedSink, Readiness, Receipt, SinkError, Token, WriteCost};
 
 use crate::client::Account;
-use crate::sink::{Held, OurWrite};
+use crate::sink::{Held, OurWrite, overlooked};
 use crate::value::Shape;
 
 /// The lengths that a ClientRequestToken may have.
@@ -74,6 +74,14 @@ impl Put {
         self.ours.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
+    /// Whether the value that the token is merged into was found, since it was read, to lack what
+    /// somebody else wrote.
+    fn lacks_theirs(&self) -> bool {
+        let Some(base) = self.base.as_ref().filter(|base| !base.is_theirs) else { return false };
+        let ours = self.ours.lock().unwrap_or_else(PoisonError::into_inner);
+        ours.as_ref().is_some_and(|ours| ours.lacks_theirs && ours.version == base.version)
+    }
+
     /// The version that this write follows: a repeat follows what it followed before, and another
     /// token follows our own last version, which is nobody else's doing.
     fn base_of(&self, value: &str) -> String {
@@ -122,6 +130,9 @@ impl PreparedSink for Put {
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
+        if self.lacks_theirs() {
+            return Err(overlooked());
+        }
         let current = self.base.as_ref().map_or("", |base| base.value.as_str());
         let value = self.shape.merged(current, token, self.create)?;
         let base = self.base_of(&value);
@@ -135,7 +146,7 @@ impl PreparedSink for Put {
             .send()
             .await
             .map_err(|error| self.account.explain("put the secret's value", &error))?;
-        let ours = OurWrite { version: version.clone(), base: base.clone() };
+        let ours = OurWrite { version: version.clone(), base: base.clone(), lacks_theirs: false };
         if self.base.is_some() {
             *self.ours.lock().unwrap_or_else(PoisonError::into_inner) = Some(ours.clone());
         }

@@ -86,6 +86,50 @@ async fn what_someone_else_wrote_in_between_is_kept() {
 }
 
 #[tokio::test]
+async fn what_someone_else_wrote_in_between_is_kept_by_the_next_run() {
+    let aws = Aws::start().await.unwrap();
+    aws.put_as_stranger(NAME, r#"{"T":"old","theirs":1}"#);
+    let prepared = json_sink(&aws).prepare().await.unwrap();
+    aws.interfere_with_next_put(NAME, r#"{"T":"old","theirs":2}"#);
+    // The run dies when this is acknowledged and recorded.
+    let receipt = prepared.write(&Token::new("dead")).await.unwrap();
+
+    for token in ["dead", "live"] {
+        let (sink, token) = (json_sink(&aws), Token::new(token));
+        // A run prepares all sinks before it looks at what they hold.
+        let prepared = sink.prepare().await.unwrap();
+        let held = sink.inspect(&token, Some(&receipt)).await;
+        match token.expose() {
+            "dead" => assert_eq!(held.unwrap_err().kind(), SinkErrorKind::Conflict),
+            _ => assert_eq!(held.unwrap(), Holds::AnotherValue),
+        }
+        let error = prepared.write(&token).await.unwrap_err();
+        assert_eq!(error.kind(), SinkErrorKind::Conflict);
+        assert_eq!(aws.value(NAME).unwrap(), r#"{"T":"dead","theirs":1}"#);
+    }
+
+    let (sink, token) = (json_sink(&aws), Token::new("live"));
+    sink.inspect(&token, Some(&receipt)).await.unwrap();
+    let receipt = sink.prepare().await.unwrap().write(&token).await.unwrap();
+    assert_eq!(aws.value(NAME).unwrap(), r#"{"T":"live","theirs":2}"#);
+    assert_eq!(json_sink(&aws).inspect(&token, Some(&receipt)).await.unwrap(), Holds::Token);
+}
+
+#[tokio::test]
+async fn what_someone_else_wrote_later_and_took_back_stays_taken_back() {
+    let aws = Aws::start().await.unwrap();
+    aws.put_as_stranger(NAME, r#"{"T":"old","theirs":1}"#);
+    let token = Token::new("new");
+    let receipt = json_sink(&aws).prepare().await.unwrap().write(&token).await.unwrap();
+    aws.put_as_stranger(NAME, r#"{"T":"new","theirs":2}"#);
+    aws.roll_back(NAME);
+    let sink = json_sink(&aws);
+    assert_eq!(sink.inspect(&token, Some(&receipt)).await.unwrap(), Holds::Token);
+    sink.prepare().await.unwrap().write(&Token::new("newer")).await.unwrap();
+    assert_eq!(aws.value(NAME).unwrap(), r#"{"T":"newer","theirs":1}"#);
+}
+
+#[tokio::test]
 async fn our_own_earlier_write_is_nobody_elses() {
     let aws = Aws::start().await.unwrap();
     aws.put_as_stranger(NAME, r#"{"T":"old","theirs":1}"#);
