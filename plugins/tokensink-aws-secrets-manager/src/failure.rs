@@ -1,7 +1,8 @@
 //! What an error of the SDK means.
 //!
 //! The code decides, not the status: servers disagree about statuses. Where there is no code (a 403
-//! whose body is no JSON, as a proxy or an emulator sends), the status has to do.
+//! whose body is no JSON, as a proxy or an emulator sends), or one that is not known here, the status
+//! has to do.
 
 use std::error::Error;
 use std::time::Duration;
@@ -33,12 +34,12 @@ where
             match service.err().code() {
                 Some(code) => {
                     let said = shown(&format!("{code}: {said}"), secrets);
-                    by_code(&format!("{problem}{said}"), code, doing)
+                    by_code(&format!("{problem}{said}"), code, status, doing)
                 }
-                None => by_status(&problem, status),
+                None => unreadable(&problem, status),
             }
         }
-        SdkError::ResponseError(response) => by_status(&problem, response.raw().status().as_u16()),
+        SdkError::ResponseError(response) => unreadable(&problem, response.raw().status().as_u16()),
         SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) => {
             undispatched(&problem, error, secrets)
         }
@@ -51,7 +52,7 @@ pub(crate) fn is_denied(error: &SinkError) -> bool {
     error.kind() == SinkErrorKind::Denied
 }
 
-fn by_code(problem: &str, code: &str, doing: &str) -> SinkError {
+fn by_code(problem: &str, code: &str, status: u16, doing: &str) -> SinkError {
     match code {
         "ExpiredTokenException" | "ExpiredToken" => {
             SinkError::denied(problem).advise("sign in again, for example with `aws sso login`")
@@ -70,22 +71,30 @@ fn by_code(problem: &str, code: &str, doing: &str) -> SinkError {
         "ResourceNotFoundException" => SinkError::not_found(problem)
             .advise("see `secret_id`, `region` and the account, or set `create = true`"),
         "ResourceExistsException" => SinkError::conflict(problem),
-        "ThrottlingException" | "Throttling" | "TooManyRequestsException" => {
-            SinkError::limited(THROTTLED, problem)
-        }
+        "ThrottlingException"
+        | "Throttling"
+        | "TooManyRequestsException"
+        | "RequestLimitExceeded"
+        | "SlowDown" => SinkError::limited(THROTTLED, problem),
         "LimitExceededException" => {
             SinkError::refused(problem).advise("the secret has too many versions: wait a day")
         }
         "InvalidRequestException" | "InvalidParameterException" => SinkError::refused(problem),
-        "InternalServiceError" | "InternalFailure" | "ServiceUnavailable" => {
-            SinkError::transient(problem)
-        }
-        _ => SinkError::other(problem),
+        "InternalServiceError"
+        | "InternalFailure"
+        | "ServiceUnavailable"
+        | "RequestTimeout"
+        | "RequestTimeoutException"
+        | "RequestAbortedException" => SinkError::transient(problem),
+        _ => by_status(problem, status),
     }
 }
 
+fn unreadable(problem: &str, status: u16) -> SinkError {
+    by_status(&format!("{problem}: HTTP status {status}, and no readable answer"), status)
+}
+
 fn by_status(problem: &str, status: u16) -> SinkError {
-    let problem = format!("{problem}: HTTP status {status}, and no readable answer");
     match status {
         401 | 403 => {
             SinkError::denied(problem).advise("see the AWS credentials and their permissions")

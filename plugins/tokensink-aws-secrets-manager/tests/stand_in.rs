@@ -316,6 +316,31 @@ async fn an_answer_without_a_code_is_known_by_its_status() {
 }
 
 #[tokio::test]
+async fn a_code_that_nobody_listed_is_known_by_its_status() {
+    for (status, code, kind) in [
+        (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException", SinkErrorKind::Transient),
+        (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", SinkErrorKind::Transient),
+        (StatusCode::REQUEST_TIMEOUT, "RequestTimeoutException", SinkErrorKind::Transient),
+        (StatusCode::BAD_REQUEST, "RequestTimeout", SinkErrorKind::Transient),
+        (StatusCode::BAD_REQUEST, "RequestAbortedException", SinkErrorKind::Transient),
+        (StatusCode::FORBIDDEN, "OptInRequired", SinkErrorKind::Denied),
+        (StatusCode::BAD_REQUEST, "ValidationException", SinkErrorKind::Other),
+    ] {
+        let body = json!({"__type": code, "message": "said so"}).to_string();
+        let url = answering(status, &body).await;
+        let (seen, words) = refusal(sink_at(&url, "AKID", json!({})).as_ref()).await;
+        assert_eq!(seen, kind, "{words}");
+        assert!(words.contains(&format!("{code}: said so")), "{words}");
+    }
+    for code in ["SlowDown", "RequestLimitExceeded"] {
+        let body = json!({"__type": code, "message": "said so"}).to_string();
+        let url = answering(StatusCode::BAD_REQUEST, &body).await;
+        let (seen, words) = refusal(sink_at(&url, "AKID", json!({})).as_ref()).await;
+        assert!(matches!(seen, SinkErrorKind::Limited { .. }), "{words}");
+    }
+}
+
+#[tokio::test]
 async fn nobody_listening_may_pass() {
     let aws = Aws::start().await.unwrap();
     let url = aws.url();
