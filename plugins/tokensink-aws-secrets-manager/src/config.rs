@@ -70,7 +70,8 @@ with a key of your own also kms:GenerateDataKey and kms:Decrypt";
             .or_else(|| of_arn.map(str::to_owned))
             .or_else(|| environment.setting("AWS_REGION").map(str::to_owned))
             .or_else(|| environment.setting("AWS_DEFAULT_REGION").map(str::to_owned));
-        let key = format!("aws-secrets-manager {region:?} {:?} {endpoint:?}", self.profile);
+        let (profile, timeout) = (&self.profile, context.attempt_timeout());
+        let key = format!("aws-secrets-manager {region:?} {profile:?} {endpoint:?} {timeout:?}");
         let account =
             context.shared(&key, || Account::new(region, self.profile, endpoint, context));
         Ok(vec![AwsSink::new(self.secret_id, shape, self.create, account)])

@@ -2,10 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tokensink_aws_secrets_manager as _;
-use tokensink_core::{Holds, Readiness, SinkError, SinkErrorKind, Token, TokenSink};
+use tokensink_core::{
+    BuildContext, Environment, Holds, Readiness, Registry, SinkError, SinkErrorKind, Token,
+    TokenSink,
+};
 use tokensink_sandbox::Aws;
 
 const NAME: &str = "prod/qstash";
@@ -341,11 +346,29 @@ async fn a_code_that_nobody_listed_is_known_by_its_status() {
 }
 
 #[tokio::test]
+async fn an_impatient_table_makes_no_other_impatient() {
+    let aws = Aws::start().await.unwrap();
+    aws.put_as_stranger(NAME, "old");
+    let keys = [("AWS_ACCESS_KEY_ID", aws.access_key_id()), ("AWS_SECRET_ACCESS_KEY", "any")];
+    let variables = keys.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let context = BuildContext::new("/", Environment::from_iter(variables));
+    let table = json!({"secret_id": NAME, "region": "eu-central-1", "endpoint_url": aws.url()});
+    let factory = Registry::linked().unwrap().get("aws-secrets-manager").unwrap();
+    let built = |context: &BuildContext| {
+        factory.build(table.as_object().unwrap().clone(), context).unwrap().remove(0)
+    };
+    let impatient = built(&context.with_attempt_timeout(Duration::from_nanos(1)));
+    let (kind, words) = refusal(impatient.as_ref()).await;
+    assert!(kind == SinkErrorKind::Transient && words.contains("no answer in time"), "{words}");
+    built(&context).prepare().await.unwrap();
+}
+
+#[tokio::test]
 async fn nobody_listening_may_pass() {
     let aws = Aws::start().await.unwrap();
     let url = aws.url();
     drop(aws);
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
     let (kind, words) = refusal(sink_at(&url, "AKID", json!({})).as_ref()).await;
     assert_eq!(kind, SinkErrorKind::Transient, "{words}");
 }
