@@ -65,6 +65,15 @@ const DISPUTED: &[&str] = &[
     "QSTASH_TOKEN='OLD\\'\ny'\n",
 ];
 
+/// What is more than one value to a shell, and one to everybody else: it would be lost to the shell.
+const MORE_TO_A_SHELL: &[&str] = &[
+    "export QSTASH_TOKEN=OLD B=keep\n",
+    "QSTASH_TOKEN=OLD B=keep\n",
+    "QSTASH_TOKEN=OLD; export B=2\n",
+    "QSTASH_TOKEN=OLD;B=2\n",
+    "QSTASH_TOKEN=OL\\\nD\n",
+];
+
 /// Lines to make files of.
 const NEIGHBOURS: &[&str] = &[
     "",
@@ -137,6 +146,23 @@ async fn what_readers_disagree_about_is_refused() {
         let programs = ["dotenv", "node --env-file", "python-dotenv"];
         let values: BTreeSet<_> = programs.iter().map(|reader| &seen[*reader][index]).collect();
         assert!(values.len() > 1, "all see {values:?} in {text:?}");
+        let folder = folders.path().join(index.to_string());
+        let context = BuildContext::new(folder, Environment::default());
+        let error = sink("dotenv", &json!({"path": ".env"}), &context).prepare().await.unwrap_err();
+        assert_eq!(error.kind(), SinkErrorKind::Refused, "{error}: {text:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_shell_would_lose_is_refused() {
+    let folders = tempfile::tempdir().unwrap();
+    put(MORE_TO_A_SHELL, folders.path());
+    let seen = read(folders.path());
+    for (index, text) in MORE_TO_A_SHELL.iter().enumerate() {
+        for (reader, is_shell) in [("bash", true), ("sh", true), ("dotenv", false)] {
+            let sees_token = seen[reader][index].as_deref() == Some("OLD");
+            assert_eq!(sees_token, is_shell, "{reader} of {text:?}");
+        }
         let folder = folders.path().join(index.to_string());
         let context = BuildContext::new(folder, Environment::default());
         let error = sink("dotenv", &json!({"path": ".env"}), &context).prepare().await.unwrap_err();

@@ -30,6 +30,7 @@ pub(crate) fn edited(
     refuse_disputed(bytes, keys)?;
     let found = assignments(bytes, keys);
     refuse_encrypted(bytes, &found)?;
+    refuse_more_to_a_shell(bytes, &found)?;
     if let Some(key) = missing(keys, &found).next().filter(|_| !create) {
         return Err(SinkError::not_found(format!("there is no {key} in it"))
             .advise("add the line, or set `create = true`"));
@@ -143,6 +144,25 @@ fn refuse_encrypted(bytes: &[u8], found: &[Assignment<'_>]) -> Result<(), SinkEr
     Err(SinkError::refused(problem).advise("decrypt it, or write it with dotenvx after the reset"))
 }
 
+/// Refuses what only a shell reads on behind the value, or in the next line: it would be lost, or be
+/// left without its beginning.
+fn refuse_more_to_a_shell(bytes: &[u8], found: &[Assignment<'_>]) -> Result<(), SinkError> {
+    for Assignment { key, line, value, .. } in found.iter().filter(|one| one.is_bare) {
+        let value = &bytes[value.clone()];
+        let word = value.split(|byte| *byte == b'#').next().unwrap_or_default();
+        if word.iter().any(|byte| b" \t;&|".contains(byte)) {
+            let problem = format!("line {line} gives {key} a value and goes on, to a shell");
+            return Err(SinkError::refused(problem)
+                .advise("put what follows in a line of its own, or quote the value"));
+        }
+        if value.ends_with(b"\\") {
+            let problem = format!("line {line} goes on in the next one, to a shell");
+            return Err(SinkError::refused(problem).advise("remove the backslash at its end"));
+        }
+    }
+    Ok(())
+}
+
 fn refuse_unreadable(bytes: &[u8]) -> Result<(), SinkError> {
     let lone_cr = || {
         let followed = |at: usize| bytes.get(at + 1) == Some(&b'\n');
@@ -213,6 +233,10 @@ mod tests {
             ("K=old # prod\n", "K=@ # prod\n"),
             ("K=\"old\" # prod\n", "K=\"@\" # prod\n"),
             ("K=\"old\"# prod\n", "K=\"@\"# prod\n"),
+            ("K=old # B=1; C=2 \\\n", "K=@ # B=1; C=2 \\\n"),
+            ("K='a; b c'\n", "K='@'\n"),
+            ("K=old#of B\n", "K=@\n"),
+            ("A=1; B=2\nK=old\nC=a b\\\n", "A=1; B=2\nK=@\nC=a b\\\n"),
             ("K=old#prod\n", "K=@\n"),
             ("A=1\r\nK=old\r\nB=2\r\n", "A=1\r\nK=@\r\nB=2\r\n"),
             ("K=\"old\"\r\n", "K=\"@\"\r\n"),
@@ -263,6 +287,14 @@ mod tests {
             (b"A=\"x\\\\\"\nK=fake\ny\"\n", "readers disagree about K in line 2"),
             (b"A=`x\nK=fake\ny`\nK=real\n", "readers disagree about K in line 2"),
             (b"A: \"x\nK=fake\ny\"\n", "readers disagree about K in line 2"),
+            (b"export K=old B=keep\n", "line 1 gives K a value and goes on, to a shell"),
+            (b"A=1\nK=old\tB=keep # c\n", "line 2 gives K a value and goes on"),
+            (b"K=\"old\" B=keep\r\n", "line 1 gives K a value and goes on"),
+            (b"K=old; export B=2\n", "line 1 gives K a value and goes on"),
+            (b"K=old;B=2\n", "line 1 gives K a value and goes on"),
+            (b"K=old& B=2\n", "line 1 gives K a value and goes on"),
+            (b"K=old|cat\n", "line 1 gives K a value and goes on"),
+            (b"K=one\nK=old\\\nmore\n", "line 2 goes on in the next one, to a shell"),
             // With the stray quote gone, the value of J would close two lines further down.
             (b"J=\"\nK==\"d\n\"\nK=", "would not read back"),
             (b"J=\"\nK==\"d\nL=1\"\n", "would not read back"),

@@ -23,6 +23,8 @@ pub(crate) struct Assignment<'a> {
     pub(crate) has_colon: bool,
     /// A `#…` without a blank before it: some readers cut there, others do not.
     pub(crate) has_glued_comment: bool,
+    /// No quotes stand around it.
+    pub(crate) is_bare: bool,
 }
 
 /// The active assignments of `keys`, in the order of the file.
@@ -49,7 +51,7 @@ pub(crate) fn all_assignments_in<'a>(dialect: &Dialect, bytes: &'a [u8]) -> Vec<
     while start < bytes.len() {
         let mut next = end_of_line(bytes, start) + 1;
         if let Some(Name { key, has_colon, end }) = name_of_line(dialect, bytes, start) {
-            let Value { span, value, has_glued_comment } = read_value(dialect, bytes, end);
+            let Value { span, value, has_glued_comment, is_bare } = read_value(dialect, bytes, end);
             next = next.max(end_of_line(bytes, span.end) + 1);
             let last_line = line + line_ends(&bytes[span.clone()]);
             found.push(Assignment {
@@ -60,6 +62,7 @@ pub(crate) fn all_assignments_in<'a>(dialect: &Dialect, bytes: &'a [u8]) -> Vec<
                 last_line,
                 has_colon,
                 has_glued_comment,
+                is_bare,
             });
         }
         line += line_ends(&bytes[start..next.min(bytes.len())]);
@@ -100,6 +103,7 @@ struct Value {
     span: Range<usize>,
     value: Range<usize>,
     has_glued_comment: bool,
+    is_bare: bool,
 }
 
 /// The value that begins after the sign at `after - 1`.
@@ -112,7 +116,7 @@ fn read_value(dialect: &Dialect, bytes: &[u8], after: usize) -> Value {
         if quote == b'`' {
             return without_backticks(bytes, value);
         }
-        return Value { span: value.clone(), value, has_glued_comment: false };
+        return Value { span: value.clone(), value, has_glued_comment: false, is_bare: false };
     }
     bare_value(bytes, after, start)
 }
@@ -123,7 +127,7 @@ fn without_backticks(bytes: &[u8], value: Range<usize>) -> Value {
     let has_glued_comment = bytes.get(after) == Some(&b'#');
     let end =
         if has_glued_comment { trim_end(bytes, after, end_of_line(bytes, after)) } else { after };
-    Value { span: value.start - 1..end, value, has_glued_comment }
+    Value { span: value.start - 1..end, value, has_glued_comment, is_bare: false }
 }
 
 fn bare_value(bytes: &[u8], after: usize, start: usize) -> Value {
@@ -138,11 +142,11 @@ fn bare_value(bytes: &[u8], after: usize, start: usize) -> Value {
         None => end,
     };
     let has_glued_comment = bytes[start..end].contains(&b'#');
-    Value { span: start..end, value: start..end, has_glued_comment }
+    Value { span: start..end, value: start..end, has_glued_comment, is_bare: true }
 }
 
 fn empty_value(at: usize) -> Value {
-    Value { span: at..at, value: at..at, has_glued_comment: false }
+    Value { span: at..at, value: at..at, has_glued_comment: false, is_bare: true }
 }
 
 /// The quote that closes the one at `open`: what follows it on its line must be blank or a comment.
