@@ -88,7 +88,8 @@ fn missing<'a>(keys: &'a [String], found: &[Assignment]) -> impl Iterator<Item =
     keys.iter().filter(|key| !found.iter().any(|one| one.key == **key))
 }
 
-/// What the variables are found to hold, as far as all readers see the same.
+/// What the variables are found to hold. Any reader may be the one that an application uses: where
+/// one sees something else than the others, the value is not there.
 pub(crate) fn found_by_all(bytes: &[u8], keys: &[String], value: &str) -> Holds {
     let found_in = |dialect| {
         if assignments_in(dialect, bytes, keys).is_empty() {
@@ -100,11 +101,8 @@ pub(crate) fn found_by_all(bytes: &[u8], keys: &[String], value: &str) -> Holds 
         }
     };
     let ours = found_in(&OURS);
-    if DIALECTS.iter().all(|dialect| found_in(dialect) == ours) {
-        ours
-    } else {
-        Holds::Unknown { why: "readers disagree about what it holds".to_owned() }
-    }
+    let is_undisputed = DIALECTS.iter().all(|dialect| found_in(dialect) == ours);
+    if is_undisputed { ours } else { Holds::AnotherValue }
 }
 
 /// Whether every key is there, and every assignment of each is `value`.
