@@ -55,7 +55,7 @@ pub enum CredentialsError {
         missing: &'static str,
     },
     /// A file could not be used.
-    #[error("{file}: {problem}")]
+    #[error("could not take the Upstash credentials from {file}: {problem}")]
     File {
         /// Which one.
         file: String,
@@ -111,6 +111,8 @@ impl Credentials {
     ) -> Result<Option<Self>, CredentialsError> {
         let half = |missing| Err(CredentialsError::Half { place: origin.to_owned(), missing });
         match (email, api_key) {
+            (Some(email), _) if email.trim().is_empty() => half("email address"),
+            (_, Some(api_key)) if is_blank(&api_key) => half("API key"),
             (Some(email), Some(api_key)) => {
                 Ok(Some(Self { email, api_key, origin: origin.to_owned(), warning: None }))
             }
@@ -134,6 +136,9 @@ fn from_flags(
     let api_key = match (&named.api_key_file, &named.api_key_env) {
         (Some(file), _) => {
             let text = read(file)?.ok_or_else(|| problem(file, "there is no such file"))?;
+            if is_blank(&text) {
+                return Err(problem(file, "it is empty"));
+            }
             Some(Secret::new(text.expose().trim()))
         }
         (None, Some(name)) => Some(environment.secret(name).cloned().ok_or_else(|| {
@@ -178,11 +183,15 @@ struct Login {
 fn from_login(file: &Path) -> Result<Option<Credentials>, CredentialsError> {
     let Some(text) = read(file)? else { return Ok(None) };
     let login: Login = serde_json::from_str(text.expose()).map_err(|error| {
-        problem(file, &format!("is not what `upstash login` writes: line {}", error.line()))
+        problem(file, &format!("it is not what `upstash login` writes: line {}", error.line()))
     })?;
     let api_key = login.api_key.map(Secret::new);
     let found = Credentials::whole(login.email, api_key, &file.display().to_string())?;
     Ok(found.map(|found| found.kept_in(file)))
+}
+
+fn is_blank(text: &Secret) -> bool {
+    text.expose().trim().is_empty()
 }
 
 fn read(file: &Path) -> Result<Option<Secret>, CredentialsError> {
@@ -196,7 +205,7 @@ fn read(file: &Path) -> Result<Option<Secret>, CredentialsError> {
     let secret = Secret::new(text);
     match read {
         Ok(_) if secret.expose().len() as u64 <= MAX_FILE_BYTES => Ok(Some(secret)),
-        Ok(_) => Err(problem(file, "is larger than 64 KB")),
+        Ok(_) => Err(problem(file, "it is larger than 64 KB")),
         Err(error) => Err(problem(file, &error.to_string())),
     }
 }
@@ -250,6 +259,47 @@ mod tests {
         let named = Named { email: Some("f@x".into()), ..Named::default() };
         let whole = environment(&[("UPSTASH_EMAIL", "e@x"), ("UPSTASH_API_KEY", "k")]);
         assert!(Credentials::find(&named, &whole).is_err());
+    }
+
+    #[test]
+    fn what_is_empty_is_not_sent() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        let find = |email: &str, key: &str| {
+            fs::write(&file, key).unwrap();
+            let named = Named {
+                email: Some(email.to_owned()),
+                api_key_file: Some(file.clone()),
+                api_key_env: None,
+            };
+            let whole = [("UPSTASH_EMAIL", "e@x"), ("UPSTASH_API_KEY", "env-key")];
+            Credentials::find(&named, &environment(&whole))
+        };
+        assert_eq!(find("f@x", " key\n").unwrap().api_key.expose(), "key");
+        let said = find("f@x", " \n").unwrap_err().to_string();
+        assert!(said.contains(&format!("credentials from {}: it is empty", file.display())));
+        let said = find(" ", "key").unwrap_err().to_string();
+        assert!(said.contains("the flags name has no email address"), "{said}");
+
+        let login = folder.path().join(".upstash.json");
+        let home = [("HOME", folder.path().to_str().unwrap())];
+        fs::write(&login, r#"{"email":"l@x","apiKey":""}"#).unwrap();
+        let error = Credentials::find(&Named::default(), &environment(&home)).unwrap_err();
+        assert!(error.to_string().contains(".upstash.json has no API key"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_said_to_be_for_credentials() {
+        let named = Named {
+            email: Some("f@x".into()),
+            api_key_file: Some("/no/such".into()),
+            api_key_env: None,
+        };
+        let error = Credentials::find(&named, &environment(&[])).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "could not take the Upstash credentials from /no/such: there is no such file"
+        );
     }
 
     #[test]
