@@ -36,7 +36,7 @@ pub enum ConnectError {
     /// TLS could not start.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// The account has none, none that fits, or several.
+    /// The account has none, none that fits, or several; or id and region contradict each other.
     #[error("{0}")]
     NoChoice(String),
 }
@@ -61,7 +61,7 @@ impl Upstash {
     ) -> Result<Self, ConnectError> {
         let api = DeveloperApi::new(credentials, settings)?;
         let user = match &settings.id {
-            Some(id) => api.user(id).await?,
+            Some(id) => expect_region(api.user(id).await?, settings.region.as_deref())?,
             None => choose(api.users().await?, settings.region.as_deref())?,
         };
         let qstash_url = match &settings.qstash_url {
@@ -84,6 +84,17 @@ impl Upstash {
     }
 }
 
+/// Both were given, and one of them is a mistake: nobody can tell which.
+fn expect_region(user: User, region: Option<&str>) -> Result<User, ConnectError> {
+    match region {
+        Some(region) if region != user.region => Err(ConnectError::NoChoice(format!(
+            "id {} is in {}, not in {region}; leave out `region` or `id` in [upstash]",
+            user.id, user.region
+        ))),
+        _ => Ok(user),
+    }
+}
+
 /// One of several, by region or because it is the only one.
 fn choose(mut users: Vec<User>, region: Option<&str>) -> Result<User, ConnectError> {
     let all = users
@@ -92,13 +103,16 @@ fn choose(mut users: Vec<User>, region: Option<&str>) -> Result<User, ConnectErr
         .collect::<Vec<_>>()
         .join("; ");
     users.retain(|user| region.is_none_or(|region| user.region == region));
+    let there = region.map_or_else(String::new, |region| format!(" in {region}"));
     let problem = match (users.pop(), users.is_empty()) {
         (Some(user), true) if !user.id.is_empty() => return Ok(user),
         (Some(_), true) => "Upstash names no id for this QStash".to_owned(),
         (None, _) if all.is_empty() => "this account has no QStash".to_owned(),
-        (None, _) => format!("there is no QStash in that region; set `region` or `id`: {all}"),
+        (None, _) => format!("there is no QStash{there}; set `region` or `id` in [upstash]: {all}"),
         (Some(_), false) => {
-            format!("this account has several QStash; set `region` or `id` in [upstash]: {all}")
+            format!(
+                "this account has several QStash{there}; set `region` or `id` in [upstash]: {all}"
+            )
         }
     };
     Err(ConnectError::NoChoice(problem))

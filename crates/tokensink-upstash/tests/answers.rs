@@ -169,7 +169,11 @@ async fn no_usable_answer_names_the_host_and_a_next_step() {
 async fn a_region_without_a_qstash_lists_those_that_have_one() {
     let one = r#"[{"id":"q1","region":"eu-central-1","token":"t"}]"#;
     let said = connecting(200, one, Some("us-east-1")).await;
-    assert!(said.contains("in that region") && said.contains("q1 in eu-central-1"), "{said}");
+    assert!(
+        said.contains("no QStash in us-east-1; set `region`")
+            && said.contains("q1 in eu-central-1"),
+        "{said}"
+    );
 }
 
 /// Lists one QStash, and answers every question about it with `status`.

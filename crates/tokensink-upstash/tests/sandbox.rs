@@ -68,6 +68,9 @@ async fn one_of_several_is_chosen_or_all_are_listed() {
     };
     assert_eq!(connect(by(None, Some("us-east-1"))).await.unwrap().id(), us);
     assert_eq!(connect(by(Some(&eu), None)).await.unwrap().id(), eu);
+    assert_eq!(connect(by(Some(&eu), Some("eu-central-1"))).await.unwrap().id(), eu);
+    let error = connect(by(Some(&eu), Some("us-east-1"))).await.unwrap_err().to_string();
+    assert!(error.contains(&format!("id {eu} is in eu-central-1, not in us-east-1")), "{error}");
     let error = connect(by(Some("no-such-id"), None)).await.unwrap_err().to_string();
     assert!(error.contains("404") && error.contains("leave `id` out"), "{error}");
 }
