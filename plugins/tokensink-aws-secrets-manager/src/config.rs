@@ -2,12 +2,15 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tokensink_core::{BuildContext, SinkConfig, SinkError};
+use tokensink_core::{BuildContext, Environment, SinkConfig, SinkError};
 
 use crate::AwsSink;
 use crate::client::Account;
 use crate::endpoint::Endpoint;
 use crate::value::Shape;
+
+/// The variables that every AWS tool takes a region from, the first one first.
+const VARIABLES: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
 
 /// `[sinks.NAME]` with `kind = "aws-secrets-manager"`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -56,20 +59,17 @@ with a key of your own also kms:GenerateDataKey and kms:Decrypt";
         }
         let environment = context.environment();
         let endpoint = Endpoint::choose(self.endpoint_url.as_deref(), environment);
-        let (shape, endpoint) = match (self.shape(), endpoint) {
-            (Ok(shape), Ok(endpoint)) if mistakes.is_empty() => (shape, endpoint),
-            (shape, endpoint) => {
+        let (shape, endpoint, region) = match (self.shape(), endpoint, self.region(environment)) {
+            (Ok(shape), Ok(endpoint), Ok(region)) if mistakes.is_empty() => {
+                (shape, endpoint, region)
+            }
+            (shape, endpoint, region) => {
                 mistakes.extend(endpoint.err());
                 mistakes.extend(shape.err());
+                mistakes.extend(region.err());
                 return Err(mistakes);
             }
         };
-        let of_arn = self.secret_id.strip_prefix("arn:").and_then(|arn| arn.split(':').nth(2));
-        let region = self
-            .region
-            .or_else(|| of_arn.map(str::to_owned))
-            .or_else(|| environment.setting("AWS_REGION").map(str::to_owned))
-            .or_else(|| environment.setting("AWS_DEFAULT_REGION").map(str::to_owned));
         let (profile, timeout) = (&self.profile, context.attempt_timeout());
         let key = format!("aws-secrets-manager {region:?} {profile:?} {endpoint:?} {timeout:?}");
         let account =
@@ -79,6 +79,31 @@ with a key of your own also kms:GenerateDataKey and kms:Decrypt";
 }
 
 impl AwsSecretsManagerConfig {
+    /// The table's own, the ARN's or the environment's; the profile's may still be found.
+    fn region(&self, environment: &Environment) -> Result<Option<String>, SinkError> {
+        let of_arn = self.secret_id.strip_prefix("arn:").and_then(|arn| arn.split(':').nth(2));
+        let set = |name| Some((format!("the variable {name}"), environment.setting(name)?));
+        let (place, region) = match (&self.region, of_arn) {
+            (Some(named), _) => ("option `region`".to_owned(), named.as_str()),
+            (None, Some(of_arn)) => ("the ARN in `secret_id`".to_owned(), of_arn),
+            (None, None) => match VARIABLES.into_iter().find_map(set) {
+                Some(found) => found,
+                None => return Ok(None),
+            },
+        };
+        if !is_host_label(region) {
+            let problem = format!("{place}: expected a region, such as eu-central-1");
+            return Err(SinkError::config(problem));
+        }
+        match of_arn {
+            Some(of_arn) if of_arn != region => {
+                let problem = format!("{place}: the ARN is of {of_arn}, not of {region}");
+                Err(SinkError::config(problem).advise("leave out `region`, or mend the ARN"))
+            }
+            _ => Ok(Some(region.to_owned())),
+        }
+    }
+
     fn shape(&self) -> Result<Shape, SinkError> {
         let mistake = |text: String| Err(SinkError::config(text));
         match (&self.json_key, &self.json_keys) {
@@ -98,6 +123,12 @@ impl AwsSecretsManagerConfig {
             },
         }
     }
+}
+
+/// A region becomes a part of the host's name.
+fn is_host_label(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    !text.is_empty() && text.chars().all(fits)
 }
 
 fn twice(keys: &[String]) -> Option<&String> {

@@ -118,7 +118,7 @@ fn undispatched(problem: &str, error: &(dyn Error + 'static), secrets: &[&Secret
                 .advise("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or `profile`, or run `aws sso login`");
         }
         if words.to_lowercase().contains("region") {
-            return SinkError::denied(format!("{problem}: there is no AWS region"))
+            return SinkError::denied(format!("{problem}: there is no usable AWS region"))
                 .advise("set `region`");
         }
         cause = inner.source();

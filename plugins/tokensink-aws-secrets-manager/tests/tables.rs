@@ -81,12 +81,43 @@ fn keys_that_name_nothing_or_the_same_are_mistakes() {
     assert!(build(json!({"secret_id": "a", "json_keys": ["A", "a"]}), &[]).is_ok());
 }
 
+const ARN: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:prod/qstash-AbCdEf";
+
+#[test]
+fn a_region_that_cannot_be_one_is_a_mistake() {
+    let mistake = |table: Value, variables: &[(&str, &str)]| {
+        let errors = build(table, variables).unwrap_err();
+        assert_eq!((errors.len(), errors[0].kind()), (1, SinkErrorKind::Config), "{errors:?}");
+        errors[0].to_string()
+    };
+    for region in ["", " ", "eu-central-1/x", "eu-central-1.evil.example", "EU"] {
+        let said = mistake(json!({"secret_id": "a", "region": region}), &[]);
+        assert_eq!(said, "option `region`: expected a region, such as eu-central-1");
+    }
+    let said = mistake(json!({"secret_id": "a"}), &[("AWS_REGION", "a/b")]);
+    assert!(said.contains("variable AWS_REGION: expected a region"), "{said}");
+    let said = mistake(json!({"secret_id": ARN.replace("eu-central-1", "")}), &[]);
+    assert!(said.contains("ARN in `secret_id`: expected a region"), "{said}");
+    for region in ["eu-central-1", "us-gov-west-1", "us-iso-east-1"] {
+        assert!(build(json!({"secret_id": "a", "region": region}), &[]).is_ok(), "{region}");
+    }
+}
+
+#[test]
+fn a_region_that_contradicts_the_arn_is_a_mistake() {
+    let errors = build(json!({"secret_id": ARN, "region": "us-east-1"}), &[]).unwrap_err();
+    let said = errors[0].to_string();
+    assert_eq!(said, "option `region`: the ARN is of eu-central-1, not of us-east-1");
+    assert!(build(json!({"secret_id": ARN, "region": "eu-central-1"}), &[]).is_ok());
+    // The environment speaks of what has no region of its own.
+    assert!(build(json!({"secret_id": ARN}), &[("AWS_REGION", "us-east-1")]).is_ok());
+}
+
 #[test]
 fn a_name_and_its_arn_are_one_place() {
     let id = |table| build(table, &[]).unwrap()[0].target();
-    let arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:prod/qstash-AbCdEf";
     assert_eq!(
-        id(json!({"secret_id": arn})),
+        id(json!({"secret_id": ARN})),
         id(json!({"secret_id": "prod/qstash", "region": "eu-central-1"}))
     );
 }
