@@ -54,7 +54,16 @@ impl Account {
         let names = ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
         let secrets: Vec<&Secret> =
             names.iter().filter_map(|name| self.environment.secret(name)).collect();
-        failure::explain(doing, error, &secrets)
+        failure::explain(doing, &self.place(), error, &secrets)
+    }
+
+    /// Where requests go, as far as the table and the environment tell.
+    fn place(&self) -> String {
+        match (&self.endpoint, &self.region) {
+            (Some(endpoint), _) => endpoint.host().to_owned(),
+            (None, Some(region)) => format!("Secrets Manager in {region}"),
+            (None, None) => "Secrets Manager".to_owned(),
+        }
     }
 
     async fn connect(&self) -> Client {

@@ -46,10 +46,13 @@ impl Endpoint {
         self.url.as_str().trim_end_matches('/')
     }
 
+    pub(crate) fn host(&self) -> &str {
+        self.url.host_str().unwrap_or_default()
+    }
+
     /// What a person should know who has forgotten the variable.
     pub(crate) fn warning(&self) -> Option<String> {
-        let host = self.url.host_str().unwrap_or_default();
-        Some(format!("{} sends it to {host}", self.variable?))
+        Some(format!("{} sends it to {}", self.variable?, self.host()))
     }
 }
 

@@ -16,9 +16,13 @@ use tokensink_http::excerpt;
 /// (docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html).
 const THROTTLED: Duration = Duration::from_secs(1);
 
+/// What to look at when there was no answer.
+const SEE_THE_NETWORK: &str = "see the network, a proxy if there is one, and `endpoint_url`";
+
 /// `secrets` are not shown where the server echoes them.
 pub(crate) fn explain<E>(
     doing: &str,
+    place: &str,
     error: &SdkError<E, HttpResponse>,
     secrets: &[&Secret],
 ) -> SinkError
@@ -27,7 +31,10 @@ where
 {
     let problem = format!("could not {doing}");
     match error {
-        SdkError::TimeoutError(_) => SinkError::transient(format!("{problem}: no answer in time")),
+        SdkError::TimeoutError(_) => {
+            SinkError::transient(format!("{problem} at {place}: no answer in time"))
+                .advise(SEE_THE_NETWORK)
+        }
         SdkError::ServiceError(service) => {
             let said = service.err().message().unwrap_or_default();
             let status = service.raw().status().as_u16();
@@ -41,7 +48,7 @@ where
         }
         SdkError::ResponseError(response) => unreadable(&problem, response.raw().status().as_u16()),
         SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) => {
-            undispatched(&problem, error, secrets)
+            undispatched(&problem, place, error, secrets)
         }
         _ => SinkError::other(problem),
     }
@@ -108,7 +115,12 @@ fn by_status(problem: &str, status: u16) -> SinkError {
 }
 
 /// Nothing was sent: no connection, or nothing to sign with.
-fn undispatched(problem: &str, error: &(dyn Error + 'static), secrets: &[&Secret]) -> SinkError {
+fn undispatched(
+    problem: &str,
+    place: &str,
+    error: &(dyn Error + 'static),
+    secrets: &[&Secret],
+) -> SinkError {
     let mut words = String::new();
     let mut cause = error.source();
     while let Some(inner) = cause {
@@ -123,7 +135,8 @@ fn undispatched(problem: &str, error: &(dyn Error + 'static), secrets: &[&Secret
         }
         cause = inner.source();
     }
-    SinkError::transient(format!("{problem}{}", shown(&words, secrets)))
+    SinkError::transient(format!("{problem} at {place}{}", shown(&words, secrets)))
+        .advise(SEE_THE_NETWORK)
 }
 
 fn shown(said: &str, secrets: &[&Secret]) -> String {

@@ -364,13 +364,15 @@ async fn an_impatient_table_makes_no_other_impatient() {
 }
 
 #[tokio::test]
-async fn nobody_listening_may_pass() {
+async fn nobody_listening_may_pass_and_is_named() {
     let aws = Aws::start().await.unwrap();
     let url = aws.url();
     drop(aws);
     tokio::time::sleep(Duration::from_millis(50)).await;
     let (kind, words) = refusal(sink_at(&url, "AKID", json!({})).as_ref()).await;
     assert_eq!(kind, SinkErrorKind::Transient, "{words}");
+    assert!(words.contains("describe the secret at 127.0.0.1: "), "{words}");
+    assert!(words.contains("see the network") && words.contains("`endpoint_url`"), "{words}");
 }
 
 #[tokio::test]

@@ -160,7 +160,9 @@ impl Api {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let answer = Answer::to(request).await.map_err(|failure| unanswered(doing, failure))?;
+        let answer = Answer::to(request).await;
+        let host = self.base.host_str().unwrap_or_default();
+        let answer = answer.map_err(|failure| unanswered(doing, host, failure))?;
         if let Some(remaining) = remaining(&answer) {
             self.remaining.store(remaining, Ordering::Relaxed);
             if let Some(pause) = until_renewal(&answer).filter(|_| remaining == 0) {

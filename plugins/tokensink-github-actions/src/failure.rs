@@ -11,8 +11,10 @@ use tokensink_http::{Answer, Failure, requested_pause, server_time};
 const UNNAMED_PAUSE: Duration = Duration::from_secs(60);
 
 /// There was no whole answer.
-pub(crate) fn unanswered(doing: &str, failure: Failure) -> SinkError {
-    SinkError::transient(format!("could not {doing}")).because(failure)
+pub(crate) fn unanswered(doing: &str, host: &str, failure: Failure) -> SinkError {
+    SinkError::transient(format!("could not {doing} at {host}"))
+        .because(failure)
+        .advise("see the network, a proxy if there is one, and `api_url`")
 }
 
 /// There was one, and it is no success.

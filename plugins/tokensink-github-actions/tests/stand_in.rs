@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+use std::net::TcpListener;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
@@ -262,6 +263,17 @@ async fn a_quota_that_would_not_last_stops_before_the_reset() {
     }
     // The second one knows it, and does not ask.
     assert_eq!(github.requests().len(), before + 1);
+}
+
+#[tokio::test]
+async fn a_github_that_cannot_be_reached_is_named() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let table = json!({"repositories": ["acme/api"], "api_url": format!("http://{nobody}")});
+    let sink = build(table, &[("GH_TOKEN", "any")]).unwrap().remove(0);
+    let (kind, words) = refusal(sink.as_ref()).await;
+    assert_eq!(kind, SinkErrorKind::Transient);
+    assert!(words.contains("see the repository at 127.0.0.1"), "{words}");
+    assert!(words.contains("see the network") && words.contains("`api_url`"), "{words}");
 }
 
 /// Prepares each; returns the paths that were asked for, without those of keys, and the refusals.
