@@ -44,6 +44,8 @@ pub(crate) struct Api {
     /// How many sinks share it.
     sinks: AtomicUsize,
     owners: Mutex<BTreeMap<String, Arc<Owner>>>,
+    /// The path of the one that says what is true of all.
+    speaker: OnceLock<String>,
     /// Requests left for the hour, as the last answer said.
     remaining: AtomicUsize,
     /// The end of the hour, once nothing is left.
@@ -112,13 +114,29 @@ impl Api {
     ) -> Self {
         let (sinks, remaining) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
         let (owners, closed_until) = (Mutex::default(), Mutex::default());
-        let clients = Default::default();
-        Self { base, credential, limits, sinks, owners, remaining, closed_until, clients, timeout }
+        let (clients, speaker) = Default::default();
+        Self {
+            base,
+            credential,
+            limits,
+            sinks,
+            owners,
+            speaker,
+            remaining,
+            closed_until,
+            clients,
+            timeout,
+        }
     }
 
     /// How many sinks share it.
     pub(crate) fn sinks(&self) -> usize {
         self.sinks.load(Ordering::Relaxed)
+    }
+
+    /// Whether this is the one that says what is true of all: the first that asked.
+    pub(crate) fn speaks_for_all(&self, owner_path: &str) -> bool {
+        self.speaker.get_or_init(|| owner_path.to_owned()) == owner_path
     }
 
     /// The repository that `named` means, as `owner/name`, whatever it is called now.

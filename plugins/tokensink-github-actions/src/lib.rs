@@ -7,6 +7,7 @@
 mod api;
 mod config;
 mod credential;
+mod environments;
 mod failure;
 mod listing;
 mod organization;

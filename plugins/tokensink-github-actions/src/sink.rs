@@ -18,9 +18,9 @@ use tokensink_http::{Answer, server_time};
 
 use crate::api::{Api, Share};
 use crate::config::Limits;
-use crate::organization;
 use crate::sealing::{Envelope, SealingKey};
 use crate::target::{App, Scope, Target};
+use crate::{environments, organization};
 
 /// Requests under way at once, reads of one endpoint and writes, that GitHub lets in
 /// (docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api). There is also an hourly
@@ -37,10 +37,6 @@ const CONCURRENT_WITHOUT_LIMITS: usize = 500;
 /// carried out, so before the `Date`; but it has whole seconds, and nowhere is it said that they are
 /// not rounded up. A stranger's write within one second after ours cannot be told from it.
 const OUR_SECONDS: RangeInclusive<i64> = -2..=1;
-
-/// With more repositories than this the look for environments that hide the secret is left out:
-/// it would cost each of them a request of the hourly quota.
-const MOST_LOOKED_THROUGH: usize = 25;
 
 /// How long a public key is taken for GitHub's own. It is hardly ever replaced, and a write that
 /// is refused for it fetches the new one.
@@ -130,46 +126,6 @@ impl GitHubSink {
         *self.key.lock().unwrap_or_else(PoisonError::into_inner) = Some(known.clone());
         Ok(known)
     }
-
-    /// Environments whose secret of the same name wins over the repository's.
-    async fn hiding_environments(&self, named: &str) -> Result<Vec<String>, SinkError> {
-        #[derive(Deserialize)]
-        struct Environments {
-            #[serde(default)]
-            total_count: usize,
-            environments: Vec<Environment>,
-        }
-        #[derive(Deserialize)]
-        struct Environment {
-            name: String,
-        }
-        let owner = self.owner_path();
-        let path = format!("{owner}/environments?per_page=100");
-        let answer = self.api.send(Method::GET, &path, None, "list the environments").await?;
-        let Ok(list) = answer.json::<Environments>() else { return Ok(Vec::new()) };
-        let mut hiding = Vec::new();
-        let searched = list.environments.len();
-        if searched < list.total_count {
-            hiding.push(format!(
-                "it has {} environments, and only {searched} were searched for a {} of their own",
-                list.total_count, self.target.secret
-            ));
-        }
-        for Environment { name } in list.environments {
-            let scope =
-                Scope::Repository { repository: named.to_owned(), environment: Some(name.clone()) };
-            let target = Target { scope, ..self.target.clone() };
-            let path = format!("{}/{}", target.secrets_path(&owner), target.secret);
-            let found = self.api.send(Method::GET, &path, None, "see an environment's secret");
-            if found.await?.status.is_success() {
-                hiding.push(format!(
-                    "the environment {name} has a {} of its own, which wins",
-                    target.secret
-                ));
-            }
-        }
-        Ok(hiding)
-    }
 }
 
 impl fmt::Display for GitHubSink {
@@ -210,9 +166,10 @@ impl TokenSink for GitHubSink {
         match &self.target.scope {
             Scope::Repository { repository, environment } => {
                 warnings.extend(self.check_repository(repository).await?);
-                let few = self.api.sinks() <= MOST_LOOKED_THROUGH;
-                if environment.is_none() && self.target.app == App::Actions && few {
-                    warnings.extend(self.hiding_environments(repository).await?);
+                if environment.is_none() && self.target.app == App::Actions {
+                    let (api, owner_path) = (&self.api, self.owner_path());
+                    let hiding = environments::warnings(api, &self.target, repository, &owner_path);
+                    warnings.extend(hiding.await);
                 }
             }
             Scope::Organization(_) => {

@@ -194,6 +194,59 @@ async fn environments_that_were_not_looked_at_are_said_to_be_there() {
 }
 
 #[tokio::test]
+async fn environments_that_may_not_be_looked_at_are_told_and_stop_nothing() {
+    let github = github().await;
+    for name in ["a", "b", "c"] {
+        github.add_environment("acme/api", name);
+    }
+    github.put_as_stranger("repos/acme/api/environments/a/secrets/QSTASH_TOKEN", "old");
+    for status in [403, 404, 429] {
+        github.refuse_reads("repos/acme/api/environments", status);
+        let prepared = api_sink(&github).prepare().await.unwrap();
+        let [warning] = prepared.warnings().try_into().unwrap();
+        let said = "its environments were not searched for a QSTASH_TOKEN of their own: could not \
+                    list the environments: ";
+        assert!(warning.starts_with(&format!("{said}{status}")), "{warning}");
+        prepared.write(&Token::new("one")).await.unwrap();
+    }
+    for status in [403, 429] {
+        github.refuse_reads("repos/acme/api/environments/b", status);
+        let before = github.requests().len();
+        let warnings = api_sink(&github).prepare().await.unwrap().warnings();
+        let hidden = "the environment a has a QSTASH_TOKEN of its own, which wins";
+        let said = "it has 3 environments, and only 1 were searched for a QSTASH_TOKEN of their \
+                    own: could not see an environment's secret: ";
+        assert_eq!((warnings.len(), warnings[0].as_str()), (2, hidden));
+        assert!(warnings[1].starts_with(&format!("{said}{status}")), "{warnings:?}");
+        // The repository, the list, two secrets and the key: c is not asked for.
+        assert_eq!(github.requests().len(), before + 5);
+    }
+}
+
+#[tokio::test]
+async fn with_many_sinks_one_says_that_no_environments_were_looked_at() {
+    let github = GitHub::start().await.unwrap();
+    let names: Vec<String> = (0..26).map(|one| format!("acme/r{one:02}")).collect();
+    for name in &names {
+        github.add_repository(name);
+    }
+    let table = json!({"repositories": names, "api_url": github.url()});
+    let sinks = build(table, &[("GH_TOKEN", github.token())]).unwrap();
+    // Twice, as before and after a person has said yes.
+    for _ in 0..2 {
+        let mut warnings = Vec::new();
+        for sink in &sinks {
+            warnings.extend(sink.prepare().await.unwrap().warnings());
+        }
+        let [warning] = warnings.try_into().unwrap();
+        let said = "no environments were searched for a QSTASH_TOKEN of their own";
+        assert!(warning.starts_with(said) && warning.contains("26 sinks"), "{warning}");
+    }
+    let asked = github.requests();
+    assert!(!asked.iter().any(|request| request.path.contains("environments")));
+}
+
+#[tokio::test]
 async fn codespaces_take_secrets_from_an_admin_alone() {
     let github = github().await;
     github.make_push_only("acme/api");

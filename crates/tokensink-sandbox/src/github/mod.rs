@@ -68,6 +68,7 @@ impl GitHub {
             boxes: Vec::new(),
             key_is_short: false,
             writes_stall: false,
+            refused: None,
             limited: (StatusCode::FORBIDDEN, 0, None),
             secondary_limits: None,
         };
@@ -191,6 +192,12 @@ impl GitHub {
         locked(&self.world).writes_stall = stalled;
     }
 
+    /// From now on reads of what begins with `path` are refused.
+    pub fn refuse_reads(&self, path: &str, status: u16) {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN);
+        locked(&self.world).refused = Some((path.to_owned(), status));
+    }
+
     /// Requests left for the hour.
     pub fn remaining(&self) -> u32 {
         locked(&self.quota).remaining()
@@ -292,6 +299,12 @@ async fn answer(
             return (status, [("location", redirect)]).into_response();
         }
     };
+    if let Some((refused, status)) = &world.refused
+        && method == Method::GET
+        && path.starts_with(refused)
+    {
+        return message(*status, "Resource not accessible by personal access token");
+    }
     let segments: Vec<&str> = path.split('/').collect();
     let response = match (method, segments.as_slice()) {
         (Method::GET, ["repos", _, _]) => world.show_repository(&path),

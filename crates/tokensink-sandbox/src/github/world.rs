@@ -27,6 +27,8 @@ pub(super) struct World {
     pub(super) boxes: Vec<(String, String)>,
     pub(super) key_is_short: bool,
     pub(super) writes_stall: bool,
+    /// Where reads are refused: the beginning of the path, and how.
+    pub(super) refused: Option<(String, StatusCode)>,
     /// How writes are refused by a limit, how many of them, and with which `Retry-After`.
     pub(super) limited: (StatusCode, u32, Option<String>),
     /// Counted and enforced, if they are.
