@@ -41,7 +41,10 @@ fn plugins(root: &Path) -> Vec<String> {
         );
         let statement = format!("use {} as _;", name.replace('-', "_"));
         demand(linked.contains(&statement), "is not linked in tokensink-cli/src/plugins.rs");
-        demand(readme.contains(&kind), "is not in the README");
+        demand(
+            readme.contains(&format!("kind = \"{kind}\"")),
+            "has no table of its kind in the README",
+        );
         let laws = read(&format!("plugins/{name}/tests/laws.rs"));
         demand(laws.contains("obeys_the_laws("), "is not held to the laws of a sink");
     }
@@ -219,7 +222,7 @@ mod tests {
         for rule in [
             "no feature",
             "not linked",
-            "not in the README",
+            "no table of its kind in the README",
             "not held to the laws",
             "must not depend on tokensink-engine",
             "only the AWS plugin",
