@@ -10,7 +10,6 @@ pub(crate) fn harden() {
     }));
 }
 
-#[cfg(unix)]
 fn forbid_core_dumps() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = Rlimit { current: Some(0), maximum: getrlimit(Resource::Core).maximum };
@@ -27,10 +26,7 @@ fn forbid_looking_in() -> rustix::io::Result<()> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
 }
 
-#[cfg(all(unix, not(target_os = "linux")))]
+#[cfg(not(target_os = "linux"))]
 fn forbid_looking_in() -> rustix::io::Result<()> {
     Ok(())
 }
-
-#[cfg(not(unix))]
-fn forbid_core_dumps() {}

@@ -1,7 +1,6 @@
 //! Ctrl-C, SIGTERM and SIGHUP, handed to the coordinator.
 
 use tokensink_engine::{Interrupt, Interrupter};
-#[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// From now on signals no longer end the process: the coordinator decides.
@@ -17,7 +16,6 @@ pub(crate) fn listen() -> std::io::Result<Interrupt> {
     Ok(interrupt)
 }
 
-#[cfg(unix)]
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -25,7 +23,6 @@ struct Signals {
     hangup: Option<Signal>,
 }
 
-#[cfg(unix)]
 impl Signals {
     fn new() -> std::io::Result<Self> {
         let hangup = if hangup_is_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
@@ -52,24 +49,9 @@ impl Signals {
 }
 
 /// Whether somebody said `nohup`, as far as the system tells: proc_pid_status(5).
-#[cfg(unix)]
 fn hangup_is_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = ignored.and_then(|signals| u64::from_str_radix(signals.trim(), 16).ok());
     ignored.is_some_and(|signals| signals & 1 != 0)
-}
-
-#[cfg(not(unix))]
-struct Signals(tokio::signal::windows::CtrlC);
-
-#[cfg(not(unix))]
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self(tokio::signal::windows::ctrl_c()?))
-    }
-
-    async fn next(&mut self) {
-        self.0.recv().await;
-    }
 }
