@@ -48,7 +48,9 @@ impl SinkError {
         Self { kind, message: message.into(), advice: None, source: None }
     }
 
-    /// See [`SinkErrorKind::Config`].
+    /// See [`SinkErrorKind::Config`]. Quote the option that is wrong in backticks, before anything
+    /// else in backticks: the command line looks for its line in the config, and gives a value from
+    /// the environment another type where the option does not take a text.
     pub fn config(message: impl Into<String>) -> Self {
         Self::new(SinkErrorKind::Config, message)
     }
