@@ -22,12 +22,12 @@ fn factory(kind: &str) -> &'static SinkFactory {
     Registry::linked().unwrap().get(kind).unwrap()
 }
 
-/// The first sink of a table.
 fn sinks(kind: &str, table: &Value, context: &BuildContext) -> Vec<Box<dyn TokenSink>> {
     let built: Result<_, Vec<SinkError>> = factory(kind).build(options(table), context);
     built.unwrap()
 }
 
+/// The first sink of a table.
 fn sink(kind: &str, table: &Value, context: &BuildContext) -> Box<dyn TokenSink> {
     sinks(kind, table, context).remove(0)
 }

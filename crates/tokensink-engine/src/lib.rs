@@ -1,8 +1,8 @@
 //! The reset protocol: prepare, reset once, fan out, settle, report.
 //!
 //! Data flows one way: sinks, prepared, written, verified, report. This crate speaks to the issuer
-//! and to the sinks through the contract in `tokensink-core` alone; it knows no HTTP, no terminal
-//! and no command line.
+//! and to the sinks through the contract in `tokensink-core` alone; it knows no HTTP and no terminal.
+//! Of the command line it knows the names alone, to say what to do next.
 //!
 //! # Invariants
 //!

@@ -47,10 +47,10 @@ pub enum ResetFault {
 pub struct Upstash {
     developer_api: Server,
     qstash: Server,
-    accounts: Accounts,
+    account: SharedAccount,
 }
 
-type Accounts = Arc<Mutex<Account>>;
+type SharedAccount = Arc<Mutex<Account>>;
 
 #[derive(Debug)]
 struct Account {
@@ -92,19 +92,19 @@ impl Upstash {
             faults: Vec::new(),
             next_token: None,
         };
-        let accounts: Accounts = Arc::new(Mutex::new(account));
+        let account: SharedAccount = Arc::new(Mutex::new(account));
         let developer_api = Router::new()
             .route("/v2/qstash/users", get(list))
             .route("/v2/qstash/user/{id}", get(show))
             .route("/v2/qstash/rotate-token/{id}", post(rotate))
-            .with_state(Arc::clone(&accounts));
+            .with_state(Arc::clone(&account));
         let qstash = Router::new()
             .route("/v2/globalParallelism", get(parallelism))
-            .with_state(Arc::clone(&accounts));
+            .with_state(Arc::clone(&account));
         Ok(Self {
             developer_api: Server::start(developer_api, network, Protocol::Http2).await?,
             qstash: Server::start(qstash, network, Protocol::Http2).await?,
-            accounts,
+            account,
         })
     }
 
@@ -125,7 +125,7 @@ impl Upstash {
 
     /// The account's Developer API key.
     pub fn api_key(&self) -> String {
-        locked(&self.accounts).api_key.clone()
+        locked(&self.account).api_key.clone()
     }
 
     /// Adds a QStash in `region`. Returns its id.
@@ -135,39 +135,39 @@ impl Upstash {
             .join("-");
         let (token, read_only_token) = (new_token(&id), new_token(&id));
         let user = User { region, token, read_only_token, resets: 0, undead: None };
-        locked(&self.accounts).users.insert(id.clone(), user);
+        locked(&self.account).users.insert(id.clone(), user);
         id
     }
 
     /// The live token of a QStash.
     pub fn token(&self, id: &str) -> Option<String> {
-        locked(&self.accounts).users.get(id).map(|user| user.token.clone())
+        locked(&self.account).users.get(id).map(|user| user.token.clone())
     }
 
     /// How many resets of a QStash took effect.
     pub fn resets(&self, id: &str) -> usize {
-        locked(&self.accounts).users.get(id).map_or(0, |user| user.resets)
+        locked(&self.account).users.get(id).map_or(0, |user| user.resets)
     }
 
     /// Tells, from anywhere, whether any token was reset.
     pub fn was_reset(&self) -> impl Fn() -> bool + Send + Sync + use<> {
-        let accounts = Arc::clone(&self.accounts);
-        move || locked(&accounts).users.values().any(|user| user.resets > 0)
+        let account = Arc::clone(&self.account);
+        move || locked(&account).users.values().any(|user| user.resets > 0)
     }
 
     /// Somebody presses the button in the console.
     pub fn reset_as_stranger(&self, id: &str) {
-        reset(&self.accounts, id);
+        reset(&self.account, id);
     }
 
     /// The next reset brings this token.
     pub fn next_token(&self, token: &str) {
-        locked(&self.accounts).next_token = Some(token.to_owned());
+        locked(&self.account).next_token = Some(token.to_owned());
     }
 
     /// Queues a fault for the next reset that has none.
     pub fn fail_next_reset(&self, fault: ResetFault) {
-        locked(&self.accounts).faults.push(fault);
+        locked(&self.account).faults.push(fault);
     }
 
     /// Every request to the Developer API so far.
@@ -186,8 +186,8 @@ impl Upstash {
     }
 }
 
-fn reset(accounts: &Accounts, id: &str) {
-    let mut account = locked(accounts);
+fn reset(account: &SharedAccount, id: &str) {
+    let mut account = locked(account);
     let token = account.next_token.take().unwrap_or_else(|| new_token(id));
     if let Some(user) = account.users.get_mut(id) {
         (user.token, user.read_only_token) = (token, new_token(id));
@@ -210,96 +210,96 @@ fn error(status: StatusCode, text: &str) -> Response {
     (status, Json(json!({"error": text}))).into_response()
 }
 
-fn is_authorized(accounts: &Accounts, headers: &HeaderMap) -> bool {
-    let expected = STANDARD.encode(format!("{EMAIL}:{}", locked(accounts).api_key));
+fn is_authorized(account: &SharedAccount, headers: &HeaderMap) -> bool {
+    let expected = STANDARD.encode(format!("{EMAIL}:{}", locked(account).api_key));
     headers.get("authorization").is_some_and(|sent| sent == &format!("Basic {expected}"))
 }
 
-async fn list(State(accounts): State<Accounts>, headers: HeaderMap) -> Response {
-    if !is_authorized(&accounts, &headers) {
+async fn list(State(account): State<SharedAccount>, headers: HeaderMap) -> Response {
+    if !is_authorized(&account, &headers) {
         return error(StatusCode::UNAUTHORIZED, "invalid email or api key");
     }
     let users: Vec<Value> =
-        locked(&accounts).users.iter().map(|(id, user)| describe(id, user)).collect();
+        locked(&account).users.iter().map(|(id, user)| describe(id, user)).collect();
     Json(users).into_response()
 }
 
 async fn show(
-    State(accounts): State<Accounts>,
+    State(account): State<SharedAccount>,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    if !is_authorized(&accounts, &headers) {
+    if !is_authorized(&account, &headers) {
         return error(StatusCode::UNAUTHORIZED, "invalid email or api key");
     }
-    match locked(&accounts).users.get(&id) {
+    match locked(&account).users.get(&id) {
         Some(user) => Json(describe(&id, user)).into_response(),
         None => error(StatusCode::NOT_FOUND, "qstash user not found"),
     }
 }
 
 async fn rotate(
-    State(accounts): State<Accounts>,
+    State(account): State<SharedAccount>,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    if !is_authorized(&accounts, &headers) {
+    if !is_authorized(&account, &headers) {
         return error(StatusCode::UNAUTHORIZED, "invalid email or api key");
     }
-    if !locked(&accounts).users.contains_key(&id) {
+    if !locked(&account).users.contains_key(&id) {
         return error(StatusCode::NOT_FOUND, "qstash user not found");
     }
     let fault = {
-        let mut account = locked(&accounts);
+        let mut account = locked(&account);
         (!account.faults.is_empty()).then(|| account.faults.remove(0))
     };
     let gateway = || (StatusCode::GATEWAY_TIMEOUT, "<html>504 Gateway Time-out</html>");
     match fault {
         None => {
-            reset(&accounts, &id);
-            after_reset(&accounts, &id)
+            reset(&account, &id);
+            after_reset(&account, &id)
         }
         Some(ResetFault::OldTokenStaysAlive) => {
-            if let Some(user) = locked(&accounts).users.get_mut(&id) {
+            if let Some(user) = locked(&account).users.get_mut(&id) {
                 user.undead = Some(user.token.clone());
             }
-            reset(&accounts, &id);
-            after_reset(&accounts, &id)
+            reset(&account, &id);
+            after_reset(&account, &id)
         }
         Some(ResetFault::Refused(status, body)) => {
             (StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST), body).into_response()
         }
         Some(ResetFault::LostAnswer) => {
-            reset(&accounts, &id);
+            reset(&account, &id);
             gateway().into_response()
         }
         Some(ResetFault::LandsAfter(pause)) => {
             tokio::spawn(async move {
                 tokio::time::sleep(pause).await;
-                reset(&accounts, &id);
+                reset(&account, &id);
             });
             gateway().into_response()
         }
         Some(ResetFault::NoTokenInAnswer) => {
-            reset(&accounts, &id);
+            reset(&account, &id);
             Json("OK").into_response()
         }
         Some(ResetFault::Nothing) => gateway().into_response(),
     }
 }
 
-fn after_reset(accounts: &Accounts, id: &str) -> Response {
-    let user = locked(accounts).users.get(id).map(|user| describe(id, user));
+fn after_reset(account: &SharedAccount, id: &str) -> Response {
+    let user = locked(account).users.get(id).map(|user| describe(id, user));
     Json(user).into_response()
 }
 
-async fn parallelism(State(accounts): State<Accounts>, headers: HeaderMap) -> Response {
+async fn parallelism(State(account): State<SharedAccount>, headers: HeaderMap) -> Response {
     let sent = headers.get("authorization").and_then(|value| value.to_str().ok());
     let token = sent.and_then(|value| value.strip_prefix("Bearer "));
     let known = |user: &User| {
         token == Some(user.token.as_str()) || (token.is_some() && token == user.undead.as_deref())
     };
-    if locked(&accounts).users.values().any(known) {
+    if locked(&account).users.values().any(known) {
         Json(json!({"parallelismMax": 100, "parallelismCount": 0})).into_response()
     } else {
         error(StatusCode::UNAUTHORIZED, "unable to authenticate: invalid token")

@@ -7,7 +7,8 @@ use tokensink_core::{BuildContext, SinkFactory};
 /// A place that a sink writes to, seen from outside the sink: through the file system, the
 /// stand-in's own methods, another client.
 ///
-/// Every law begins with an [`overwrite`](Target::overwrite), so one target serves them all.
+/// Every law that looks at the place begins with an [`overwrite`](Target::overwrite), so one target
+/// serves them all.
 #[async_trait]
 pub trait Target: Send + Sync {
     /// The sink's kind: what `Registry::linked()` has under its name.

@@ -118,7 +118,7 @@ pub struct Run {
     pub id: RunId,
     /// What it recorded, in order. A line that a crash tore off is not in it.
     pub records: Vec<Record>,
-    /// Why not all of the record could be read, if so: the file, and what to do.
+    /// Why not all of the record could be read, if so: the file, and what is wrong with it.
     pub damage: Option<String>,
 }
 

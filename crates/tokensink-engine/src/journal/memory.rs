@@ -1,4 +1,4 @@
-//! A journal without a disk: for simulations, for the demo, and where no state is wanted.
+//! A journal without a disk: for simulations, and where no folder can be used.
 
 use std::sync::{Mutex, PoisonError};
 
