@@ -8,7 +8,7 @@ use crypto_box::aead::OsRng;
 use crate::place::{Measured, Mix};
 
 /// One place, measured.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Row {
     pub(crate) mix: Mix,
     pub(crate) sinks: usize,
@@ -19,45 +19,82 @@ pub(crate) struct Row {
     pub(crate) vendors: Option<Measured>,
 }
 
-/// A Markdown table. `bare` is what a request on a warm connection takes, by itself.
+const HEADER: [&str; 11] = [
+    "sinks",
+    "kinds",
+    "outage",
+    "round trips",
+    "bare requests",
+    "forecast / reported",
+    "curl loop",
+    "vendors' tools",
+    "shorter by",
+    "CPU",
+    "memory",
+];
+
+/// A Markdown table, and what it is counted in. `bare` is what a request on a warm connection takes,
+/// by itself.
 pub(crate) fn markdown(rows: &[Row], round_trip: Duration, bare: Duration) -> String {
-    let mut text = format!(
-        "Round trip {round_trip:?}; a bare request on a warm connection takes {bare:.1?}.\n\n\
-         | sinks | kinds | outage | in round trips | in bare requests | forecast / reported | curl loop | vendors' tools | shorter by | CPU, of it boxes | memory |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
-    );
+    let mut text = line(&HEADER) + &line(&["---"; HEADER.len()]);
     for row in rows {
-        text += &line(row, round_trip, bare);
+        text += &line(&cells(row, round_trip, bare));
     }
-    text
+    text + &format!(
+        "\nThe middle of five runs, counted in round trips of {} and in bare requests: {:.1} ms is what one \
+         takes\nthere on a warm connection. A thousand sealed boxes take at least {} of a core.\n",
+        shown(round_trip),
+        bare.as_secs_f64() * 1000.0,
+        shown(sealing(1000))
+    )
 }
 
-fn line(row: &Row, round_trip: Duration, bare: Duration) -> String {
+fn cells(row: &Row, round_trip: Duration, bare: Duration) -> [String; HEADER.len()] {
     let Row { mix, sinks, ours, curl, vendors } = row;
-    let times = |unit: Duration| ours.outage.as_secs_f64() / unit.as_secs_f64();
-    let shown =
-        |time: Option<Duration>| time.map_or_else(String::new, |time| format!("{time:.1?}"));
-    let outage = |other: &Option<Measured>| other.map(|other| other.outage);
-    let shorter = [curl, vendors].map(|other| {
-        let other = outage(other)?.as_secs_f64() / ours.outage.as_secs_f64();
-        Some(format!("{other:.0} ×"))
-    });
-    let shorter: Vec<String> = shorter.into_iter().flatten().collect();
-    let boxes =
-        if *mix == Mix::GitHub { format!(", {:.0?}", sealing(*sinks)) } else { String::new() };
-    format!(
-        "| {sinks} | {mix} | {:.1?} | {:.2} | {:.2} | {:.0?} / {:.0?} | {} | {} | {} | {:.0?}{boxes} | {:.0} MiB |\n",
-        ours.outage,
+    let times = |unit: Duration| format!("{:.2}", ours.outage.as_secs_f64() / unit.as_secs_f64());
+    let measured = |time: Option<Duration>| time.map(shown).unwrap_or_default();
+    let other = |other: &Option<Measured>| measured(other.map(|other| other.outage));
+    let shorter = [curl, vendors]
+        .into_iter()
+        .flatten()
+        .map(|other| format!("{:.0} ×", other.outage.as_secs_f64() / ours.outage.as_secs_f64()));
+    [
+        with_commas(*sinks),
+        mix.to_string(),
+        shown(ours.outage),
         times(round_trip),
         times(bare),
-        ours.forecast.unwrap_or_default(),
-        ours.reported.unwrap_or_default(),
-        shown(outage(curl)),
-        shown(outage(vendors)),
-        shorter.join(", "),
-        ours.usage.processor,
-        ours.usage.peak_mebibytes
-    )
+        format!("{} / {}", measured(ours.forecast), measured(ours.reported)),
+        other(curl),
+        other(vendors),
+        shorter.collect::<Vec<_>>().join(", "),
+        shown(ours.usage.processor),
+        format!("{:.0} MiB", ours.usage.peak_mebibytes),
+    ]
+}
+
+fn line<S: AsRef<str>>(cells: &[S]) -> String {
+    let cell = |text: &S| {
+        if text.as_ref().is_empty() { String::new() } else { format!(" {}", text.as_ref()) }
+    };
+    format!("|{} |\n", cells.iter().map(cell).collect::<Vec<_>>().join(" |"))
+}
+
+/// Whole milliseconds below a second, tenths of a second above.
+fn shown(time: Duration) -> String {
+    if time < Duration::from_secs(1) {
+        format!("{:.0} ms", time.as_secs_f64() * 1000.0)
+    } else {
+        format!("{:.1} s", time.as_secs_f64())
+    }
+}
+
+/// Such as `10,000`.
+pub(crate) fn with_commas(number: usize) -> String {
+    match (number / 1000, number % 1000) {
+        (0, small) => small.to_string(),
+        (thousands, rest) => format!("{},{rest:03}", with_commas(thousands)),
+    }
 }
 
 /// What so many sealed boxes cost one core: nobody can write so many secrets for less.
@@ -68,4 +105,61 @@ fn sealing(boxes: usize) -> Duration {
         std::hint::black_box(key.seal(&mut OsRng, &[b'x'; 96])).ok();
     }
     started.elapsed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::usage::Usage;
+
+    const README: &str = include_str!("../../../README.md");
+
+    fn measured(outage: u64, told: Option<[u64; 2]>) -> Measured {
+        let [forecast, reported] = [0, 1].map(|one| Some(Duration::from_millis(told?[one])));
+        let usage = Usage { processor: Duration::from_millis(400), peak_mebibytes: 27.9 };
+        Measured { outage: Duration::from_millis(outage), forecast, reported, usage }
+    }
+
+    #[test]
+    fn the_readme_shows_what_is_printed() {
+        let thousand = Row {
+            mix: Mix::GitHub,
+            sinks: 1000,
+            ours: measured(212, Some([214, 1280])),
+            curl: None,
+            vendors: None,
+        };
+        let compared = Row {
+            mix: Mix::All,
+            sinks: 10,
+            curl: Some(measured(1349, None)),
+            vendors: Some(measured(5410, None)),
+            ..thousand
+        };
+        let text = markdown(
+            &[thousand, compared],
+            Duration::from_millis(50),
+            Duration::from_micros(52_990),
+        );
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(README.contains(&format!("{}\n{}\n", lines[0], lines[1])), "{text}");
+        let row =
+            "| 1,000 | GitHub | 212 ms | 4.24 | 4.00 | 214 ms / 1.3 s | | | | 400 ms | 28 MiB |";
+        assert_eq!(lines[2], row);
+        let row = "| 10 | dotenv, GitHub, AWS | 212 ms | 4.24 | 4.00 | 214 ms / 1.3 s | 1.3 s | 5.4 s \
+                   | 6 ×, 26 × | 400 ms | 28 MiB |";
+        assert_eq!(lines[3], row);
+        // But for the measured number.
+        let (words, number) = lines[5].split_once(": ").unwrap();
+        assert!(README.contains(words) && number == "53.0 ms is what one takes", "{text}");
+        assert!(lines[6].starts_with("there on a warm connection. A thousand sealed boxes take"));
+    }
+
+    #[test]
+    fn thousands_are_told_apart() {
+        for (number, text) in [(0, "0"), (999, "999"), (10_000, "10,000"), (1_000_020, "1,000,020")]
+        {
+            assert_eq!(with_commas(number), text);
+        }
+    }
 }
