@@ -55,14 +55,20 @@ async fn a_yes_resets_and_progress_is_shown_before_and_after_the_question() {
 async fn anything_but_a_yes_resets_nothing() {
     let world = World::new().await;
     let before = world.live();
-    for answer in ["n\n", "\n", "yesterday\n", "\u{4}"] {
+    for (answer, why) in [
+        ("n\n", "the answer was not yes"),
+        ("\n", "the answer was not yes"),
+        ("yesterday\n", "the answer was not yes"),
+        ("\u{4}", "interrupted at the question"),
+    ] {
         let terminal = Terminal::of_width(120);
         let child = on(&terminal, world.command(&["reset"]));
         terminal.shows("[y/N]").await;
         terminal.type_in(answer);
         assert_eq!(code(child).await, 1, "{answer:?}");
         let shown = terminal.close();
-        assert!(shown.contains("declined: the token was not reset"), "{shown}");
+        assert!(without_colour(&shown).contains(&format!("\nerror: {why}\r")), "{shown}");
+        assert_eq!(shown.matches("the token was not reset").count(), 1, "{shown}");
         // The plan was on the screen already.
         assert_eq!(shown.matches("TAKES EFFECT").count(), 1, "{shown}");
     }
@@ -105,6 +111,8 @@ async fn ctrl_c_at_the_question_resets_nothing() {
     interrupt(&child);
     assert_eq!(code(child).await, 1);
     assert_eq!(world.posts(), 0);
+    let shown = without_colour(&terminal.close());
+    assert!(shown.contains("\nerror: interrupted at the question\r"), "{shown}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -62,7 +62,8 @@ async fn confirm(
     ));
     let why = match output::ask("Reset now?", &run.interrupt).await {
         Answer::Yes => return Ok(()),
-        Answer::No => "declined: the token was not reset",
+        Answer::No => "the answer was not yes",
+        Answer::Interrupted => "interrupted at the question",
         Answer::NoTerminal => {
             "there is no terminal to ask on: say --yes to reset without a question"
         }

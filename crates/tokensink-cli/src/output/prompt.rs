@@ -9,11 +9,13 @@ use tokensink_engine::Interrupt;
 pub(crate) enum Answer {
     Yes,
     No,
+    /// Ctrl-C, or the end of standard input.
+    Interrupted,
     /// There is nobody to ask.
     NoTerminal,
 }
 
-/// Asks on standard error; anything but a clear yes is a no, Ctrl-C too.
+/// Asks on standard error; anything but a clear yes is a no.
 pub(crate) async fn ask(question: &str, interrupt: &Interrupt) -> Answer {
     if !stdin().is_terminal() {
         return Answer::NoTerminal;
@@ -23,11 +25,25 @@ pub(crate) async fn ask(question: &str, interrupt: &Interrupt) -> Answer {
         let mut line = String::new();
         stdin().lock().read_line(&mut line).map(|_| line)
     });
-    tokio::select! {
+    let answer = tokio::select! {
         line = line => match line {
-            Ok(Ok(line)) if matches!(line.trim().to_lowercase().as_str(), "y" | "yes") => Answer::Yes,
-            _ => Answer::No,
+            Ok(Ok(line)) => understood(&line),
+            _ => Answer::Interrupted,
         },
-        () = interrupt.interrupted() => Answer::No,
+        () = interrupt.interrupted() => Answer::Interrupted,
+    };
+    if answer == Answer::Interrupted {
+        // Nobody pressed Enter: the cursor stands behind the question still.
+        super::tell("");
+    }
+    answer
+}
+
+fn understood(line: &str) -> Answer {
+    match line.trim().to_lowercase().as_str() {
+        "y" | "yes" => Answer::Yes,
+        // Not even Enter: Ctrl-D.
+        "" if !line.ends_with('\n') => Answer::Interrupted,
+        _ => Answer::No,
     }
 }
