@@ -19,6 +19,7 @@ mod output;
 mod phases;
 mod plugins;
 mod reset;
+mod screens;
 mod servers;
 mod stand_ins;
 mod terminal;

@@ -88,3 +88,10 @@ impl Terminal {
         String::from_utf8_lossy(&shown).into_owned()
     }
 }
+
+/// What a person reads of it.
+pub(crate) fn without_colour(line: &str) -> String {
+    let mut parts = line.split('\u{1b}');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + part.split_once('m').map_or("", |(_, rest)| rest))
+}

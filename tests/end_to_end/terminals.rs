@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
 use crate::fault_proxy::{Fault, Proxy, Spoiled};
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, without_colour};
 use crate::world::World;
 
 /// Runs on `terminal` alone, without a log.
@@ -94,12 +94,6 @@ async fn no_word_is_broken_at_the_edge_of_a_terminal() {
         }
         assert!(shown.contains("warning"), "{shown}");
     }
-}
-
-fn without_colour(line: &str) -> String {
-    let mut parts = line.split('\u{1b}');
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |text, part| text + part.split_once('m').map_or("", |(_, rest)| rest))
 }
 
 #[tokio::test(flavor = "multi_thread")]

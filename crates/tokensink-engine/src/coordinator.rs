@@ -16,9 +16,7 @@ use crate::journal::{
     unfinished_reset,
 };
 use crate::limiter::Limiter;
-use crate::{
-    Command, Event, Interrupt, Outcome, Progress, Report, Sink, SinkReport, State, Timing,
-};
+use crate::{Command, Event, Interrupt, Outcome, Progress, Report, Sink, SinkReport, Timing};
 
 /// How long a record may take: a folder on another machine may hang, and no run waits for ever.
 const DISK_ANSWER: Duration = Duration::from_secs(10);
@@ -248,8 +246,8 @@ impl Coordinator {
     }
 
     pub(crate) fn with_unasked_sinks(&self, mut report: Report) -> Report {
-        let unasked = |sink: &Arc<Sink>| SinkReport::of(sink, State::Unknown, "not asked");
-        report.sinks = self.parties.sinks.iter().map(unasked).collect();
+        let sinks = self.parties.sinks.iter();
+        report.sinks = sinks.map(|sink| SinkReport::unasked(sink)).collect();
         report
     }
 

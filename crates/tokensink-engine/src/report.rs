@@ -155,7 +155,18 @@ pub struct SinkReport {
     pub error: Option<String>,
 }
 
+const NOT_ASKED: &str = "not asked";
+
 impl SinkReport {
+    pub(crate) fn unasked(sink: &Sink) -> Self {
+        Self::of(sink, State::Unknown, NOT_ASKED)
+    }
+
+    /// Whether nobody looked: the run ended before.
+    pub fn is_unasked(&self) -> bool {
+        self.evidence == NOT_ASKED && self.error.is_none()
+    }
+
     pub(crate) fn of(sink: &Sink, state: State, evidence: impl Into<String>) -> Self {
         Self {
             name: sink.name.clone(),

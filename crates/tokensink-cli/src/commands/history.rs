@@ -6,7 +6,7 @@ use tokensink_engine::{Command, Outcome, Report};
 
 use super::{World, finish};
 use crate::args::Output;
-use crate::output::{print_json, print_rows, say, warn};
+use crate::output::{print_json, print_rows_perhaps_without, say, warn};
 use crate::records::state_folder;
 
 #[derive(Serialize)]
@@ -43,7 +43,9 @@ fn show(runs: &[RunSummary]) {
         return;
     }
     let rows: Vec<[String; 6]> = runs.iter().map(row).collect();
-    print_rows(["RUN", "COMMAND", "STARTED", "OUTCOME", "TOKEN", "SINKS"], &rows);
+    let header = ["RUN", "COMMAND", "STARTED", "OUTCOME", "TOKEN", "SINKS"];
+    // A run's name tells when it started.
+    print_rows_perhaps_without("STARTED", header, &rows);
     for damage in runs.iter().filter_map(|run| run.damage.as_deref()) {
         warn(damage);
     }

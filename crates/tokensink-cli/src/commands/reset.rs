@@ -45,10 +45,8 @@ async fn confirm(
 ) -> Result<(), Report> {
     let review = coordinator.check(plan);
     if world.global.output == Output::Text {
-        output::print_sinks(&review.sinks);
-        for warning in &review.warnings {
-            output::warn(warning);
-        }
+        output::print_sinks(&review);
+        output::warn_of(&review);
         output::print_forecast(&review);
     }
     let targets = match plan.prepared.len() {

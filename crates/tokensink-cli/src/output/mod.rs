@@ -3,9 +3,11 @@
 //! A closed standard output or error never stops a run: nobody listening is no failure of ours. Nor
 //! does a standard error that takes nothing.
 
+mod grid;
 mod json;
 mod progress;
 mod prompt;
+mod repeated;
 mod spinner;
 mod standard_error;
 mod table;
@@ -18,13 +20,14 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use tokensink_engine::{Command, Outcome, Report, SinkReport, State};
 
+use self::repeated::told_once;
 use crate::args::Output;
 
 pub(crate) use json::print_json;
 pub(crate) use progress::Watcher;
 pub(crate) use prompt::{Answer, ask};
 pub(crate) use standard_error::{flush, log};
-pub(crate) use table::{print_rows, print_sinks};
+pub(crate) use table::{print_rows, print_rows_perhaps_without, print_sinks};
 
 const RED: Style = AnsiColor::Red.on_default().bold();
 const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
@@ -52,6 +55,13 @@ pub(crate) fn warn(text: &str) {
     tell_as("warning", YELLOW, text);
 }
 
+/// The warnings of a report, on standard error.
+pub(crate) fn warn_of(report: &Report) {
+    for warning in told_once(&report.warnings, &report.sinks) {
+        warn(&warning);
+    }
+}
+
 fn tell_as(what: &str, style: Style, text: &str) {
     let text = wrap::fit(&format!("{what}: {text}"), stderr());
     tell(&format!("{style}{what}{style:#}{}", &text[what.len()..]));
@@ -76,14 +86,12 @@ pub(crate) fn print_report(report: &Report, output: Output) {
 }
 
 fn print_text(report: &Report) {
-    if !report.sinks.is_empty() {
-        print_sinks(&report.sinks);
+    if !report.sinks.iter().all(SinkReport::is_unasked) {
+        print_sinks(report);
     }
-    for warning in &report.warnings {
-        warn(warning);
-    }
-    for error in &report.errors {
-        tell_as("error", RED, error);
+    warn_of(report);
+    for error in told_once(&report.errors, &report.sinks) {
+        tell_as("error", RED, &error);
     }
     print_forecast(report);
     say(&verdict(report));

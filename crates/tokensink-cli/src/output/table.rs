@@ -2,41 +2,48 @@
 
 use std::time::Duration;
 
-use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
-use tokensink_engine::{SinkReport, State};
+use tokensink_engine::{Report, SinkReport, State};
 
-const NARROWEST: u16 = 60;
-/// Where standard output is no terminal, nothing is wrapped: a script or a log reads it.
-const UNWRAPPED: u16 = 400;
+use super::grid::{Grid, print_first_that_fits};
 
-/// One line for each target.
-pub(crate) fn print_sinks(sinks: &[SinkReport]) {
-    let outage_header = outage_header(sinks);
-    let mut table = table();
-    let header = ["SINK", "TARGET", "STATE", "EVIDENCE", "TAKES EFFECT"];
-    table.set_header(header.into_iter().chain(outage_header));
-    for sink in sinks {
-        let optional = if sink.required { "" } else { " (optional)" };
-        let row = [
-            Cell::new(format!("{}{optional}", sink.name)),
-            Cell::new(&sink.place),
-            state_cell(sink.state),
-            Cell::new(evidence(sink)),
-            Cell::new(sink.takes_effect),
-        ];
-        table.add_row(row.into_iter().chain(outage_header.map(|_| Cell::new(outage(sink)))));
-    }
-    super::say(&trimmed(&table));
+/// One line for each target; less of it on a narrow terminal.
+pub(crate) fn print_sinks(report: &Report) {
+    let sinks = || report.sinks.iter();
+    let evidence: Vec<String> = sinks().map(|sink| evidence(sink, report)).collect();
+    let state = || sinks().map(|sink| in_a_word(sink.state));
+    let start = Grid::new().with("SINK", sinks().map(name));
+    let places = || sinks().map(|sink| sink.place.as_str());
+    let apart = start.clone().with("TARGET", places()).with("STATE", state());
+    let apart = apart.with("EVIDENCE", &evidence);
+    let takes_effect = || sinks().map(|sink| sink.takes_effect.to_string());
+    let below = places().zip(&evidence).map(|(place, evidence)| format!("{place}\n{evidence}"));
+    let below = start.with("TARGET, EVIDENCE", below).with("STATE", state());
+    let grids = [apart.clone().with("TAKES EFFECT", takes_effect()), apart, below];
+    print_first_that_fits(&grids.map(|grid| with_outage(grid, &report.sinks)));
 }
 
 /// What is known of the outage, if anything is: what it was, or what is to be expected.
-fn outage_header(sinks: &[SinkReport]) -> Option<&'static str> {
-    if sinks.iter().any(|sink| sink.outage_ms.is_some()) {
-        Some("OUTAGE")
+fn with_outage<'a>(grid: Grid<'a>, sinks: &'a [SinkReport]) -> Grid<'a> {
+    let header = if sinks.iter().any(|sink| sink.outage_ms.is_some()) {
+        "OUTAGE"
     } else if sinks.iter().any(|sink| expected(sink).is_some()) {
-        Some("FORECAST")
+        "FORECAST"
     } else {
-        None
+        return grid;
+    };
+    grid.with(header, sinks.iter().map(outage))
+}
+
+fn name(sink: &SinkReport) -> String {
+    let optional = if sink.required { "" } else { " (optional)" };
+    format!("{}{optional}", sink.name)
+}
+
+fn in_a_word(state: State) -> &'static str {
+    match state {
+        State::Current => "current",
+        State::Stale => "stale",
+        State::Unknown => "unknown",
     }
 }
 
@@ -52,8 +59,26 @@ fn expected(sink: &SinkReport) -> Option<String> {
     Some(format!("~{}", super::in_words(Duration::from_millis(ms))))
 }
 
-fn evidence(sink: &SinkReport) -> String {
-    let mut known = sink.error.as_ref().unwrap_or(&sink.evidence).clone();
+/// What is known of a sink. A reason that stands in a sentence below the table is not repeated.
+fn evidence(sink: &SinkReport, report: &Report) -> String {
+    let told = || report.errors.iter().chain(&report.warnings);
+    let is_told = |reason: &str| told().any(|line| line.ends_with(reason));
+    let mut known = match sink.evidence.split_once(": ") {
+        Some((what, why)) if is_told(why) => what.to_owned(),
+        _ => sink.evidence.clone(),
+    };
+    match &sink.error {
+        None => {}
+        // Nothing was written: it is an obstacle.
+        Some(error) if sink.attempts == 0 => {
+            known += "; not ready";
+            if !is_told(error) {
+                known += &format!(": {error}");
+            }
+        }
+        Some(error) if is_told(error) => {}
+        Some(error) => known += &format!("; {error}"),
+    }
     if sink.attempts > 1 {
         known += &format!("; {} attempts", sink.attempts);
     }
@@ -65,32 +90,16 @@ fn evidence(sink: &SinkReport) -> String {
 
 /// Any rows under a header.
 pub(crate) fn print_rows<const N: usize>(header: [&str; N], rows: &[[String; N]]) {
-    let mut table = table();
-    table.set_header(header);
-    for row in rows {
-        table.add_row(row);
-    }
-    super::say(&trimmed(&table));
+    print_first_that_fits(&[Grid::of(header, rows)]);
 }
 
-fn table() -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    // anstream decides whether colour reaches the reader.
-    table.enforce_styling();
-    let width = table.width().map_or(UNWRAPPED, |width| width.max(NARROWEST));
-    table.set_width(width);
-    table
-}
-
-fn state_cell(state: State) -> Cell {
-    match state {
-        State::Current => Cell::new("current").fg(Color::Green),
-        State::Stale => Cell::new("stale").fg(Color::Red),
-        State::Unknown => Cell::new("unknown").fg(Color::Yellow),
-    }
-}
-
-fn trimmed(table: &Table) -> String {
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+/// The same, where the column `omitted` may be missing on a narrow terminal.
+pub(crate) fn print_rows_perhaps_without<const N: usize>(
+    omitted: &str,
+    header: [&str; N],
+    rows: &[[String; N]],
+) {
+    let whole = Grid::of(header, rows);
+    let narrow = whole.clone().without(omitted);
+    print_first_that_fits(&[whole, narrow]);
 }

@@ -1,0 +1,111 @@
+//! What a person reads: tables, the sentences below them, and the verdict.
+
+use std::fs::{Permissions, set_permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
+
+use crate::terminal::{Terminal, without_colour};
+use crate::world::World;
+
+/// What the program prints on standard output and on standard error, without a log.
+async fn printed(world: &World, arguments: &[&str]) -> (String, String) {
+    let mut command = world.command(arguments);
+    command.env_remove("RUST_LOG");
+    let output = world.finish(command, "").await;
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (text(output.stdout), text(output.stderr))
+}
+
+/// The same on a terminal of this width.
+async fn shown(world: &World, arguments: &[&str], columns: u16) -> String {
+    let terminal = Terminal::of_width(columns);
+    let mut command = world.command(arguments);
+    command.env_remove("RUST_LOG").env("TERM", "xterm-256color").stdin(Stdio::null());
+    command.stdout(terminal.stream()).stderr(terminal.stream());
+    let mut child = command.spawn().unwrap();
+    drop(command);
+    child.wait().await.unwrap();
+    without_colour(&terminal.close())
+}
+
+fn read_only(world: &World, file: &str) {
+    set_permissions(world.folder.path().join(file), Permissions::from_mode(0o444)).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sink_that_is_not_ready_shows_what_it_holds_and_why_it_is_not() {
+    let world = World::new().await;
+    world.config("[sinks.local]\nkind = \"dotenv\"\npath = \".env\"\n");
+    read_only(&world, ".env");
+    let (table, told) = printed(&world, &["check"]).await;
+    let row = table.lines().find(|line| line.contains("local")).unwrap();
+    assert!(row.contains("current") && row.contains("read back and equal; not ready"), "{table}");
+    assert!(told.contains("error: not ready: local (.env): "), "{told}");
+    assert_eq!(format!("{table}{told}").matches("read-only").count(), 1, "{table}{told}");
+    // `status` asks for what it holds alone: nothing below the table tells of the obstacle.
+    let (table, told) = printed(&world, &["status"]).await;
+    assert!(table.contains("read back and equal; not ready: "), "{table}");
+    assert!(table.contains("read-only") && told.is_empty(), "{table}{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_obstacle_of_many_places_is_told_once() {
+    let world = World::new().await;
+    world.config(
+        "[sinks.local]\nkind = \"dotenv\"\npaths = [\"a\", \"b\", \"c\"]\n\
+         [sinks.other]\nkind = \"dotenv\"\npath = \"d\"\n",
+    );
+    let (table, told) = printed(&world, &["check"]).await;
+    let errors: Vec<&str> = told.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!(errors.len(), 2, "{told}");
+    assert!(errors[0].starts_with("error: not ready: local: 3 places: "), "{told}");
+    assert!(errors[1].starts_with("error: not ready: other (d): "), "{told}");
+    assert_eq!(table.matches("not ready").count(), 4, "{table}");
+    let (_, report) = world.run(&["check"]).await;
+    assert_eq!(report["errors"].as_array().unwrap().len(), 4, "a script gets them all: {report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_table_is_shown_where_nobody_was_asked() {
+    let world = World::new().await;
+    let nobody = crate::servers::nobody().await;
+    let config = world.read("tokensink.toml");
+    let elsewhere = config.replace(&world.sandbox.upstash.qstash_url(), &nobody);
+    world.file("tokensink.toml", &elsewhere.replace("settle", "timeout = \"1s\"\nsettle"));
+    let (table, told) = printed(&world, &["check"]).await;
+    assert!(told.contains("error: "), "{told}");
+    assert!(!table.contains("SINK") && !table.contains("not asked"), "{table}");
+    let (_, report) = world.run(&["check"]).await;
+    assert_eq!(report["sinks"].as_array().unwrap().len(), 4, "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_are_whole_in_a_table_of_any_width() {
+    let world = World::new().await;
+    world.sandbox.aws.put_as_stranger("prod/worker/qstash-token", &world.live());
+    let worker = format!(
+        "[sinks.worker]\nkind = \"aws-secrets-manager\"\nsecret_id = \"prod/worker/qstash-token\"\n\
+         region = \"eu-central-1\"\nendpoint_url = \"{}\"\n",
+        world.sandbox.aws.url()
+    );
+    world.config(&format!("{}{worker}", world.sinks()));
+    world.run(&["reset", "--yes"]).await;
+    let (_, history) = world.run(&["history"]).await;
+    let run = history["runs"][0]["id"].as_str().unwrap().to_owned();
+    for columns in [60, 80, 100, 140] {
+        for command in [&["check"][..], &["status"], &["reset", "--yes"]] {
+            let table = shown(&world, command, columns).await;
+            for word in ["prod/worker/qstash-token", "QSTASH_TOKEN", "(eu-central-1)", "worker"] {
+                assert!(table.contains(word), "{columns} {word}:\n{table}");
+            }
+            let is_wide = |line: &str| line.trim_end().chars().count() > usize::from(columns);
+            let rows = table.lines().filter(|line| !line.contains('\r') || line.ends_with('\r'));
+            assert!(!rows.into_iter().any(is_wide), "{columns}:\n{table}");
+        }
+        let check = shown(&world, &["check"], columns).await;
+        assert!(check.contains("read back and equal"), "{columns}:\n{check}");
+        assert_eq!(check.contains("TAKES EFFECT"), columns > 80, "{columns}:\n{check}");
+        let table = shown(&world, &["history"], columns).await;
+        assert!(columns < 80 || table.contains(&run), "{columns}:\n{table}");
+    }
+}
