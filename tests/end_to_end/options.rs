@@ -121,7 +121,7 @@ async fn the_outage_is_forecast_and_can_be_limited() {
         "{report}"
     );
     let (code, report) = world.run(&["reset", "--yes", "--max-outage", "1ms"]).await;
-    assert!(code == 1 && words(&report).contains("longer than the 1ms allowed"), "{report}");
+    assert!(code == 1 && words(&report).contains("longer than the 1 ms allowed"), "{report}");
     assert_eq!(world.posts(), 0);
     let (code, _) = world.run(&["reset", "--yes", "--max-outage", "soon"]).await;
     assert_eq!(code, 2);

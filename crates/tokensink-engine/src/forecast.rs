@@ -89,10 +89,12 @@ fn reason(prepared: &Prepared, queues: &Queues) -> String {
     let limited = sink.target.quota().and_then(|quota| {
         let (writes, Pace { requests, per }) = (*queues.get(&quota.key)?, quota.writes?);
         let kind = &sink.kind;
-        (writes > requests as usize)
-            .then(|| format!("{writes} writes under a limit of {requests} in {per:?} ({kind})"))
+        (writes > requests as usize).then(|| {
+            let per = time_in_words(per);
+            format!("{writes} writes under a limit of {requests} in {per} ({kind})")
+        })
     });
-    limited.unwrap_or_else(|| format!("the round trip to {} ({})", sink.name, sink.target))
+    limited.unwrap_or_else(|| format!("writing {}: {}", sink.name, sink.target))
 }
 
 /// Many writes may have a place that does for all of them.
@@ -104,9 +106,36 @@ fn advice(slowest: &Prepared, all: &[Prepared]) -> Option<String> {
         .then(|| format!("{writes} {place} would be 1 write instead of {writes}"))
 }
 
+/// A time as people say it.
+pub fn time_in_words(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    let (number, unit) = match time.as_millis() {
+        milliseconds @ 0..1000 => return format!("{milliseconds} ms"),
+        1000..120_000 => (seconds, "s"),
+        _ => (seconds / 60.0, "min"),
+    };
+    let number = format!("{number:.1}");
+    format!("{} {unit}", number.strip_suffix(".0").unwrap_or(&number))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_said_as_people_say_them() {
+        for (milliseconds, said) in [
+            (0, "0 ms"),
+            (999, "999 ms"),
+            (1000, "1 s"),
+            (1260, "1.3 s"),
+            (60_000, "60 s"),
+            (120_000, "2 min"),
+            (150_000, "2.5 min"),
+        ] {
+            assert_eq!(time_in_words(Duration::from_millis(milliseconds)), said);
+        }
+    }
 
     const MINUTE: Duration = Duration::from_secs(60);
 

@@ -33,7 +33,7 @@ mod sink;
 mod timing;
 
 pub use coordinator::{Coordinator, Parties};
-pub use forecast::Forecast;
+pub use forecast::{Forecast, time_in_words};
 pub use interrupt::{Interrupt, Interrupter};
 pub use plan::Plan;
 pub use prepare::Prepared;

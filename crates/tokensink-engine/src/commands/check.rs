@@ -1,12 +1,9 @@
 //! `check`: could a reset finish, and does every sink hold the live token now?
 
-use std::time::Duration;
-
 use crate::coordinator::Coordinator;
 use crate::inspection::Write;
 use crate::plan::Plan;
-use crate::report::milliseconds;
-use crate::{Command, Outcome, Report, SinkReport, State, TokenChange};
+use crate::{Command, Outcome, Report, SinkReport, State, TokenChange, time_in_words};
 
 impl Coordinator {
     /// The report on a plan: which sinks are ready, and which hold another value.
@@ -73,8 +70,10 @@ impl Coordinator {
         let mut report = self.review(Command::Reset, plan).expecting(&forecast);
         let dominated_by = forecast.dominated_by.unwrap_or_default();
         report.errors.push(format!(
-            "the sinks would be stale for about {:?}, longer than the {most:?} allowed: {dominated_by}",
-            rounded(forecast.whole)
+            "the sinks would be stale for about {}, longer than the {} allowed; what takes longest: \
+             {dominated_by}",
+            time_in_words(forecast.whole),
+            time_in_words(most)
         ));
         report.next.extend(forecast.advice);
         report.next.push("allow more with --max-outage, or take fewer sinks at once".to_owned());
@@ -118,9 +117,4 @@ impl crate::prepare::Prepared {
         let state = crate::inspection::conclude(Write::None, &self.holds).0;
         self.writer.is_ok() && state != State::Stale
     }
-}
-
-/// Nobody reads microseconds.
-fn rounded(duration: Duration) -> Duration {
-    Duration::from_millis(milliseconds(duration))
 }

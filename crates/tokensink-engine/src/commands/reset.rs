@@ -176,7 +176,10 @@ fn others_changed(
         before.iter().filter(|(field, old)| after.get(*field).is_some_and(|new| new != *old));
     changed
         .map(|(field, _)| {
-            format!("`{field}` changed with the reset: applications that use it need the new one")
+            format!(
+                "`{field}` changed with the reset: applications that use it need the new one; copy \
+                 it from the Upstash console"
+            )
         })
         .collect()
 }

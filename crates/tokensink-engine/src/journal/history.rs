@@ -28,6 +28,8 @@ pub struct RunSummary {
     pub before: Option<Fingerprint>,
     /// The token after it.
     pub after: Option<Fingerprint>,
+    /// The token that was live at its end, where issuer and sinks agreed.
+    pub settled: Option<Fingerprint>,
     /// What it last did at each sink.
     pub sinks: Vec<WriteSummary>,
     /// Why not all of its record could be read, if so.
@@ -70,6 +72,7 @@ impl From<&Run> for RunSummary {
             reset: None,
             before: None,
             after: None,
+            settled: None,
             sinks: Vec::new(),
             damage: run.damage.clone(),
         };
@@ -91,7 +94,8 @@ impl From<&Run> for RunSummary {
                     let write = WriteSummary { target: target.clone(), token, at, acknowledged };
                     sinks.insert(target, write);
                 }
-                Entry::Started { .. } | Entry::Settled { .. } | Entry::Finished { .. } => {}
+                Entry::Settled { token } => summary.settled = Some(token.clone()),
+                Entry::Started { .. } | Entry::Finished { .. } => {}
             }
         }
         summary.sinks = sinks.into_values().collect();
