@@ -33,6 +33,10 @@ async fn history_lists_what_was_done() {
     let output = world.finish(world.command(&["history"]), "").await;
     let shown = String::from_utf8(output.stdout).unwrap();
     assert!(shown.contains("4 of 4 written") && shown.contains(" -> "), "{shown}");
+    let live = tokensink_core::Fingerprint::of(&world.live()).to_string();
+    let second = shown.lines().find(|line| line.contains("sync")).unwrap();
+    assert!(second.contains(&live) && second.contains("nothing to write"), "{shown}");
+    assert!(!shown.contains("next: "), "{shown}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,7 +77,14 @@ async fn a_reset_on_top_of_an_unfinished_one_offers_sync() {
     let (code, report) = world.run(&["reset", "--yes"]).await;
     assert!(code == 1 && words(&report).contains("tokensink sync"), "{report}");
     assert_eq!(world.posts(), 1);
+    let history = || async {
+        let output = world.finish(world.command(&["history"]), "").await;
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let shown = history().await;
+    assert!(shown.contains("perhaps reset") && shown.contains("next: `tokensink sync`"), "{shown}");
     assert_eq!(world.run(&["sync"]).await.0, 0);
+    assert!(!history().await.contains("next: "));
     assert_eq!(world.run(&["reset", "--yes"]).await.0, 0);
     assert_eq!(world.posts(), 2);
 }

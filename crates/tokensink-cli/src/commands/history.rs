@@ -6,7 +6,7 @@ use tokensink_engine::{Command, Outcome, Report};
 
 use super::{World, finish};
 use crate::args::Output;
-use crate::output::{print_json, print_rows_perhaps_without, say, warn};
+use crate::output::{print_json, print_rows_perhaps_without, say, say_sentence, warn};
 use crate::records::state_folder;
 
 #[derive(Serialize)]
@@ -49,11 +49,22 @@ fn show(runs: &[RunSummary]) {
     for damage in runs.iter().filter_map(|run| run.damage.as_deref()) {
         warn(damage);
     }
+    if runs.iter().any(|run| is_open(run, runs)) {
+        say_sentence("next: `tokensink sync` finishes what was cut off, without another reset");
+    }
+}
+
+/// Whether `run` has no clear end, and no later run of the same QStash settled the matter.
+fn is_open(run: &RunSummary, runs: &[RunSummary]) -> bool {
+    let is_unclear = run.outcome.is_none() || run.reset == Some(ResetSummary::Unconfirmed);
+    let settles = |later: &RunSummary| {
+        later.id > run.id && later.issuer == run.issuer && later.outcome == Some(Outcome::Complete)
+    };
+    is_unclear && !runs.iter().any(settles)
 }
 
 fn row(run: &RunSummary) -> [String; 6] {
     let unknown = || "?".to_owned();
-    let written = run.sinks.iter().filter(|sink| sink.acknowledged).count();
     let started = run.started_at.map(|at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string());
     [
         run.id.clone(),
@@ -61,15 +72,30 @@ fn row(run: &RunSummary) -> [String; 6] {
         started.unwrap_or_else(unknown),
         run.outcome.map_or_else(|| "never finished".to_owned(), |outcome| name_of(&outcome)),
         token(run),
-        format!("{written} of {} written", run.sinks.len()),
+        sinks(run),
     ]
+}
+
+fn sinks(run: &RunSummary) -> String {
+    let written = run.sinks.iter().filter(|sink| sink.acknowledged).count();
+    match run.sinks.len() {
+        0 if run.outcome == Some(Outcome::Complete) => "nothing to write".to_owned(),
+        0 => "none written".to_owned(),
+        all => format!("{written} of {all} written"),
+    }
 }
 
 fn token(run: &RunSummary) -> String {
     let shown =
         |token: &Option<_>| token.as_ref().map_or_else(|| "?".to_owned(), ToString::to_string);
     match run.reset {
-        None => run.sinks.first().map_or_else(|| "-".to_owned(), |sink| sink.token.to_string()),
+        None => {
+            let written = || run.sinks.first().map(|sink| &sink.token);
+            run.settled
+                .as_ref()
+                .or_else(written)
+                .map_or_else(|| "-".to_owned(), ToString::to_string)
+        }
         Some(ResetSummary::Confirmed) => {
             format!("{} -> {}", shown(&run.before), shown(&run.after))
         }
