@@ -171,8 +171,7 @@ async fn each_verdict_fits_what_happened() {
     world.config("[sinks.local]\nkind = \"dotenv\"\npath = \"none\"\n");
     for (arguments, expected) in [
         (&["init"][..], "unchanged: nothing was done"),
-        (&["status"], "unchanged: nothing was done"),
-        (&["check"], "unchanged: nothing was done"),
+        (&["check"], "not ready: a reset could not finish"),
         (&["reset", "--yes"], "unchanged: the token was not reset"),
     ] {
         let verdict = said(&world, arguments).await;

@@ -60,7 +60,8 @@ async fn one_obstacle_of_many_places_is_told_once() {
     assert_eq!(errors.len(), 2, "{told}");
     assert!(errors[0].starts_with("error: not ready: local: 3 places: "), "{told}");
     assert!(errors[1].starts_with("error: not ready: other (d): "), "{told}");
-    assert_eq!(table.matches("not ready").count(), 4, "{table}");
+    assert_eq!(table.matches("could not be inspected; not ready").count(), 4, "{table}");
+    assert!(!table.contains("a reset would leave"), "{table}");
     let (_, report) = world.run(&["check"]).await;
     assert_eq!(report["errors"].as_array().unwrap().len(), 4, "a script gets them all: {report}");
 }
@@ -107,5 +108,51 @@ async fn names_are_whole_in_a_table_of_any_width() {
         assert_eq!(check.contains("TAKES EFFECT"), columns > 80, "{columns}:\n{check}");
         let table = shown(&world, &["history"], columns).await;
         assert!(columns < 80 || table.contains(&run), "{columns}:\n{table}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_changes_nothing_does_not_say_so_for_a_verdict() {
+    let world = World::new().await;
+    std::fs::remove_file(world.folder.path().join("token")).unwrap();
+    std::fs::create_dir(world.folder.path().join("token")).unwrap();
+    let (verdict, _) = printed(&world, &["status"]).await;
+    assert!(verdict.contains("a required sink could not be asked"), "{verdict}");
+    assert!(verdict.contains("next: mend what is named above"), "{verdict}");
+    let config = world.read("tokensink.toml");
+    let nobody = crate::servers::nobody().await;
+    world.file("tokensink.toml", &config.replace(&world.sandbox.upstash.url(), &nobody));
+    for (command, expected) in [("status", "not asked: "), ("check", "not checked: ")] {
+        let (verdict, _) = printed(&world, &[command]).await;
+        assert!(verdict.contains(expected), "{verdict}");
+        assert!(!verdict.contains("nothing was done"), "{verdict}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_without_a_question_says_before_what_it_does() {
+    let world = World::new().await;
+    let (_, told) = printed(&world, &["reset", "--yes"]).await;
+    let place = |text: &str| told.find(text).unwrap_or_else(|| panic!("no {text} in {told}"));
+    assert!(place("everybody may read it") < place("This resets QStash"), "{told}");
+    assert!(told.contains("4 targets get the new one within about "), "{told}");
+    assert!(place("`read_only_token` changed with the reset") > place("This resets"), "{told}");
+    assert!(told.contains("copy it from the Upstash console"), "{told}");
+    assert_eq!(told.matches("everybody may read it").count(), 1, "{told}");
+    let (code, report) = world.run(&["reset", "--yes"]).await;
+    assert!(code == 0 && report["warnings"].to_string().contains("everybody"), "{report}");
+    let mut command = world.command(&["reset", "--yes", "--output", "json"]);
+    command.env_remove("RUST_LOG");
+    assert!(world.finish(command, "").await.stderr.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_kind_needs_fits_the_terminal() {
+    let world = World::new().await;
+    for kind in ["github-actions", "dotenv", "aws-secrets-manager"] {
+        let text = shown(&world, &["sinks", kind], 80).await;
+        let broken = text.lines().find(|line| line.trim_end().chars().count() > 80);
+        assert_eq!(broken, None, "{text}");
+        assert!(text.contains("on-next-run"), "{text}");
     }
 }

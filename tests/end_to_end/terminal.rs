@@ -93,5 +93,8 @@ impl Terminal {
 pub(crate) fn without_colour(line: &str) -> String {
     let mut parts = line.split('\u{1b}');
     let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |text, part| text + part.split_once('m').map_or("", |(_, rest)| rest))
+    parts.fold(first, |text, part| {
+        let end = part.find(|letter: char| letter.is_ascii_alphabetic());
+        text + end.map_or("", |end| &part[end + 1..])
+    })
 }

@@ -4,7 +4,7 @@ use tokensink_core::Fingerprint;
 use tokensink_engine::{Command, Outcome, Report};
 
 use super::stage::Stage;
-use super::{World, finish, pushing, reset};
+use super::{World, check, finish, reset};
 use crate::args::{Global, Output, Reset, Selection};
 use crate::output::{print_rows, say};
 
@@ -35,7 +35,7 @@ pub(super) async fn run(world: &World<'_>) -> u8 {
     let selection = Selection::default();
     if text {
         say("The plan, which changes nothing:\n");
-        finish(&global, &pushing::check(&inner, &selection).await);
+        finish(&global, &check::run(&inner, &selection).await);
         say("\nResetting the token, and writing the new one to every sink:\n");
     }
     let report =
@@ -45,6 +45,9 @@ pub(super) async fn run(world: &World<'_>) -> u8 {
     if text {
         say("\nWhat the applications find there, by fingerprint:\n");
         show(&before, &stage);
+    }
+    drop(stage);
+    if text {
         say("\nThe stand-ins are stopped, and nothing is left behind.");
     }
     code

@@ -1,13 +1,15 @@
 //! One file for each command: from its arguments to its exit code.
 
+mod check;
 mod demo;
 mod history;
 mod init;
-mod pushing;
 mod reset;
 mod sandbox;
 mod sinks;
 mod stage;
+mod status;
+mod sync;
 
 use tokensink_core::Environment;
 use tokensink_engine::{Command as Asked, Interrupt, Outcome, Report};
@@ -35,9 +37,9 @@ pub(crate) async fn run(arguments: Arguments, environment: Environment) -> u8 {
         Command::Sandbox => sandbox::run(&world).await,
         Command::Demo => demo::run(&world).await,
         Command::Sinks { kind } => sinks::run(&world, kind.as_deref()),
-        Command::Check(selection) => finish(&global, &pushing::check(&world, &selection).await),
-        Command::Status(selection) => finish(&global, &pushing::status(&world, &selection).await),
-        Command::Sync(sync) => finish(&global, &pushing::sync(&world, &sync).await),
+        Command::Check(selection) => finish(&global, &check::run(&world, &selection).await),
+        Command::Status(selection) => finish(&global, &status::run(&world, &selection).await),
+        Command::Sync(sync) => finish(&global, &sync::run(&world, &sync).await),
         Command::Reset(reset) => finish(&global, &reset::run(&world, &reset).await),
     }
 }
@@ -70,4 +72,10 @@ impl World<'_> {
 fn finish(global: &Global, report: &Report) -> u8 {
     output::print_report(report, global.output);
     report.exit_code
+}
+
+/// The report, with what deserved attention before it began.
+fn with(warnings: Vec<String>, mut report: Report) -> Report {
+    report.warnings.splice(0..0, warnings);
+    report
 }

@@ -1,9 +1,8 @@
 //! `reset`: plan, question, reset, report.
 
-use tokensink_engine::{Command, Coordinator, Outcome, Plan, Report};
+use tokensink_engine::{Command, Coordinator, Outcome, Plan, Report, time_in_words};
 
-use super::World;
-use super::pushing::with;
+use super::{World, with};
 use crate::args::{Output, Reset};
 use crate::output::{self, Answer};
 use crate::run::{Request, Run};
@@ -17,38 +16,51 @@ pub(super) async fn run(world: &World<'_>, reset: &Reset) -> Report {
         Ok(run) => run,
         Err(report) => return report,
     };
-    let (Ok(report) | Err(report)) = carry_out(world, reset, &run).await;
+    let mut told = Vec::new();
+    let (Ok(report) | Err(report)) = carry_out(world, reset, &run, &mut told).await;
     run.unlock();
-    with(run.warnings, report)
+    let mut report = with(run.warnings, report);
+    report.warnings.retain(|warning| !told.contains(warning));
+    report
 }
 
-async fn carry_out(world: &World<'_>, reset: &Reset, run: &Run) -> Result<Report, Report> {
+/// `told` gets the warnings that a person has read before the reset.
+async fn carry_out(
+    world: &World<'_>,
+    reset: &Reset,
+    run: &Run,
+    told: &mut Vec<String>,
+) -> Result<Report, Report> {
     let coordinator = &run.coordinator;
     let plan = run.plan().await?;
     if plan.obstacles().next().is_some() {
         return Err(coordinator.refuse(Command::Reset, &plan));
     }
     coordinator.allows(&plan)?;
+    let review = with(run.warnings.clone(), coordinator.check(&plan));
     if !reset.yes {
         run.watcher.clear();
-        confirm(world, coordinator, &plan, run).await?;
+    }
+    if world.global.output == Output::Text {
+        if !reset.yes {
+            output::print_sinks(&review);
+            output::print_forecast(&review);
+        }
+        output::warn_of(&review);
+        told.clone_from(&review.warnings);
+    }
+    if !reset.yes || world.global.output == Output::Text {
+        announce(coordinator, &plan);
+    }
+    if !reset.yes {
+        confirm(world, review, run).await?;
     }
     let plan = if reset.rehearse { coordinator.rehearse(plan).await? } else { plan };
     Ok(coordinator.reset(plan).await)
 }
 
-async fn confirm(
-    world: &World<'_>,
-    coordinator: &Coordinator,
-    plan: &Plan,
-    run: &Run,
-) -> Result<(), Report> {
-    let review = coordinator.check(plan);
-    if world.global.output == Output::Text {
-        output::print_sinks(&review);
-        output::warn_of(&review);
-        output::print_forecast(&review);
-    }
+/// Says what is about to happen, and how long it may hurt.
+fn announce(coordinator: &Coordinator, plan: &Plan) {
     let targets = match plan.prepared.len() {
         1 => "1 target gets".to_owned(),
         many => format!("{many} targets get"),
@@ -56,8 +68,11 @@ async fn confirm(
     output::tell_sentence(&format!("This resets {}.", coordinator.issuer()));
     output::tell_sentence(&format!(
         "The old token is dead at once; {targets} the new one within about {}.",
-        output::in_words(plan.forecast().whole)
+        time_in_words(plan.forecast().whole)
     ));
+}
+
+async fn confirm(world: &World<'_>, review: Report, run: &Run) -> Result<(), Report> {
     let why = match output::ask("Reset now?", &run.interrupt).await {
         Answer::Yes => return Ok(()),
         Answer::No => "the answer was not yes",

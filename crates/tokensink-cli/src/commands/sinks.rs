@@ -7,7 +7,7 @@ use tokensink_engine::{Command, Outcome, Report};
 use super::{World, finish};
 use crate::args::Output;
 use crate::config::linked;
-use crate::output::{print_json, print_rows, say};
+use crate::output::{print_json, print_rows, say, say_sentence};
 
 #[derive(Serialize)]
 struct Document {
@@ -72,7 +72,8 @@ fn list(factories: &[&SinkFactory]) {
 }
 
 fn explain(factory: &SinkFactory) {
-    say(&format!("{}: {}\n", factory.kind(), factory.summary()));
+    say_sentence(&format!("{}: {}", factory.kind(), factory.summary()));
+    say("");
     let rows: Vec<[String; 3]> = factory
         .options()
         .into_iter()
@@ -82,11 +83,17 @@ fn explain(factory: &SinkFactory) {
         })
         .collect();
     print_rows(["OPTION", "", "MEANING"], &rows);
-    say(&format!("\nEvery table also has: {}", COMMON_OPTIONS.join(", ")));
-    say(&format!("\nTakes effect: {}", factory.takes_effect()));
+    say("");
+    say_sentence(&format!("Every table also has: {}", COMMON_OPTIONS.join(", ")));
+    say("");
+    say_sentence(&format!("Takes effect: {}", factory.takes_effect()));
+    say_sentence(
+        "Where that is not so, let `takes_effect` be immediately, on-next-run, on-restart or \
+         on-deploy.",
+    );
     say("\nPermissions:");
     for line in factory.permissions().lines() {
-        say(&format!("  {}", line.trim()));
+        say_sentence(&format!("  {}", line.trim()));
     }
     say(&format!(
         "\nExample:\n\n[sinks.example]\nkind = \"{}\"\n{}",

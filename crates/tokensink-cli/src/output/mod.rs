@@ -18,7 +18,7 @@ use std::io::{Write as _, stderr, stdout};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use tokensink_engine::{Command, Outcome, Report, SinkReport, State};
+use tokensink_engine::{Command, Outcome, Report, SinkReport, State, time_in_words};
 
 use self::repeated::told_once;
 use crate::args::Output;
@@ -115,13 +115,25 @@ fn verdict(report: &Report) -> String {
         Outcome::Drift => (YELLOW, "drift: a sink does not hold the live token".into()),
         Outcome::Partial => (RED, shortfall(report).into()),
         Outcome::Unknown => (RED, "unknown: it is not certain which token is live".into()),
-        Outcome::Unchanged if report.command == Some(Command::Reset) => {
-            (BOLD, "unchanged: the token was not reset".into())
-        }
-        Outcome::Unchanged => (BOLD, "unchanged: nothing was done".into()),
+        Outcome::Unchanged => (BOLD, without_change(report).into()),
         Outcome::Invalid => (BOLD, "invalid: nothing was started".into()),
     };
     format!("{style}{text}{style:#}")
+}
+
+/// Commands that change nothing have something else to say than that.
+fn without_change(report: &Report) -> &'static str {
+    let is_obstructed = report.sinks.iter().any(|sink| sink.required && sink.error.is_some());
+    match report.command {
+        Some(Command::Reset) => "unchanged: the token was not reset",
+        Some(Command::Check) if is_obstructed => "not ready: a reset could not finish",
+        Some(Command::Check) => "not checked: it is not known whether a reset could finish",
+        Some(Command::Status) if report.sinks.iter().all(SinkReport::is_unasked) => {
+            "not asked: it is not known which sinks hold the live token"
+        }
+        Some(Command::Status) => "not all were asked: a required sink could not be asked",
+        _ => "unchanged: nothing was done",
+    }
 }
 
 fn tokens(report: &Report) -> Option<String> {
@@ -134,15 +146,16 @@ fn tokens(report: &Report) -> Option<String> {
 
 /// What it was where there was a reset, and what it would be where there was none.
 fn outage(report: &Report) -> Option<String> {
-    let shown = |ms: u64| in_words(Duration::from_millis(ms));
+    let shown = |ms: u64| time_in_words(Duration::from_millis(ms));
     let not_reset = matches!(report.outcome, Outcome::Ready | Outcome::Drift | Outcome::Unchanged);
+    let is_foreseen = report.sinks.iter().any(|sink| sink.forecast_ms.is_some());
     let whose = if are_all_current(&report.sinks) { "" } else { " of the sinks that hold it" };
     Some(match (report.outage_ms, report.forecast_ms) {
         (Some(outage), Some(forecast)) => {
             format!("outage{whose}: at most {} (forecast {})", shown(outage), shown(forecast))
         }
         (Some(outage), None) => format!("outage{whose}: at most {}", shown(outage)),
-        (None, Some(forecast)) if not_reset => {
+        (None, Some(forecast)) if not_reset && is_foreseen => {
             format!("a reset would leave the sinks stale for about {}", shown(forecast))
         }
         _ => return None,
@@ -182,13 +195,4 @@ fn shortfall(report: &Report) -> &'static str {
 
 fn are_all_current(sinks: &[SinkReport]) -> bool {
     sinks.iter().all(|sink| !sink.required || sink.state == State::Current)
-}
-
-/// A time as people say it.
-pub(crate) fn in_words(duration: Duration) -> String {
-    match duration.as_millis() {
-        milliseconds @ 0..1000 => format!("{milliseconds} ms"),
-        milliseconds @ 1000..120_000 => format!("{:.1} s", milliseconds as f64 / 1000.0),
-        _ => format!("{} min", duration.as_secs().div_ceil(60)),
-    }
 }

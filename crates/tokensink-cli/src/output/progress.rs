@@ -44,6 +44,10 @@ impl Watcher {
         self.say(format!("{doing} {total} sink{plural}"));
     }
 
+    fn are_all_done(&self) -> bool {
+        self.done.load(Ordering::Relaxed) == self.total.load(Ordering::Relaxed)
+    }
+
     fn one_more(&self, name: &str, how: &str) {
         let done = 1 + self.done.fetch_add(1, Ordering::Relaxed);
         let total = self.total.load(Ordering::Relaxed);
@@ -61,8 +65,12 @@ impl Progress for Watcher {
     fn on(&self, event: &Event<'_>) {
         match event {
             Event::Preparing { total } => self.phase(*total, "preparing"),
-            Event::Prepared { sink, ready: true } => self.one_more(&sink.name, "ready"),
-            Event::Prepared { sink, ready: false } => self.one_more(&sink.name, "not ready"),
+            Event::Prepared { sink, ready } => {
+                self.one_more(&sink.name, if *ready { "ready" } else { "not ready" });
+                if self.are_all_done() {
+                    self.say("asking which token is live, and where");
+                }
+            }
             Event::Rehearsing { total } => self.phase(*total, "rehearsing on"),
             Event::AwaitingRoom => self.say("waiting until the providers have room"),
             Event::Resetting => self.say("resetting the token"),

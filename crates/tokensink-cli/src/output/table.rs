@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokensink_engine::{Report, SinkReport, State};
+use tokensink_engine::{Report, SinkReport, State, time_in_words};
 
 use super::grid::{Grid, print_first_that_fits};
 
@@ -49,14 +49,14 @@ fn in_a_word(state: State) -> &'static str {
 
 fn outage(sink: &SinkReport) -> String {
     match sink.outage_ms {
-        Some(ms) => format!("{ms} ms"),
+        Some(ms) => time_in_words(Duration::from_millis(ms)),
         None => expected(sink).unwrap_or_else(|| "-".to_owned()),
     }
 }
 
 fn expected(sink: &SinkReport) -> Option<String> {
     let ms = sink.forecast_ms.filter(|_| sink.attempts == 0)?;
-    Some(format!("~{}", super::in_words(Duration::from_millis(ms))))
+    Some(format!("~{}", time_in_words(Duration::from_millis(ms))))
 }
 
 /// What is known of a sink. A reason that stands in a sentence below the table is not repeated.

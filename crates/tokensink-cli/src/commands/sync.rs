@@ -1,30 +1,12 @@
-//! `check`, `status` and `sync`: the commands that never reset.
+//! `sync`: the live token to every sink, without a reset.
 
 use tokensink_engine::{Command, Outcome, Report};
 
-use super::World;
-use crate::args::{Selection, Sync};
+use super::{World, with};
+use crate::args::Sync;
 use crate::run::{Request, TokenSource};
 
-pub(super) async fn check(world: &World<'_>, selection: &Selection) -> Report {
-    let run = match world.start(&world.request(Command::Check, selection)).await {
-        Ok(run) => run,
-        Err(report) => return report,
-    };
-    let planned = run.plan().await;
-    with(run.warnings, planned.map_or_else(|report| report, |plan| run.coordinator.check(&plan)))
-}
-
-pub(super) async fn status(world: &World<'_>, selection: &Selection) -> Report {
-    let run = match world.start(&world.request(Command::Status, selection)).await {
-        Ok(run) => run,
-        Err(report) => return report,
-    };
-    let planned = run.plan().await;
-    with(run.warnings, planned.map_or_else(|report| report, |plan| run.coordinator.status(&plan)))
-}
-
-pub(super) async fn sync(world: &World<'_>, sync: &Sync) -> Report {
+pub(super) async fn run(world: &World<'_>, sync: &Sync) -> Report {
     let token_source =
         if sync.token_stdin { TokenSource::StandardInput } else { TokenSource::DeveloperApi };
     let request = Request { token_source, ..world.request(Command::Sync, &sync.selection) };
@@ -52,11 +34,5 @@ fn about_what_was_pasted(mut report: Report) -> Report {
                 .to_owned(),
         ];
     }
-    report
-}
-
-/// The report, with what deserved attention before it began.
-pub(super) fn with(warnings: Vec<String>, mut report: Report) -> Report {
-    report.warnings.splice(0..0, warnings);
     report
 }
