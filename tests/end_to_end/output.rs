@@ -88,6 +88,7 @@ async fn json_is_one_document_and_nothing_else() {
         (&["check", "--config", "empty.toml"], 2),
         (&["check", "--only", "nobody"], 2),
         (&["frobnicate"], 2),
+        (&["check", "--nope"], 2),
         (&["demo"], 0),
     ] {
         let (seen, document) = world.run(arguments).await;

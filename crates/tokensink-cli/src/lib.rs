@@ -26,16 +26,15 @@ mod plugins;
 mod records;
 mod run;
 mod signals;
+mod usage;
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser as _;
-use clap::error::ErrorKind;
 use tokensink_engine::{Outcome, Report};
 
-use crate::args::{Arguments, Output};
+use crate::args::Arguments;
 
 #[cfg(fuzzing)]
 pub use crate::config::load_bytes;
@@ -60,7 +59,7 @@ impl Drop for Flushed {
 fn run() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) => return usage(&error),
+        Err(error) => return usage::answer(&error),
     };
     let named = arguments.global.credentials.upstash_api_key_env.as_deref();
     let environment = environment::take(named);
@@ -80,27 +79,4 @@ fn run() -> ExitCode {
     // A thread that still waits for standard input must not hold the exit up.
     runtime.shutdown_timeout(Duration::from_millis(100));
     ExitCode::from(exit_code)
-}
-
-/// Help and version are no errors; everything else is, also for a script.
-fn usage(error: &clap::Error) -> ExitCode {
-    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        output::say(error.render().ansi().to_string().trim_end());
-        return ExitCode::SUCCESS;
-    }
-    if asks_for_json(std::env::args_os()) {
-        let why = error.render().to_string();
-        let report = Report::refused(None, Outcome::Invalid, vec![why.trim().to_owned()]);
-        output::print_report(&report, Output::Json);
-    } else {
-        output::tell(error.render().ansi().to_string().trim_end());
-    }
-    ExitCode::from(Outcome::Invalid.exit_code())
-}
-
-/// Whether arguments that could not be parsed ask for JSON.
-fn asks_for_json(arguments: impl Iterator<Item = OsString>) -> bool {
-    let arguments: Vec<OsString> = arguments.collect();
-    let apart = arguments.windows(2).any(|pair| pair == ["--output", "json"]);
-    apart || arguments.iter().any(|argument| argument == "--output=json")
 }
