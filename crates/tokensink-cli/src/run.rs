@@ -8,7 +8,7 @@ use tokensink_engine::journal::Lock;
 use tokensink_engine::{Command, Coordinator, Interrupt, Outcome, Parties, Plan, Report, Timing};
 
 use crate::args::{Global, Selection};
-use crate::config::{self, Selected, Settings};
+use crate::config::{self, Invalid, Selected, Settings};
 use crate::environment::user_config_file;
 use crate::issuer::{self, Chosen};
 use crate::output::Watcher;
@@ -53,12 +53,9 @@ impl Run {
     /// Reads the config and finds everybody who takes part. Nothing is changed anywhere.
     pub(crate) async fn start(request: &Request<'_>, interrupt: Interrupt) -> Result<Self, Report> {
         let command = request.command;
-        let invalid = |errors| {
+        let invalid = |Invalid { errors, next }| {
             let mut report = Report::refused(command, Outcome::Invalid, errors);
-            report.next.push(
-                "mend what is named above; `tokensink sinks KIND` explains the options of a kind"
-                    .to_owned(),
-            );
+            report.next.extend(next.map(str::to_owned));
             report
         };
         let settings = load(request).map_err(invalid)?;
@@ -119,15 +116,15 @@ impl Run {
     }
 }
 
-fn load(request: &Request<'_>) -> Result<Settings, Vec<String>> {
+fn load(request: &Request<'_>) -> Result<Settings, Invalid> {
     let user = user_config_file(request.environment);
     config::load(&request.global.config, user.as_deref(), request.environment)
-        .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
+        .map_err(Invalid::from)
 }
 
-fn select(request: &Request<'_>, settings: &Settings) -> Result<Selected, Vec<String>> {
+fn select(request: &Request<'_>, settings: &Settings) -> Result<Selected, Invalid> {
     let registry = Registry::linked().map_err(|error| vec![error.to_string()])?;
-    let base_dir = settings.layers.base_dir().map_err(|mistake| vec![mistake.to_string()])?;
+    let base_dir = settings.layers.base_dir().map_err(|mistake| vec![mistake])?;
     let context = BuildContext::new(base_dir, request.environment.clone());
     config::select(settings, request.selection, &registry, &context)
 }

@@ -66,8 +66,7 @@ impl Layers {
         if let (None, Some(variable)) = (found, below) {
             return Mistake::in_variable(&variable.name, place, problem);
         }
-        let near = || self.files().find_map(|file| Some((file, file.line_near(place)?)));
-        match found.or_else(near) {
+        match found.or_else(|| self.nearest(place)) {
             Some((source, line)) => Mistake::new(&source.file, place, problem).at_line(Some(line)),
             None => Mistake::new(&self.project.file, place, problem),
         }
@@ -101,6 +100,13 @@ impl Layers {
         };
         let absolute = std::path::absolute(&self.project.file).map_err(unusable)?;
         Ok(absolute.parent().unwrap_or(Path::new("/")).to_owned())
+    }
+
+    /// Where the innermost part of `place` stands; in the stronger file, if both have as much of it.
+    fn nearest(&self, place: &str) -> Option<(&Source, usize)> {
+        let near = self.files().filter_map(|file| Some((file, file.line_near(place)?)));
+        let nearest = near.min_by_key(|(_, (_, depth))| std::cmp::Reverse(*depth));
+        nearest.map(|(file, (line, _))| (file, line))
     }
 
     /// The files, the stronger one first.

@@ -1,4 +1,6 @@
 //! A mistake in a config: where it stands, what is wrong, what was meant.
+//!
+//! All of them are told together, in the order in which a person mends them.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,8 +14,38 @@ pub(crate) struct Mistake {
     advice: Option<String>,
 }
 
-/// What has to be changed.
+/// Why a command cannot start with this config, or with these flags.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Invalid {
+    /// Each says itself what was expected.
+    pub(crate) errors: Vec<String>,
+    /// What helps with all of them.
+    pub(crate) next: Option<&'static str>,
+}
+
+impl From<Vec<Mistake>> for Invalid {
+    fn from(mut mistakes: Vec<Mistake>) -> Self {
+        mistakes.sort_by(|one, other| one.origin.cmp(&other.origin));
+        let next = if mistakes.iter().any(|mistake| mistake.place.starts_with("sinks.")) {
+            Some("mend what is named above; `tokensink sinks KIND` explains the options of a kind")
+        } else if mistakes.iter().any(|mistake| mistake.advice.is_none()) {
+            Some("mend what is named above")
+        } else {
+            None
+        };
+        Self { errors: mistakes.iter().map(ToString::to_string).collect(), next }
+    }
+}
+
+/// A flag that names something else than there is.
+impl From<Vec<String>> for Invalid {
+    fn from(errors: Vec<String>) -> Self {
+        Self { errors, next: None }
+    }
+}
+
+/// What has to be changed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Origin {
     File { file: PathBuf, line: Option<usize> },
     Variable { name: String },

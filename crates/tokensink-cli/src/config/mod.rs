@@ -16,7 +16,7 @@ use tokensink_core::{BuildContext, Environment, Registry, nearest};
 
 pub(crate) use duration::duration_from_flag;
 pub(crate) use layers::Layers;
-pub(crate) use mistake::Mistake;
+pub(crate) use mistake::{Invalid, Mistake};
 pub(crate) use sinks::{Selected, linked, select};
 pub(crate) use upstash::UpstashTable;
 
@@ -83,10 +83,11 @@ fn read(layers: Layers, environment: &Environment) -> Result<Settings, Vec<Mista
     let upstash = table(&mut root, "upstash", &layers, &mut mistakes);
     let sinks = table(&mut root, "sinks", &layers, &mut mistakes);
     mistakes.extend(layers.misplaced_sinks());
-    if sinks.is_empty() {
+    if sinks.as_ref().is_some_and(Map::is_empty) {
         let none = layers.mistake("sinks", "there is no sink");
         mistakes.push(none.advise("add a table such as [sinks.local]; see `tokensink sinks`"));
     }
+    let (upstash, sinks) = (upstash.unwrap_or_default(), sinks.unwrap_or_default());
     match upstash::read(&upstash, &layers) {
         Ok(upstash) if mistakes.is_empty() => return Ok(Settings { upstash, sinks, layers }),
         Ok(_) => {}
@@ -121,19 +122,20 @@ fn unknown_tables(root: &Map<String, Value>, layers: &Layers) -> Vec<Mistake> {
     mistakes.collect()
 }
 
+/// The table of this name; `None`, and a mistake, where it is something else.
 fn table(
     root: &mut Map<String, Value>,
     name: &str,
     layers: &Layers,
     mistakes: &mut Vec<Mistake>,
-) -> Map<String, Value> {
+) -> Option<Map<String, Value>> {
     match root.remove(name) {
-        Some(Value::Object(table)) => table,
+        Some(Value::Object(table)) => Some(table),
         Some(_) => {
             mistakes.push(layers.mistake(name, "expected a table"));
-            Map::new()
+            None
         }
-        None => Map::new(),
+        None => Some(Map::new()),
     }
 }
 

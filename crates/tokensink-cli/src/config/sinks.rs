@@ -11,7 +11,7 @@ use tokensink_core::{
 use tokensink_engine::Sink;
 
 use super::duration::duration_of;
-use super::{Layers, Mistake, Settings};
+use super::{Invalid, Layers, Mistake, Settings};
 use crate::args::Selection;
 
 /// How long the coordinator keeps trying at one sink, unless a table says otherwise.
@@ -31,13 +31,12 @@ pub(crate) fn select(
     selection: &Selection,
     registry: &Registry,
     context: &BuildContext,
-) -> Result<Selected, Vec<String>> {
-    let sinks = build_all(&settings.sinks, &settings.layers, registry, context)
-        .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+) -> Result<Selected, Invalid> {
+    let sinks = build_all(&settings.sinks, &settings.layers, registry, context)?;
     let names: Vec<&str> = settings.sinks.keys().map(String::as_str).collect();
     let unknown = unknown_names(selection, &names);
     if !unknown.is_empty() {
-        return Err(unknown);
+        return Err(unknown.into());
     }
     let takes_part = |sink: &Sink| {
         (selection.only.is_empty() || selection.only.contains(&sink.name))
@@ -45,7 +44,10 @@ pub(crate) fn select(
     };
     let (sinks, others): (Vec<Sink>, Vec<Sink>) = sinks.into_iter().partition(takes_part);
     if sinks.is_empty() {
-        return Err(vec!["--only and --skip leave no sink".to_owned()]);
+        let there_are = names.join(", ");
+        return Err(
+            vec![format!("--only and --skip leave no sink (there are: {there_are})")].into()
+        );
     }
     let mut left_out: Vec<String> =
         others.into_iter().filter(|sink| sink.required).map(|sink| sink.name).collect();
@@ -57,9 +59,16 @@ fn unknown_names(selection: &Selection, names: &[&str]) -> Vec<String> {
     let asked = selection.only.iter().map(|name| ("--only", name));
     let asked = asked.chain(selection.skip.iter().map(|name| ("--skip", name)));
     let unknown = asked.filter(|(_, name)| !names.contains(&name.as_str()));
-    let sentences = unknown.map(|(flag, name)| match nearest(name, names.iter().copied()) {
-        Some(meant) => format!("{flag} {name}: there is no such sink (did you mean `{meant}`?)"),
-        None => format!("{flag} {name}: there is no such sink (there are: {})", names.join(", ")),
+    let sentences = unknown.map(|(flag, name)| {
+        let problem = if name.is_empty() {
+            format!("{flag} names no sink")
+        } else {
+            format!("{flag} {name}: there is no such sink")
+        };
+        match nearest(name, names.iter().copied()).filter(|_| !name.is_empty()) {
+            Some(meant) => format!("{problem} (did you mean `{meant}`?)"),
+            None => format!("{problem} (there are: {})", names.join(", ")),
+        }
     });
     sentences.collect()
 }
@@ -93,12 +102,7 @@ fn build_table(
     let Value::Object(table) = table else {
         return Err(vec![layers.mistake(&place, "expected a table")]);
     };
-    let mut mistakes = Vec::new();
-    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-    if name.is_empty() || !name.chars().all(is_plain) {
-        let mistake = layers.mistake(&place, "a sink's name has only a-z, 0-9, - and _");
-        mistakes.push(mistake.advise("so that TOKENSINK_SINKS__NAME__OPTION can name it"));
-    }
+    let mut mistakes: Vec<Mistake> = misnamed(name, &place, layers).into_iter().collect();
     let mut table = table.clone();
     let mut common = Common { table: &mut table, place: &place, layers, mistakes: &mut mistakes };
     let factory = common.kind(registry);
@@ -136,6 +140,19 @@ fn build_table(
         target,
     });
     Ok(sinks.collect())
+}
+
+/// A variable must be able to name the table: TOKENSINK_SINKS__NAME__OPTION.
+fn misnamed(name: &str, place: &str, layers: &Layers) -> Option<Mistake> {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    if name.is_empty() || !name.chars().all(is_plain) {
+        let mistake = layers.mistake(place, "a sink's name has only a-z, 0-9, - and _");
+        return Some(mistake.advise("so that TOKENSINK_SINKS__NAME__OPTION can name it"));
+    }
+    name.contains("__").then(|| {
+        let mistake = layers.mistake(place, "a sink's name has no double underscore");
+        mistake.advise("it ends the name in TOKENSINK_SINKS__NAME__OPTION")
+    })
 }
 
 /// What the plugin makes of `table`. A variable always holds a text; where the plugin does not take
@@ -247,13 +264,14 @@ fn shared_targets(sinks: &[Sink], layers: &Layers) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
     for sink in sinks {
         if let Some(owner) = owners.insert(sink.id(), &sink.name) {
-            let problem = if owner == sink.name {
-                format!("names {} twice", sink.target)
+            let (problem, advice) = if owner == sink.name {
+                (format!("names {} twice", sink.target), "name it once")
             } else {
-                format!("means the same place as [sinks.{owner}]: {}", sink.target)
+                let problem = format!("means the same place as [sinks.{owner}]: {}", sink.target);
+                (problem, "let one table name all keys of a place")
             };
             let mistake = layers.mistake(&format!("sinks.{}", sink.name), problem);
-            mistakes.push(mistake.advise("let one table name all keys of a place"));
+            mistakes.push(mistake.advise(advice));
         }
     }
     mistakes

@@ -61,7 +61,12 @@ impl Source {
             let line = error.span().map(|span| self.line_at(span.start));
             let problem = error.message().trim().replace('\n', ", ");
             let mistake = Mistake::new(&self.file, "", format!("is not TOML: {problem}"));
-            mistake.at_line(line).advise("`tokensink init --config NEW` writes a file that is")
+            let advice = if problem == "duplicate key" {
+                "leave one of the two out"
+            } else {
+                "`tokensink init --config NEW` writes a file that is"
+            };
+            mistake.at_line(line).advise(advice)
         })?;
         // `config` would take such a key at the top for a path: `"upstash.api_url" = "…"`.
         match table.get_ref().keys().find(|key| !is_bare(key.get_ref())) {
@@ -80,9 +85,10 @@ impl Source {
         lines.last().copied().filter(|_| lines.len() == place.split('.').count())
     }
 
-    /// The line of the innermost part of `place` that is there.
-    pub(crate) fn line_near(&self, place: &str) -> Option<usize> {
-        self.lines_along(place).last().copied()
+    /// The line of the innermost part of `place` that is there, and how deep it is.
+    pub(crate) fn line_near(&self, place: &str) -> Option<(usize, usize)> {
+        let lines = self.lines_along(place);
+        Some((*lines.last()?, lines.len()))
     }
 
     fn lines_along(&self, place: &str) -> Vec<usize> {
@@ -122,7 +128,7 @@ mod tests {
         assert_eq!(source.line_of("sinks.a"), Some(4));
         assert_eq!(source.line_of("sinks.a.path"), Some(6));
         assert_eq!(source.line_of("sinks.a.missing"), None);
-        assert_eq!(source.line_near("sinks.a.missing"), Some(4));
+        assert_eq!(source.line_near("sinks.a.missing"), Some((4, 2)));
         assert_eq!(source.line_near("absent"), None);
     }
 }

@@ -53,10 +53,10 @@ pub(super) fn read(
 fn unknown_keys(table: &Map<String, Value>, layers: &Layers) -> Vec<Mistake> {
     let unknown = table.keys().filter(|key| !KEYS.contains(&key.as_str()));
     let mistakes = unknown.map(|key| {
-        let mistake = layers.mistake(&format!("upstash.{key}"), "unknown key");
+        let mistake = layers.mistake(&format!("upstash.{key}"), "unknown option");
         match nearest(key, KEYS) {
             Some(meant) => mistake.advise(format!("did you mean `{meant}`?")),
-            None => mistake.advise(format!("the keys of [upstash] are: {}", KEYS.join(", "))),
+            None => mistake.advise(format!("the options of [upstash] are: {}", KEYS.join(", "))),
         }
     });
     mistakes.collect()
@@ -90,7 +90,7 @@ impl Reader<'_> {
         if !text.is_empty() && text.chars().all(is_slug) {
             return Some(text);
         }
-        self.mistaken(key, "expected letters, digits and hyphens only");
+        self.mistaken(key, "expected letters, digits, hyphens and underscores only");
         None
     }
 
