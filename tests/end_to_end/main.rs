@@ -25,3 +25,4 @@ mod stand_ins;
 mod terminal;
 mod terminals;
 mod world;
+mod wrong_input;

@@ -6,6 +6,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokensink_engine::Command as Asked;
 
+/// The config file, unless `--config` names another one.
+pub(crate) const DEFAULT_CONFIG: &str = "tokensink.toml";
+
 /// Reset the QStash token once, and put the new one everywhere at once.
 ///
 /// Resetting kills the old token immediately. tokensink first makes sure that it can write to every
@@ -27,13 +30,14 @@ pub(crate) struct Arguments {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Global {
     /// The config file
-    #[arg(long, global = true, value_name = "FILE", default_value = "tokensink.toml")]
+    #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     pub(crate) config: PathBuf,
     /// What to print on standard output
     #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
-    /// Where the journal is kept [default: tokensink in the user's state folder]
-    #[arg(long, global = true, value_name = "FOLDER", env = "TOKENSINK_STATE_DIR")]
+    /// Where the journal is kept, instead of `TOKENSINK_STATE_DIR` [default: tokensink in the user's
+    /// state folder]
+    #[arg(long, global = true, value_name = "FOLDER")]
     pub(crate) state_dir: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) credentials: Credentials,

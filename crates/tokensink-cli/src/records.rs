@@ -11,6 +11,10 @@ use tokensink_engine::{Command, Coordinator, Outcome, Parties, Report, Timing};
 use crate::args::Global;
 use crate::environment::user_state_folder;
 
+/// What to do about a state folder that cannot be used.
+pub(crate) const ANOTHER_FOLDER: &str =
+    "mend what is named above, or name another folder of your own with --state-dir";
+
 /// What one command has of them.
 #[derive(Debug)]
 pub(crate) struct Records {
@@ -91,7 +95,9 @@ impl Records {
         why: &dyn std::fmt::Display,
     ) -> Result<(), Report> {
         if self.command == Command::Reset {
-            return Err(self.refused(outcome, why));
+            let mut report = self.refused(outcome, why);
+            report.next.push(ANOTHER_FOLDER.to_owned());
+            return Err(report);
         }
         self.warnings.push(format!("{why}; this run goes on without a {what}"));
         Ok(())
@@ -104,9 +110,9 @@ impl Records {
 
 /// Where the journal is.
 pub(crate) fn state_folder(global: &Global, environment: &Environment) -> Result<PathBuf, String> {
-    let named = global.state_dir.clone();
-    let named = named.or_else(|| user_state_folder(environment));
-    named.ok_or_else(|| {
+    let by_variable = || environment.setting("TOKENSINK_STATE_DIR").map(PathBuf::from);
+    let named = global.state_dir.clone().or_else(by_variable);
+    named.or_else(|| user_state_folder(environment)).ok_or_else(|| {
         "there is no home folder for the journal; name one with --state-dir".to_owned()
     })
 }

@@ -7,7 +7,7 @@ use tokensink_engine::{Command, Outcome, Report};
 use super::{World, finish};
 use crate::args::Output;
 use crate::output::{print_json, print_rows_perhaps_without, say, say_sentence, warn};
-use crate::records::state_folder;
+use crate::records::{ANOTHER_FOLDER, state_folder};
 
 #[derive(Serialize)]
 struct Document {
@@ -28,7 +28,11 @@ pub(super) async fn run(world: &World<'_>) -> u8 {
 }
 
 async fn read(world: &World<'_>) -> Result<Vec<RunSummary>, Report> {
-    let refused = |outcome, why| Report::refused(Command::History, outcome, vec![why]);
+    let refused = |outcome, why| {
+        let mut report = Report::refused(Command::History, outcome, vec![why]);
+        report.next.push(ANOTHER_FOLDER.to_owned());
+        report
+    };
     let folder = state_folder(world.global, world.environment)
         .map_err(|why| refused(Outcome::Invalid, why))?;
     let unreadable = |error: &dyn std::fmt::Display| refused(Outcome::Unchanged, error.to_string());
