@@ -157,7 +157,8 @@ mod tests {
         assert_eq!(settings.upstash.api_url.as_str(), "https://api.upstash.com/v2/");
         let context = BuildContext::new("/", environment);
         let registry = Registry::linked().unwrap();
-        let sinks = select(&settings, &Default::default(), &registry, &context).unwrap();
+        let Selected { sinks, .. } =
+            select(&settings, &Default::default(), &registry, &context).unwrap();
         assert_eq!(sinks[0].deadline, Duration::from_secs(60));
         assert_eq!((sinks[0].required, sinks[0].priority), (true, 0));
     }

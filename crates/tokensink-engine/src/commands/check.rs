@@ -24,11 +24,14 @@ impl Coordinator {
         if !report.errors.is_empty() {
             return self.publish(report.ending(Outcome::Unchanged));
         }
-        let report = self.with_forecast(report, plan);
         let drifted = |sink: &SinkReport| sink.required && sink.state == State::Stale;
-        let outcome =
-            if report.sinks.iter().any(drifted) { Outcome::Drift } else { Outcome::Ready };
-        self.publish(report.ending(outcome))
+        let outcome = if report.sinks.iter().any(drifted) {
+            report.next.push("`tokensink sync` writes the live token to every sink".to_owned());
+            Outcome::Drift
+        } else {
+            Outcome::Ready
+        };
+        self.publish(self.with_forecast(report, plan).ending(outcome))
     }
 
     /// The report on a plan that nothing stands in the way of.
@@ -37,14 +40,10 @@ impl Coordinator {
         let mut report = report.expecting(&forecast);
         report.dominated_by = forecast.dominated_by;
         report.next.extend(forecast.advice);
-        report
-            .warnings
-            .extend(self.left_out().map(|left_out| {
-                format!("left out: {left_out}: a reset leaves a dead token there")
-            }));
-        if report.sinks.iter().any(|sink| sink.required && sink.state == State::Stale) {
-            report.next.push("`tokensink sync` writes the live token to every sink".to_owned());
-        }
+        let left_out = self.left_out();
+        report.warnings.extend(
+            left_out.map(|names| format!("left out: {names}: a reset leaves a dead token there")),
+        );
         if plan.prepared.iter().any(|prepared| prepared.doubt().is_some()) {
             report.next.push(
                 "`tokensink reset --rehearse` writes the current token first, which proves what \
