@@ -79,12 +79,6 @@ const FAULTS: &[Fault] = &[
         broken: "if plan.token() != token && false {",
     },
     Fault {
-        what: "a refused reset did not happen, whatever is seen",
-        file: "reset.rs",
-        sound: "Seen::Moved(_) | Seen::NotAccepted | Seen::Nothing => message,",
-        broken: "_ => return Reset::NotDone { why: message },",
-    },
-    Fault {
         what: "a run is complete with a stale required sink",
         file: "commands/conclusion.rs",
         sound: "if unproven.is_empty() { Outcome::Complete } else { Outcome::Partial }",
