@@ -17,7 +17,7 @@ pub(crate) fn unanswered(doing: &str, host: &str, failure: Failure) -> SinkError
         .advise("see the network, a proxy if there is one, and `api_url`")
 }
 
-/// There was one, and it is no success.
+/// There was one, and it is not what GitHub says when all is well.
 pub(crate) fn refused(doing: &str, answer: &Answer, secrets: &[&Secret]) -> SinkError {
     let said = answer.complaint(secrets);
     let problem = format!("could not {doing}: {said}");
@@ -28,6 +28,9 @@ pub(crate) fn refused(doing: &str, answer: &Answer, secrets: &[&Secret]) -> Sink
         StatusCode::NOT_FOUND => SinkError::not_found(problem)
             .advise("GitHub also answers 404 for what the token may not see"),
         StatusCode::UNPROCESSABLE_ENTITY => SinkError::refused(problem),
+        // A gateway's own word: what GitHub did is not known.
+        status if status.is_success() => SinkError::transient(problem)
+            .advise("see what stands between here and GitHub: this is no answer of its own"),
         status if status.is_redirection() => {
             SinkError::conflict(problem).advise("the repository has moved")
         }

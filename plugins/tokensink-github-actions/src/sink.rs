@@ -199,13 +199,13 @@ impl TokenSink for GitHubSink {
         if !answer.status.is_success() {
             return Err(self.api.refusal(doing, &answer).await);
         }
+        let record: SecretRecord = answer.json().map_err(|_| {
+            SinkError::other(format!("could not {doing}: the answer is not what is documented"))
+        })?;
         let written = last.and_then(|last| last.get("written_at")?.parse::<i64>().ok());
         let Some(written) = written else {
             return Ok(Holds::Unknown { why: "GitHub does not show values".to_owned() });
         };
-        let record: SecretRecord = answer.json().map_err(|_| {
-            SinkError::other(format!("could not {doing}: the answer is not what is documented"))
-        })?;
         let later = record.updated_at.as_second() - written;
         Ok(if OUR_SECONDS.contains(&later) { Holds::LastWriteIsOurs } else { Holds::AnotherValue })
     }
@@ -265,7 +265,7 @@ impl PreparedSink for Prepared {
             let key = self.api.sealing_key(&self.known.secrets_path).await?;
             answer = self.put(key.envelope(), token).await?;
         }
-        if !answer.status.is_success() {
+        if ![StatusCode::CREATED, StatusCode::NO_CONTENT].contains(&answer.status) {
             *self.remembered.lock().unwrap_or_else(PoisonError::into_inner) = None;
             return Err(self.api.refusal("put the secret", &answer).await);
         }
