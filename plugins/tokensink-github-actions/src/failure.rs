@@ -10,6 +10,9 @@ use tokensink_http::{Answer, Failure, requested_pause, server_time};
 /// (docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api).
 const UNNAMED_PAUSE: Duration = Duration::from_secs(60);
 
+/// The quota is counted by the hour: a later end of it than that is a mistake of the server.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
 /// There was no whole answer.
 pub(crate) fn unanswered(doing: &str, host: &str, failure: Failure) -> SinkError {
     SinkError::transient(format!("could not {doing} at {host}"))
@@ -61,7 +64,8 @@ fn limited_or_denied(problem: String, answer: &Answer) -> SinkError {
 pub(crate) fn until_renewal(answer: &Answer) -> Option<Duration> {
     let reset: u64 = header(answer, "x-ratelimit-reset")?.parse().ok()?;
     let now = server_time(&answer.headers)?.duration_since(std::time::UNIX_EPOCH).ok()?;
-    Some(Duration::from_secs((reset + 1).saturating_sub(now.as_secs())))
+    let renewed = Duration::from_secs(reset.saturating_add(1));
+    Some(renewed.saturating_sub(now).min(LONGEST_PAUSE))
 }
 
 pub(crate) fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {

@@ -51,3 +51,18 @@ async fn only_what_github_answers_to_a_write_acknowledges_it() {
         assert!(sink.inspect(&token, None).await.is_err());
     }
 }
+
+#[tokio::test]
+async fn an_hour_that_never_ends_is_taken_for_an_hour() {
+    let hour = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "18446744073709551615")];
+    let token = Token::new("new");
+    for status in [StatusCode::CREATED, StatusCode::FORBIDDEN] {
+        let sink = sink_at((status, hour)).await;
+        let prepared = sink.prepare().await.unwrap();
+        assert_eq!(prepared.write(&token).await.is_ok(), status.is_success());
+        // No request is left for the hour, so this one is not sent.
+        let error = prepared.write(&token).await.unwrap_err();
+        let SinkErrorKind::Limited { wait } = error.kind() else { panic!("{error}") };
+        assert!((3500..=3600).contains(&wait.as_secs()), "{wait:?}");
+    }
+}
