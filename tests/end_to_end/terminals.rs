@@ -77,6 +77,20 @@ async fn anything_but_a_yes_resets_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_typed_before_the_question_is_no_answer() {
+    let world = World::new().await;
+    let before = world.live();
+    let terminal = Terminal::of_width(120);
+    terminal.type_in("y\n");
+    let child = on(&terminal, world.command(&["reset"]));
+    terminal.shows("[y/N]").await;
+    terminal.type_in("n\n");
+    assert_eq!(code(child).await, 1);
+    assert_eq!(world.posts(), 0);
+    world.assert_everywhere(&before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_word_is_broken_at_the_edge_of_a_terminal() {
     let world = World::new().await;
     for arguments in [&["check"][..], &["reset"], &["reset", "--yes"], &["status"]] {

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, IsTerminal as _, stdin};
 
+use rustix::termios::{QueueSelector, tcflush};
 use tokensink_engine::Interrupt;
 
 /// What the person said.
@@ -17,7 +18,8 @@ pub(crate) enum Answer {
 
 /// Asks on standard error; anything but a clear yes is a no.
 pub(crate) async fn ask(question: &str, interrupt: &Interrupt) -> Answer {
-    if !stdin().is_terminal() {
+    // What was typed before the question was meant for something else.
+    if !stdin().is_terminal() || tcflush(stdin(), QueueSelector::IFlush).is_err() {
         return Answer::NoTerminal;
     }
     super::question(&format!("{question} [y/N]"));
