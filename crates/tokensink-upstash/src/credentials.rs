@@ -142,7 +142,8 @@ fn from_flags(
             Some(Secret::new(text.expose().trim()))
         }
         (None, Some(name)) => Some(environment.secret(name).cloned().ok_or_else(|| {
-            let place = format!("the environment variable {name}");
+            // The key itself may have been given instead of a name, so it is not repeated.
+            let place = "the environment variable that a flag names".to_owned();
             CredentialsError::Half { place, missing: "API key" }
         })?),
         (None, None) => None,
@@ -300,6 +301,21 @@ mod tests {
             error,
             "could not take the Upstash credentials from /no/such: there is no such file"
         );
+    }
+
+    #[test]
+    fn a_key_in_the_place_of_its_variable_is_not_repeated() {
+        for pasted in ["0b56a1f0-7c1d-4e0a-9d3e-1f5f3f0a7c11", "short", "A_KEY"] {
+            let named = Named {
+                email: Some("f@x".into()),
+                api_key_env: Some(pasted.into()),
+                ..Named::default()
+            };
+            let error = Credentials::find(&named, &Environment::default()).unwrap_err();
+            let said = format!("{error} {error:?}");
+            assert!(said.contains("variable that a flag names has no API key"), "{said}");
+            assert!(!said.contains(pasted), "{said}");
+        }
     }
 
     #[test]
