@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use futures::stream::{FuturesUnordered, StreamExt as _};
 use reqwest::Url;
 use tokensink_core::{Issued, IssuerError, ResetError, Secret, Token, TokenIssuer, async_trait};
 use tokensink_http::ClientError;
@@ -97,9 +98,12 @@ impl TokenIssuer for Pasted {
     }
 
     async fn accepts(&self, token: &Token) -> Result<bool, IssuerError> {
+        // All at once: one that cannot be reached must not use up the time of the others.
+        let mut answers: FuturesUnordered<_> =
+            self.probes.iter().map(|probe| probe.accepts(token)).collect();
         let mut failure = None;
-        for probe in &self.probes {
-            match probe.accepts(token).await {
+        while let Some(answer) = answers.next().await {
+            match answer {
                 Ok(true) => return Ok(true),
                 Ok(false) => {}
                 Err(error) => failure = Some(error),
@@ -112,6 +116,36 @@ impl TokenIssuer for Pasted {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A server that answers every probe well, or never. Returns its base URL.
+    async fn host(is_there: bool) -> Url {
+        let router = axum::Router::new().fallback(move || async move {
+            if !is_there {
+                std::future::pending::<()>().await;
+            }
+            r#"{"parallelismMax":100,"parallelismCount":0}"#
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Url::parse(&url).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_region_that_does_not_answer_keeps_no_other_from_it() {
+        for order in [[false, true], [true, false]] {
+            let patience = Duration::from_secs(600);
+            let mut probes = Vec::new();
+            for is_there in order {
+                probes.push(Probe::new(host(is_there).await, patience).unwrap());
+            }
+            let pasted = Pasted { token: Token::new("t"), probes };
+            let accepted = pasted.accepts(&pasted.token);
+            // Whoever asks waits for a moment only.
+            let accepted = tokio::time::timeout(Duration::from_secs(20), accepted).await;
+            assert!(accepted.unwrap().unwrap(), "{order:?}");
+        }
+    }
 
     #[test]
     fn only_a_bare_token_is_taken() {
