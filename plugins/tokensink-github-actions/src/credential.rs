@@ -16,8 +16,11 @@ use tokio::sync::OnceCell;
 const GITHUB: &str = "api.github.com";
 
 /// Variables that people have set for a service of their own. A table that sends one of them to
-/// another host is a theft, or a mistake.
-const DEFAULTS: &[&str] = &["GH_", "GITHUB_", "UPSTASH_", "QSTASH_", "AWS_"];
+/// another host is a theft, or a mistake. Vercel and Fly are where QStash is sold too.
+const DEFAULTS: &[&str] = &["GH_", "GITHUB_", "UPSTASH_", "QSTASH_", "AWS_", "VERCEL_", "FLY_"];
+
+/// With several regions each has one of its own, such as `US_EAST_1_QSTASH_TOKEN`.
+const OF_QSTASH: &str = "QSTASH_TOKEN";
 
 /// How GitHub's tokens begin (github.blog/2021-04-05-behind-githubs-new-authentication-token-formats).
 const TOKEN_PREFIXES: &[&str] = &["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"];
@@ -68,8 +71,7 @@ impl Credential {
         let host = base.host_str().unwrap_or_default();
         let is_home = host == GITHUB || is_loopback(base);
         if let Some(name) = named {
-            let is_default = DEFAULTS.iter().any(|prefix| name.to_uppercase().starts_with(prefix));
-            if is_default && !is_home {
+            if is_default(name) && !is_home {
                 return Err(SinkError::config(format!("{name} does not belong to {host}"))
                     .advise("put a token for that host into a variable of its own"));
             }
@@ -133,6 +135,12 @@ pub(crate) fn check_variable_name(name: &str) -> Option<SinkError> {
         SinkError::config("option `token_env`: expected the name of an environment variable")
             .advise("put the token into a variable, and write that variable's name here")
     })
+}
+
+/// Whether a variable of this name belongs to a service of its own.
+fn is_default(name: &str) -> bool {
+    let name = name.to_uppercase();
+    name.ends_with(OF_QSTASH) || DEFAULTS.iter().any(|prefix| name.starts_with(prefix))
 }
 
 fn cli_environment(environment: &Environment) -> Vec<(&'static str, String)> {

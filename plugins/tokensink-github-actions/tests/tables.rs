@@ -21,13 +21,26 @@ fn a_default_credential_goes_to_no_other_host() {
     assert!(errors[0].to_string().contains("no GitHub token belongs to evil.example"));
     let own = [("GH_HOST", "git.acme.example"), ("GH_ENTERPRISE_TOKEN", "c")];
     assert!(build(table("git.acme.example"), &own).is_ok());
-    for name in ["GH_TOKEN", "UPSTASH_API_KEY", "aws_secret_access_key", "GITHUB_TOKEN"] {
+    for name in [
+        "GH_TOKEN",
+        "UPSTASH_API_KEY",
+        "aws_secret_access_key",
+        "GITHUB_TOKEN",
+        "QSTASH_TOKEN",
+        "EU_CENTRAL_1_QSTASH_TOKEN",
+        "us_east_1_qstash_token",
+        "VERCEL_TOKEN",
+        "FLY_API_TOKEN",
+    ] {
         let mut stealing = table("evil.example");
         stealing["token_env"] = json!(name);
         let errors = build(stealing, &personal).unwrap_err();
         assert!(errors[0].to_string().contains("does not belong to evil.example"), "{name}");
     }
     assert!(build(table("evil.example"), &own).is_err());
+    let mut own = table("git.acme.example");
+    own["token_env"] = json!("ACME_GITHUB_TOKEN");
+    assert!(build(own, &personal).is_ok());
 }
 
 #[test]
