@@ -53,8 +53,14 @@ fn spy(world: &World, name: &str, answer: &str) -> (PathBuf, PathBuf) {
 }
 
 /// Credentials that are set and not needed. None belongs to what a child does.
-const OTHERS: [&str; 4] =
-    ["QSTASH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"];
+const OTHERS: [&str; 6] = [
+    "QSTASH_TOKEN",
+    "EU_CENTRAL_1_QSTASH_TOKEN",
+    "US_EAST_1_QSTASH_TOKEN",
+    "GITHUB_TOKEN",
+    "GH_ENTERPRISE_TOKEN",
+    "GITHUB_ENTERPRISE_TOKEN",
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_github_cli_inherits_no_secret() {

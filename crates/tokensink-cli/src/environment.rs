@@ -4,22 +4,27 @@ use std::path::PathBuf;
 
 use tokensink_core::Environment;
 
-/// Our own credentials, and what we are here for. Nobody reads them but us, and every child process
-/// would inherit them: an AWS profile may name any program.
-const OURS: [&str; 6] = [
+/// Our own credentials. Nobody reads them but us, and every child process would inherit them: an AWS
+/// profile may name any program.
+const OURS: [&str; 5] = [
     "UPSTASH_API_KEY",
-    "QSTASH_TOKEN",
     "GH_TOKEN",
     "GITHUB_TOKEN",
     "GH_ENTERPRISE_TOKEN",
     "GITHUB_ENTERPRISE_TOKEN",
 ];
 
+/// What we are here for. With several regions each has one of its own, such as
+/// `US_EAST_1_QSTASH_TOKEN`.
+const QSTASH_TOKEN: &str = "QSTASH_TOKEN";
+
 /// The environment as it is now; afterwards our own credentials are in the snapshot alone, that in
 /// the variable `named` too. Called once, before there is a second thread.
 pub(crate) fn take(named: Option<&str>) -> Environment {
     let environment = snapshot();
-    for name in environment.names().filter(|name| OURS.contains(name) || Some(*name) == named) {
+    let is_ours =
+        |name: &&str| OURS.contains(name) || name.ends_with(QSTASH_TOKEN) || Some(*name) == named;
+    for name in environment.names().filter(is_ours) {
         // SAFETY: nobody else looks at the environment meanwhile, for there is nobody else: `main`,
         // which is documented to be called before any thread is started, has started none yet.
         #[expect(unsafe_code, reason = "children inherit what is not removed")]
