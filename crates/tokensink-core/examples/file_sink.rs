@@ -15,7 +15,7 @@ struct FileConfig {
 impl SinkConfig for FileConfig {
     const KIND: &'static str = "file";
     const SUMMARY: &'static str = "a file that holds the token and nothing else";
-    const PERMISSIONS: &'static str = "write permission on the file";
+    const PERMISSIONS: &'static str = "write permission on the file and on its folder";
     const TAKES_EFFECT: &'static str = "when the application reads the file again";
     const EXAMPLE: &'static str = "path = \"qstash-token\"";
     type Sink = FileSink;
@@ -73,7 +73,7 @@ impl TokenSink for FileSink {
 #[async_trait]
 impl PreparedSink for FileSink {
     fn readiness(&self) -> Readiness {
-        Readiness::Ready
+        Readiness::Unknown { why: "only a write tells whether its folder takes a file".to_owned() }
     }
 
     fn warnings(&self) -> Vec<String> {
@@ -85,7 +85,12 @@ impl PreparedSink for FileSink {
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
-        fs::write(&self.path, token.expose()).map_err(|error| self.failed("write", error))?;
+        // A copy has the same mode, and a rename leaves the old value or the new one after a kill.
+        let copy = self.path.with_added_extension("new");
+        let written = fs::copy(&self.path, &copy)
+            .and_then(|_| fs::write(&copy, token.expose()))
+            .and_then(|()| fs::rename(&copy, &self.path));
+        written.map_err(|error| self.failed("write", error))?;
         Ok(Receipt::default())
     }
 }
