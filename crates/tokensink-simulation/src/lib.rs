@@ -16,6 +16,7 @@ mod claims;
 mod death;
 mod forgetful;
 mod life;
+mod step;
 
 pub use claims::Finding;
 pub use life::live;

@@ -6,11 +6,9 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use fastrand::Rng;
-use tokensink_core::{Fingerprint, Pace, Quota, Token};
+use tokensink_core::{Pace, Quota, Token};
 use tokensink_engine::journal::{Journal, MemoryJournal};
-use tokensink_engine::{
-    Command, Coordinator, Interrupt, Interrupter, Parties, Report, Silent, Sink, Timing,
-};
+use tokensink_engine::{Interrupt, Interrupter, Parties, Report, Silent, Sink};
 use tokensink_testkit::{Calm, Evidence, Scripted, World};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -18,6 +16,7 @@ use crate::chaos::{Chaos, LONGEST_LANDING, Mood, between};
 use crate::claims::{Claim, Finding, Witness};
 use crate::death::{Death, Killed};
 use crate::forgetful::Forgetful;
+use crate::step::{Step, command};
 
 /// Longer than any run may take: a provider may demand pauses of an hour in each phase.
 const AGES: Duration = Duration::from_secs(48 * 3600);
@@ -57,14 +56,6 @@ struct Traits {
     required: bool,
     deadline: Duration,
     quota: Option<Quota>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Step {
-    Reset { rehearsed: bool },
-    Sync,
-    Status,
-    Check,
 }
 
 impl Life {
@@ -276,44 +267,6 @@ impl Life {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
-
-/// What the command line does with a coordinator. Beside the report, the token that was live when
-/// a person was asked.
-async fn command(parties: Parties, step: Step) -> (Report, Option<Fingerprint>) {
-    let asked = match step {
-        Step::Reset { .. } => Command::Reset,
-        Step::Sync => Command::Sync,
-        Step::Status => Command::Status,
-        Step::Check => Command::Check,
-    };
-    let coordinator = match Coordinator::new(parties, Timing::default()).await {
-        Ok(coordinator) => coordinator,
-        Err(error) => {
-            let why = vec![error.to_string()];
-            return (Report::refused(asked, tokensink_engine::Outcome::Unchanged, why), None);
-        }
-    };
-    let mut shown = None;
-    let result = async {
-        let plan = coordinator.plan(asked).await?;
-        shown = Some(plan.token().fingerprint());
-        Ok(match step {
-            Step::Status => coordinator.status(&plan),
-            Step::Check => coordinator.check(&plan),
-            Step::Sync => coordinator.sync(plan).await,
-            Step::Reset { .. } if plan.obstacles().next().is_some() => {
-                coordinator.refuse(asked, &plan)
-            }
-            Step::Reset { rehearsed: false } => coordinator.reset(plan).await,
-            Step::Reset { rehearsed: true } => {
-                let plan = coordinator.rehearse(plan).await?;
-                coordinator.reset(plan).await
-            }
-        })
-    };
-    let report = result.await.unwrap_or_else(|report| report);
-    (report, shown)
-}
 
 impl Traits {
     fn drawn(rng: &mut Rng) -> Self {

@@ -1,0 +1,51 @@
+//! One command of a life, carried out as the command line does.
+
+use tokensink_core::Fingerprint;
+use tokensink_engine::{Command, Coordinator, Outcome, Parties, Report, Timing};
+
+/// Which one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Step {
+    Reset { rehearsed: bool },
+    Sync,
+    Status,
+    Check,
+}
+
+/// What the command line does with a coordinator. Beside the report, the token that was live when
+/// a person was asked.
+pub(crate) async fn command(parties: Parties, step: Step) -> (Report, Option<Fingerprint>) {
+    let asked = match step {
+        Step::Reset { .. } => Command::Reset,
+        Step::Sync => Command::Sync,
+        Step::Status => Command::Status,
+        Step::Check => Command::Check,
+    };
+    let coordinator = match Coordinator::new(parties, Timing::default()).await {
+        Ok(coordinator) => coordinator,
+        Err(error) => {
+            let why = vec![error.to_string()];
+            return (Report::refused(asked, Outcome::Unchanged, why), None);
+        }
+    };
+    let mut shown = None;
+    let result = async {
+        let plan = coordinator.plan(asked).await?;
+        shown = Some(plan.token().fingerprint());
+        Ok(match step {
+            Step::Status => coordinator.status(&plan),
+            Step::Check => coordinator.check(&plan),
+            Step::Sync => coordinator.sync(plan).await,
+            Step::Reset { .. } if plan.obstacles().next().is_some() => {
+                coordinator.refuse(asked, &plan)
+            }
+            Step::Reset { rehearsed: false } => coordinator.reset(plan).await,
+            Step::Reset { rehearsed: true } => {
+                let plan = coordinator.rehearse(plan).await?;
+                coordinator.reset(plan).await
+            }
+        })
+    };
+    let report = result.await.unwrap_or_else(|report| report);
+    (report, shown)
+}

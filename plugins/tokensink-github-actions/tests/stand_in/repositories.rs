@@ -1,0 +1,123 @@
+//! Repositories that are elsewhere, unfit, many, or out of reach.
+
+use std::net::TcpListener;
+
+use serde_json::json;
+use tokensink_core::{Holds, SinkErrorKind, Token};
+use tokensink_sandbox::GitHub;
+
+use crate::{api_sink, build, github, refusal, sink, write};
+
+#[tokio::test]
+async fn a_renamed_repository_is_found_by_id() {
+    let github = github().await;
+    github.rename("acme/api", "acme/service");
+    let sink = api_sink(&github);
+    let prepared = sink.prepare().await.unwrap();
+    assert_eq!(prepared.warnings(), ["it is called acme/service now"]);
+    let receipt = prepared.write(&Token::new("one")).await.unwrap();
+    let moved = "repos/acme/service/actions/secrets/QSTASH_TOKEN";
+    assert_eq!(github.secret(moved).as_deref(), Some("one"));
+    let seen = sink.inspect(&Token::new("one"), Some(&receipt)).await.unwrap();
+    assert_eq!(seen, Holds::LastWriteIsOurs);
+}
+
+#[tokio::test]
+async fn codespaces_take_secrets_from_an_admin_alone() {
+    let github = github().await;
+    github.make_push_only("acme/api");
+    for app in ["actions", "dependabot"] {
+        let table = json!({"repositories": ["acme/api"], "app": app});
+        write(sink(&github, table).as_ref(), "one").await;
+    }
+    let table = json!({"repositories": ["acme/api"], "app": "codespaces"});
+    let (kind, words) = refusal(sink(&github, table.clone()).as_ref()).await;
+    assert!(kind == SinkErrorKind::Denied && words.contains("admin"), "{words}");
+    let github = super::github().await;
+    write(sink(&github, table).as_ref(), "one").await;
+    let path = "repos/acme/api/codespaces/secrets/QSTASH_TOKEN";
+    assert_eq!(github.secret(path).as_deref(), Some("one"));
+}
+
+#[tokio::test]
+async fn each_unfit_repository_is_refused_with_its_reason() {
+    let github = github().await;
+    let absent = sink(&github, json!({"repositories": ["acme/absent"]}));
+    let (kind, words) = refusal(absent.as_ref()).await;
+    assert!(kind == SinkErrorKind::NotFound && words.contains("may not see"), "{words}");
+    github.make_read_only("acme/api");
+    let (kind, words) = refusal(api_sink(&github).as_ref()).await;
+    assert!(kind == SinkErrorKind::Denied && words.contains("may only read"), "{words}");
+    github.archive("acme/api");
+    let (kind, words) = refusal(api_sink(&github).as_ref()).await;
+    assert!(kind == SinkErrorKind::Refused && words.contains("archived"), "{words}");
+}
+
+/// Prepares each; returns the paths that were asked for, without those of keys, and the refusals.
+async fn prepare_all(github: &GitHub, repositories: &[String]) -> (Vec<String>, Vec<String>) {
+    let table = json!({"repositories": repositories, "api_url": github.url()});
+    let sinks = build(table, &[("GH_TOKEN", github.token())]).unwrap();
+    let before = github.requests().len();
+    let mut refusals = Vec::new();
+    for sink in &sinks {
+        if let Err(error) = sink.prepare().await {
+            refusals.push(format!("{sink}: {error}"));
+        }
+    }
+    let asked = github.requests().into_iter().skip(before).map(|request| request.path);
+    (asked.filter(|path| !path.ends_with("public-key")).collect(), refusals)
+}
+
+#[tokio::test]
+async fn many_repositories_of_an_organization_are_seen_a_hundred_at_once() {
+    let github = GitHub::start().await.unwrap();
+    let names: Vec<String> = (0..205).map(|one| format!("acme/r{one:03}")).collect();
+    for name in &names {
+        github.add_repository(name);
+    }
+    // The owner is a person: each is asked for by itself.
+    let (asked, refusals) = prepare_all(&github, &names[..30]).await;
+    assert_eq!((asked.len(), refusals), (1 + 30, Vec::new()));
+    github.add_organization("acme");
+    github.archive("acme/r003");
+    github.make_read_only("acme/r004");
+    github.rename("acme/r005", "acme/z");
+    let (asked, refusals) = prepare_all(&github, &names[..30]).await;
+    let listed = |path: &&String| path.starts_with("/orgs/acme/repos?per_page=100&page=");
+    assert_eq!(asked.iter().filter(listed).count(), 3, "{asked:?}");
+    // By its old name it is on no page.
+    assert_eq!(asked.iter().filter(|path| path.starts_with("/repos/acme/r005")).count(), 1);
+    assert_eq!(asked.iter().filter(|path| path.starts_with("/repositories/")).count(), 1);
+    assert_eq!(asked.len(), 5, "{asked:?}");
+    assert!(refusals[0].contains("r003") && refusals[0].contains("archived"), "{refusals:?}");
+    assert!(refusals[1].contains("r004") && refusals[1].contains("only read"), "{refusals:?}");
+    assert_eq!(refusals.len(), 2);
+    // A few are cheaper by themselves.
+    assert_eq!(prepare_all(&github, &names[10..13]).await.0[0], "/repos/acme/r010");
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_named_by_its_variable_and_never_shown() {
+    let github = github().await;
+    let table =
+        json!({"repositories": ["acme/api"], "api_url": github.url(), "token_env": "CI_TOKEN"});
+    let unset = build(table.clone(), &[("GH_TOKEN", github.token())]).unwrap().remove(0);
+    let (kind, words) = refusal(unset.as_ref()).await;
+    assert!(kind == SinkErrorKind::Denied && words.contains("CI_TOKEN is not set"), "{words}");
+    assert!(github.requests().is_empty());
+    let wrong = build(table, &[("CI_TOKEN", "ghp_wrong_0123456789")]).unwrap().remove(0);
+    let (kind, words) = refusal(wrong.as_ref()).await;
+    assert!(kind == SinkErrorKind::Denied && words.contains("401"), "{words}");
+    assert!(!format!("{words}{wrong:?}").contains("ghp_wrong"), "{words}");
+}
+
+#[tokio::test]
+async fn a_github_that_cannot_be_reached_is_named() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let table = json!({"repositories": ["acme/api"], "api_url": format!("http://{nobody}")});
+    let sink = build(table, &[("GH_TOKEN", "any")]).unwrap().remove(0);
+    let (kind, words) = refusal(sink.as_ref()).await;
+    assert_eq!(kind, SinkErrorKind::Transient);
+    assert!(words.contains("see the repository at 127.0.0.1"), "{words}");
+    assert!(words.contains("see the network") && words.contains("`api_url`"), "{words}");
+}
