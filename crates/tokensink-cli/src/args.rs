@@ -28,12 +28,13 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
     /// The config file
     #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     pub(crate) config: PathBuf,
     /// What to print on standard output
-    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
     /// Where the journal is kept, instead of `TOKENSINK_STATE_DIR` [default: tokensink in the user's
     /// state folder]
@@ -94,10 +95,10 @@ pub(crate) enum Command {
 /// Which sinks take part.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Selection {
-    /// Only the sinks of these names
+    /// Only the sinks of these names: separate them by commas, or repeat the flag
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
-    /// Not the sinks of these names
+    /// Not the sinks of these names: separate them by commas, or repeat the flag
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) skip: Vec<String>,
 }
@@ -152,6 +153,19 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    /// What one command alone has comes first, in the order of its declaration.
+    #[test]
+    fn the_help_of_a_command_begins_with_its_own_flags() {
+        let mut command = Arguments::command();
+        command.build();
+        let reset = command.find_subcommand_mut("reset").unwrap();
+        let help = reset.render_help().to_string();
+        let flags = help.lines().filter_map(|line| line.split("--").nth(1)?.split(' ').next());
+        let flags: Vec<&str> = flags.collect();
+        assert_eq!(flags[..6], ["only", "skip", "yes", "max-outage", "rehearse", "help"], "{help}");
+        assert!(help.contains("--output <FORMAT>"), "{help}");
     }
 
     #[test]
