@@ -140,3 +140,17 @@ async fn a_mistake_in_the_users_file_is_not_told_of_the_projects() {
     assert!(words(&report).contains("config.toml:2: [sinks.u]"), "{report}");
     assert!(!words(&report).contains("tokensink.toml:1: [sinks.u]"), "{report}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stand_ins_without_a_folder_have_a_next_step() {
+    let world = World::new().await;
+    for name in ["demo", "sandbox"] {
+        let mut command = world.command(&[name, "--output", "json"]);
+        command.env("TMPDIR", world.folder.path().join("none"));
+        let output = world.finish(command, "").await;
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((output.status.code(), report["command"].as_str()), (Some(1), Some(name)));
+        assert!(errors(&report)[0].contains("could not start the stand-ins"), "{report}");
+        assert!(next(&report)[0].contains("TMPDIR"), "{report}");
+    }
+}

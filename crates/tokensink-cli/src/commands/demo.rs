@@ -1,7 +1,7 @@
 //! `demo`: the whole job once, with the real engine and plugins, against the stand-ins.
 
 use tokensink_core::Fingerprint;
-use tokensink_engine::{Command, Outcome, Report};
+use tokensink_engine::Command;
 
 use super::stage::Stage;
 use super::{World, check, finish, reset};
@@ -9,13 +9,9 @@ use crate::args::{Global, Output, Reset, Selection};
 use crate::output::{print_rows, say};
 
 pub(super) async fn run(world: &World<'_>) -> u8 {
-    let stage = match Stage::set().await {
+    let stage = match Stage::set_for(Command::Demo).await {
         Ok(stage) => stage,
-        Err(error) => {
-            let why = format!("could not start the stand-ins: {error}");
-            let report = Report::refused(Command::Demo, Outcome::Unchanged, vec![why]);
-            return finish(world.global, &report);
-        }
+        Err(report) => return finish(world.global, &report),
     };
     let text = world.global.output == Output::Text;
     let before = stage.places();

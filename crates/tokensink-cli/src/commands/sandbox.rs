@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use tokensink_engine::{Command, Outcome, Report};
+use tokensink_engine::Command;
 
 use super::stage::Stage;
 use super::{World, finish};
@@ -35,13 +35,9 @@ struct Addresses {
 }
 
 pub(super) async fn run(world: &World<'_>) -> u8 {
-    let stage = match Stage::set().await {
+    let stage = match Stage::set_for(Command::Sandbox).await {
         Ok(stage) => stage,
-        Err(error) => {
-            let why = format!("could not start the stand-ins: {error}");
-            let report = Report::refused(Command::Sandbox, Outcome::Unchanged, vec![why]);
-            return finish(world.global, &report);
-        }
+        Err(report) => return finish(world.global, &report),
     };
     match world.global.output {
         Output::Json => print_json(&document(&stage)),

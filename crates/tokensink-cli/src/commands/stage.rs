@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 use tokensink_core::Environment;
+use tokensink_engine::{Command, Outcome, Report};
 use tokensink_sandbox::Sandbox;
 
 const ORGANIZATION_SECRET: &str = "orgs/acme/dependabot/secrets/QSTASH_TOKEN";
@@ -24,7 +25,23 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    pub(super) async fn set() -> io::Result<Self> {
+    /// Starts the stand-ins for `command`.
+    ///
+    /// # Errors
+    ///
+    /// The report that ends it.
+    pub(super) async fn set_for(command: Command) -> Result<Self, Report> {
+        Self::set().await.map_err(|error| {
+            let why = format!("could not start the stand-ins: {error}");
+            let mut report = Report::refused(command, Outcome::Unchanged, vec![why]);
+            report
+                .next
+                .push("see whether loopback and the folder of TMPDIR can be used".to_owned());
+            report
+        })
+    }
+
+    async fn set() -> io::Result<Self> {
         let sandbox = Sandbox::start().await?;
         let qstash = sandbox.upstash.add_user("eu-central-1");
         let token = sandbox.upstash.token(&qstash).unwrap_or_default();
