@@ -132,6 +132,7 @@ fn without_change(report: &Report) -> &'static str {
             "not asked: it is not known which sinks hold the live token"
         }
         Some(Command::Status) => "not all were asked: a required sink could not be asked",
+        Some(Command::History) => "not read: it is not known which runs there were",
         _ => "unchanged: nothing was done",
     }
 }

@@ -6,19 +6,26 @@ use tokensink_engine::{Report, SinkReport, State, time_in_words};
 
 use super::grid::{Grid, print_first_that_fits};
 
-/// One line for each target; less of it on a narrow terminal.
+/// One line for each target. On a narrow terminal what is known of it stands below its name.
 pub(crate) fn print_sinks(report: &Report) {
     let sinks = || report.sinks.iter();
-    let evidence: Vec<String> = sinks().map(|sink| evidence(sink, report)).collect();
-    let state = || sinks().map(|sink| in_a_word(sink.state));
-    let start = Grid::new().with("SINK", sinks().map(name));
     let places = || sinks().map(|sink| sink.place.as_str());
-    let apart = start.clone().with("TARGET", places()).with("STATE", state());
-    let apart = apart.with("EVIDENCE", &evidence);
-    let takes_effect = || sinks().map(|sink| sink.takes_effect.to_string());
-    let below = places().zip(&evidence).map(|(place, evidence)| format!("{place}\n{evidence}"));
-    let below = start.with("TARGET, EVIDENCE", below).with("STATE", state());
-    let grids = [apart.clone().with("TAKES EFFECT", takes_effect()), apart, below];
+    let states = || sinks().map(|sink| in_a_word(sink.state));
+    let effects = || sinks().map(|sink| sink.takes_effect.to_string());
+    let evidence: Vec<String> = sinks().map(|sink| evidence(sink, report)).collect();
+    let names = Grid::new().with("SINK", sinks().map(name));
+
+    let wide = names.clone().with("TARGET", places()).with("STATE", states());
+    let wide = wide.with("EVIDENCE", &evidence).with("TAKES EFFECT", effects());
+    let below = places().zip(&evidence).map(|(place, known)| format!("{place}\n{known}"));
+    let below: Vec<String> = below.collect();
+    let narrow = names.clone().with("TARGET, EVIDENCE", &below).with("STATE", states());
+    let narrow = narrow.with("TAKES EFFECT", effects());
+    let all = below.iter().zip(effects());
+    let all = all.map(|(below, effect)| format!("{below}; takes effect {effect}"));
+    let narrowest = names.with("TARGET, EVIDENCE", all).with("STATE", states());
+
+    let grids = [wide, narrow, narrowest];
     print_first_that_fits(&grids.map(|grid| with_outage(grid, &report.sinks)));
 }
 
