@@ -3,11 +3,11 @@
 //! A closed standard output or error never stops a run: nobody listening is no failure of ours. Nor
 //! does a standard error that takes nothing.
 
+mod about_sinks;
 mod grid;
 mod json;
 mod progress;
 mod prompt;
-mod repeated;
 mod spinner;
 mod standard_error;
 mod table;
@@ -20,7 +20,7 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use tokensink_engine::{Command, Outcome, Report, SinkReport, State, time_in_words};
 
-use self::repeated::told_once;
+use self::about_sinks::Names;
 use crate::args::Output;
 
 pub(crate) use json::print_json;
@@ -57,7 +57,7 @@ pub(crate) fn warn(text: &str) {
 
 /// The warnings of a report, on standard error.
 pub(crate) fn warn_of(report: &Report) {
-    for warning in told_once(&report.warnings, &report.sinks) {
+    for warning in Names::of(&report.sinks).told_once(&report.warnings) {
         warn(&warning);
     }
 }
@@ -90,7 +90,7 @@ fn print_text(report: &Report) {
         print_sinks(report);
     }
     warn_of(report);
-    for error in told_once(&report.errors, &report.sinks) {
+    for error in Names::of(&report.sinks).told_once(&report.errors) {
         tell_as("error", RED, &error);
     }
     print_forecast(report);

@@ -1,9 +1,11 @@
 //! Tables on standard output.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use tokensink_engine::{Report, SinkReport, State, time_in_words};
 
+use super::about_sinks::reasons;
 use super::grid::{Grid, print_first_that_fits};
 
 /// One line for each target. On a narrow terminal what is known of it stands below its name.
@@ -12,7 +14,8 @@ pub(crate) fn print_sinks(report: &Report) {
     let places = || sinks().map(|sink| sink.place.as_str());
     let states = || sinks().map(|sink| in_a_word(sink.state));
     let effects = || sinks().map(|sink| sink.takes_effect.to_string());
-    let evidence: Vec<String> = sinks().map(|sink| evidence(sink, report)).collect();
+    let told = reasons(report);
+    let evidence: Vec<String> = sinks().map(|sink| evidence(sink, &told)).collect();
     let names = Grid::new().with("SINK", sinks().map(name));
 
     let wide = names.clone().with("TARGET", places()).with("STATE", states());
@@ -66,25 +69,23 @@ fn expected(sink: &SinkReport) -> Option<String> {
     Some(format!("~{}", time_in_words(Duration::from_millis(ms))))
 }
 
-/// What is known of a sink. A reason that stands in a sentence below the table is not repeated.
-fn evidence(sink: &SinkReport, report: &Report) -> String {
-    let told = || report.errors.iter().chain(&report.warnings);
-    let is_told = |reason: &str| told().any(|line| line.ends_with(reason));
+/// What is known of a sink. A reason that is `told` below the table is not repeated.
+fn evidence(sink: &SinkReport, told: &HashSet<&str>) -> String {
     let mut known = match sink.evidence.split_once(": ") {
-        Some((what, why)) if is_told(why) => what.to_owned(),
+        Some((what, why)) if told.contains(why) || told.contains(&*sink.evidence) => {
+            what.to_owned()
+        }
         _ => sink.evidence.clone(),
     };
-    match &sink.error {
-        None => {}
-        // Nothing was written: it is an obstacle.
-        Some(error) if sink.attempts == 0 => {
-            known += "; not ready";
-            if !is_told(error) {
-                known += &format!(": {error}");
-            }
+    if let Some(error) = &sink.error {
+        // Where nothing was written it is an obstacle.
+        let is_obstacle = sink.attempts == 0;
+        match (is_obstacle, told.contains(&**error)) {
+            (true, true) => known += "; not ready",
+            (true, false) => known += &format!("; not ready: {error}"),
+            (false, true) => {}
+            (false, false) => known += &format!("; {error}"),
         }
-        Some(error) if is_told(error) => {}
-        Some(error) => known += &format!("; {error}"),
     }
     if sink.attempts > 1 {
         known += &format!("; {} attempts", sink.attempts);
