@@ -1,9 +1,10 @@
 //! The command line: names and help, no behaviour.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use tokensink_engine::Command as Asked;
 
 /// The config file, unless `--config` names another one.
@@ -127,6 +128,29 @@ pub(crate) struct Sync {
     pub(crate) token_stdin: bool,
 }
 
+/// The commands that never ask Upstash. They take its flags, and do not speak of them.
+const WITHOUT_UPSTASH: [&str; 5] = ["init", "history", "sandbox", "demo", "sinks"];
+
+/// What may stand on the command line.
+pub(crate) fn command_line() -> clap::Command {
+    let flags = Credentials::augment_args(clap::Command::default());
+    let hidden: Vec<Arg> = flags.get_arguments().map(|flag| flag.clone().hide(true)).collect();
+    WITHOUT_UPSTASH.iter().fold(Arguments::command(), |line, name| {
+        line.mut_subcommand(name, |command| command.args(&hidden))
+    })
+}
+
+impl Arguments {
+    /// What stands on the command line.
+    pub(crate) fn read(
+        arguments: impl IntoIterator<Item: Into<OsString> + Clone>,
+    ) -> Result<Self, clap::Error> {
+        let mut line = command_line();
+        let mut matches = line.try_get_matches_from_mut(arguments)?;
+        Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut line))
+    }
+}
+
 impl Command {
     /// What the report calls it.
     pub(crate) fn asked(&self) -> Asked {
@@ -146,22 +170,23 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
+
+    fn help_of(command: &str) -> String {
+        let mut line = command_line();
+        line.build();
+        line.find_subcommand_mut(command).unwrap().render_help().to_string()
+    }
 
     #[test]
     fn the_command_line_is_consistent() {
-        Arguments::command().debug_assert();
+        command_line().debug_assert();
     }
 
     /// What one command alone has comes first, in the order of its declaration.
     #[test]
     fn the_help_of_a_command_begins_with_its_own_flags() {
-        let mut command = Arguments::command();
-        command.build();
-        let reset = command.find_subcommand_mut("reset").unwrap();
-        let help = reset.render_help().to_string();
+        let help = help_of("reset");
         let flags = help.lines().filter_map(|line| line.split("--").nth(1)?.split(' ').next());
         let flags: Vec<&str> = flags.collect();
         assert_eq!(flags[..6], ["only", "skip", "yes", "max-outage", "rehearse", "help"], "{help}");
@@ -169,11 +194,26 @@ mod tests {
     }
 
     #[test]
+    fn flags_that_a_command_ignores_are_taken_and_not_shown() {
+        for command in ["init", "check", "reset", "sync", "status", "history", "sinks"] {
+            let ignored = WITHOUT_UPSTASH.contains(&command);
+            assert_eq!(help_of(command).contains("--upstash"), !ignored, "{command}");
+            for line in [
+                format!("tokensink {command} --upstash-email me"),
+                format!("tokensink --upstash-email me {command}"),
+            ] {
+                let arguments = Arguments::read(line.split(' ')).unwrap();
+                assert_eq!(arguments.global.credentials.upstash_email.as_deref(), Some("me"));
+            }
+        }
+    }
+
+    #[test]
     fn global_flags_go_after_the_subcommand_too() {
         for line in
             ["tokensink --config a check --output json", "tokensink check --config a --output json"]
         {
-            let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
+            let arguments = Arguments::read(line.split(' ')).unwrap();
             assert_eq!(arguments.global.config, PathBuf::from("a"));
             assert_eq!(arguments.global.output, Output::Json);
         }

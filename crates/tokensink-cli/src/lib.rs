@@ -31,7 +31,6 @@ mod usage;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser as _;
 use tokensink_engine::{Outcome, Report};
 
 use crate::args::Arguments;
@@ -57,7 +56,7 @@ impl Drop for Flushed {
 }
 
 fn run() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match Arguments::read(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(error) => return usage::answer(&error),
     };

@@ -3,11 +3,10 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::CommandFactory as _;
 use clap::error::ErrorKind;
 use tokensink_engine::{Command, Outcome, Report};
 
-use crate::args::{Arguments, Output};
+use crate::args::{Output, command_line};
 use crate::output::{print_report, say, tell};
 
 /// Help and version are no errors; everything else is, also for a script.
@@ -33,7 +32,7 @@ fn asks_for_json(arguments: &[OsString]) -> bool {
 
 /// The command among arguments that could not be parsed, if that much could be.
 fn command_of(arguments: &[OsString]) -> Option<Command> {
-    let lenient = Arguments::command().ignore_errors(true);
+    let lenient = command_line().ignore_errors(true);
     let matches = lenient.try_get_matches_from(arguments).ok()?;
     serde_json::from_value(matches.subcommand_name()?.into()).ok()
 }
@@ -56,13 +55,12 @@ fn report(text: &str, command: Option<Command>) -> Report {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
-
     use super::*;
+    use crate::args::Arguments;
 
     fn reported(line: &str) -> Report {
         let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-        let error = Arguments::try_parse_from(&arguments).unwrap_err();
+        let error = Arguments::read(&arguments).unwrap_err();
         report(&error.render().to_string(), command_of(&arguments))
     }
 
