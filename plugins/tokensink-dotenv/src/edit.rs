@@ -53,8 +53,8 @@ fn replaced<'a>(
     let appended: Vec<&String> = appended.collect();
     let names: usize = appended.iter().map(|key| key.len() + "\r\n=\r\n".len()).sum();
     let values = (found.len() + appended.len()) * value.len();
-    // Sized at once, so that growing leaves no unzeroized copy behind.
-    let mut edited = Zeroizing::new(Vec::with_capacity(bytes.len() + names + values));
+    let size = bytes.len() + names + values;
+    let mut edited = Zeroizing::new(Vec::with_capacity(size));
     let mut copied = 0;
     for one in found {
         edited.extend_from_slice(&bytes[copied..one.span.start]);
@@ -65,6 +65,7 @@ fn replaced<'a>(
     for key in appended {
         append(&mut edited, bytes, key, value);
     }
+    debug_assert!(edited.len() <= size, "growing leaves a copy behind that is not zeroized");
     edited
 }
 
