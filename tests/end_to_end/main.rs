@@ -14,6 +14,7 @@ mod kill;
 mod layers;
 mod leaks;
 mod limits;
+mod neighbours;
 mod options;
 mod output;
 mod phases;

@@ -196,7 +196,7 @@ impl AwsSink {
 
 /// What a write leaves out that was made from an older version than the one it follows.
 pub(crate) fn overlooked() -> SinkError {
-    SinkError::conflict("someone else wrote to the secret just before us, and the value lacks that")
+    SinkError::conflict("the secret lacks what someone else wrote to it just before us")
         .advise("`tokensink sync` puts both into it")
 }
 
