@@ -37,26 +37,32 @@ async fn carry_out(
         return Err(coordinator.refuse(Command::Reset, &plan));
     }
     coordinator.allows(&plan)?;
-    let review = with(run.warnings.clone(), coordinator.check(&plan));
-    if !reset.yes {
-        run.watcher.clear();
-    }
-    if world.global.output == Output::Text {
+    let is_text = world.global.output == Output::Text;
+    if !reset.yes || is_text {
         if !reset.yes {
-            output::print_sinks(&review);
-            output::print_forecast(&review);
+            run.watcher.clear();
         }
-        output::warn_of(&review);
-        told.clone_from(&review.warnings);
-    }
-    if !reset.yes || world.global.output == Output::Text {
+        let review = with(run.warnings.clone(), coordinator.check(&plan));
+        if is_text {
+            told.clone_from(&review.warnings);
+            show(reset, &review);
+        }
         announce(coordinator, &plan);
-    }
-    if !reset.yes {
-        confirm(world, review, run).await?;
+        if !reset.yes {
+            confirm(world, review, run).await?;
+        }
     }
     let plan = if reset.rehearse { coordinator.rehearse(plan).await? } else { plan };
     Ok(coordinator.reset(plan).await)
+}
+
+/// The plan, for a person who is asked; what deserves attention, for everybody.
+fn show(reset: &Reset, review: &Report) {
+    if !reset.yes {
+        output::print_sinks(review);
+        output::print_forecast(review);
+    }
+    output::warn_of(review);
 }
 
 /// Says what is about to happen, and how long it may hurt.
