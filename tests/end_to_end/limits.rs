@@ -74,10 +74,12 @@ async fn a_thousand_repositories_fit_into_the_quota_of_an_hour() {
     let count = |what: &dyn Fn(&str) -> bool| {
         requests.iter().filter(|one| what(&format!("{} {}", one.method, one.path))).count()
     };
-    assert_eq!(count(&|one| one.ends_with("/public-key")), 1000);
+    // On a slow machine some grow stale before the last is there, and are fetched again.
+    let keys = count(&|one| one.ends_with("/public-key"));
+    assert!((1000..1200).contains(&keys), "{keys}");
     assert_eq!(count(&|one| one.starts_with("PUT ")), 1000);
     assert_eq!(count(&|one| one.starts_with("GET ") && one.ends_with("/QSTASH_TOKEN")), 2000);
-    assert_eq!(requests.len(), 4000 + 11);
+    assert_eq!(requests.len(), 3000 + keys + 11);
     // Every other write could have been made twice.
     assert!(github.remaining() >= 500, "{}", github.remaining());
 }

@@ -40,6 +40,7 @@ async fn a_sink_that_is_left_out_is_not_forgotten() {
     let report = stage.reset().await;
     assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Partial, State::Current));
     assert!(report.errors[0].contains("left out: ci"), "{:?}", report.errors);
+    assert_eq!(report.left_out, ["ci"]);
     assert!(report.next[0].contains("tokensink sync"), "{:?}", report.next);
 
     // A repair of some sinks finishes no reset of all.
