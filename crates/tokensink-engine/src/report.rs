@@ -164,7 +164,7 @@ impl SinkReport {
 
     /// Whether nobody looked: the run ended before.
     pub fn is_unasked(&self) -> bool {
-        self.evidence == NOT_ASKED && self.error.is_none()
+        self.evidence == NOT_ASKED
     }
 
     pub(crate) fn of(sink: &Sink, state: State, evidence: impl Into<String>) -> Self {

@@ -69,9 +69,6 @@ impl Coordinator {
         token: &Token,
         rehearsed: Rehearsed,
     ) -> Result<Plan, Report> {
-        if self.parties.interrupt.count() > 0 {
-            return Err(self.unchanged(COMMAND, "interrupted".to_owned()));
-        }
         let plan = self.plan_knowing(COMMAND, &rehearsed.acknowledged).await?;
         if plan.token() != token {
             return Err(self.someone_else_reset());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokensink_engine::journal::Entry;
-use tokensink_engine::{Command, Outcome};
+use tokensink_engine::{Command, Outcome, SinkReport};
 use tokensink_testkit::{Call, Calm, Ending, Fate, Planned};
 
 use crate::stage::Stage;
@@ -17,6 +17,7 @@ async fn an_interrupt_before_the_reset_stops_it() {
     let report = stage.reset().await;
     assert_eq!((report.outcome, stage.count(Call::Reset)), (Outcome::Unchanged, 0));
     assert_eq!(report.errors, ["interrupted"]);
+    assert!(report.sinks.iter().all(SinkReport::is_unasked), "{report:?}");
 
     let stage = Stage::new(1, Calm);
     let coordinator = stage.coordinator().await;
@@ -40,6 +41,7 @@ async fn after_the_reset_the_first_one_waits_and_the_second_does_not() {
             }
         };
         let (report, ()) = tokio::join!(coordinator.reset(plan), interrupted);
+        assert!(!report.sinks.iter().any(SinkReport::is_unasked), "{report:?}");
         assert_eq!(report.outcome, outcome, "{interrupts}");
         let is_abandoned = |entry: &Entry| matches!(entry, Entry::NotWritten { .. });
         assert_eq!(stage.record().await.iter().any(is_abandoned), interrupts == 2);
