@@ -79,7 +79,7 @@ fn first_difference<'a>(
     ours: &'a [Assignment<'a>],
     theirs: &'a [Assignment<'a>],
 ) -> Option<&'a Assignment<'a>> {
-    let place = |one: &&'a Assignment<'a>| (one.line, one.last_line);
+    let place = |one: &&'a Assignment<'a>| (one.line, one.more_lines);
     let pairs = (0..ours.len().max(theirs.len())).map(|index| [ours.get(index), theirs.get(index)]);
     let differing =
         pairs.into_iter().find(|[one, other]| one.as_ref().map(place) != other.as_ref().map(place));

@@ -17,8 +17,8 @@ pub(crate) struct Assignment<'a> {
     pub(crate) value: Range<usize>,
     /// Counted from one.
     pub(crate) line: usize,
-    /// Another one, where the value spans lines.
-    pub(crate) last_line: usize,
+    /// How many the value spans beside that one.
+    pub(crate) more_lines: usize,
     /// `KEY: value`, which only some readers know.
     pub(crate) has_colon: bool,
     /// A `#…` without a blank before it: some readers cut there, others do not.
@@ -53,13 +53,13 @@ pub(crate) fn all_assignments_in<'a>(dialect: &Dialect, bytes: &'a [u8]) -> Vec<
         if let Some(Name { key, has_colon, end }) = name_of_line(dialect, bytes, start) {
             let Value { span, value, has_glued_comment, is_bare } = read_value(dialect, bytes, end);
             next = next.max(end_of_line(bytes, span.end) + 1);
-            let last_line = line + line_ends(&bytes[span.clone()]);
+            let more_lines = line_ends(&bytes[span.clone()]);
             found.push(Assignment {
                 key,
                 span,
                 value,
                 line,
-                last_line,
+                more_lines,
                 has_colon,
                 has_glued_comment,
                 is_bare,
