@@ -34,7 +34,7 @@ const CASES: [(Mix, usize); 8] = [
 ];
 
 /// How often; the middle one is told.
-const RUNS: usize = 5;
+const RUNS: usize = 11;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 

@@ -41,7 +41,7 @@ pub(crate) fn markdown(rows: &[Row], round_trip: Duration, bare: Duration) -> St
         text += &line(&cells(row, round_trip, bare));
     }
     text + &format!(
-        "\nThe middle of five runs, counted in round trips of {} and in bare requests: {:.1} ms is what one \
+        "\nThe middle of eleven runs, counted in round trips of {} and in bare requests: {:.1} ms is what one \
          takes\nthere on a warm connection. A thousand sealed boxes take at least {} of a core.\n",
         shown(round_trip),
         bare.as_secs_f64() * 1000.0,
