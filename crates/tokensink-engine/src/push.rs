@@ -175,7 +175,7 @@ async fn in_line(orders: &[Order]) -> Vec<Option<Admission>> {
     places
 }
 
-async fn problems_of(records: Vec<JoinHandle<Result<(), String>>>) -> Vec<String> {
+pub(crate) async fn problems_of(records: Vec<JoinHandle<Result<(), String>>>) -> Vec<String> {
     let mut problems = Vec::new();
     for record in records {
         if let Ok(Err(problem)) = record.await {

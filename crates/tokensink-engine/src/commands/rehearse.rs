@@ -11,7 +11,7 @@ use crate::fan_out::{Order, Written, write};
 use crate::journal::LastWrite;
 use crate::plan::Plan;
 use crate::prepare::Prepared;
-use crate::push::entry_of;
+use crate::push::{entry_of, problems_of};
 use crate::side_by_side::side_by_side;
 use crate::{Command, Event, Outcome, Report, Sink};
 
@@ -54,11 +54,14 @@ impl Coordinator {
             self.parties.interrupt.after(0),
         )
         .await;
-        let mut rehearsed = Rehearsed::default();
+        let (mut rehearsed, mut records) = (Rehearsed::default(), Vec::new());
         for (order, ended) in orders.iter().zip(ended) {
             let written = ended.or(|| Written::panicked(&token), || Written::abandoned(&token));
-            self.record_if_possible(entry_of(order, &written)).await;
+            records.push(self.record_in_background(entry_of(order, &written)));
             rehearsed.note(&order.sink, &written);
+        }
+        for problem in problems_of(records).await {
+            tracing::warn!(problem);
         }
         rehearsed
     }

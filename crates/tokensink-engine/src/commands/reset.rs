@@ -160,7 +160,7 @@ impl Coordinator {
     }
 
     /// Where the run ends anyway: without the entry a later run is more careful, never less.
-    pub(super) async fn record_if_possible(&self, entry: Entry) {
+    async fn record_if_possible(&self, entry: Entry) {
         if let Err(problem) = self.record(entry).await {
             tracing::warn!(problem);
         }
