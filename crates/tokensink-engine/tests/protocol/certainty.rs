@@ -152,14 +152,7 @@ async fn an_old_token_that_cannot_be_tried_is_a_doubt() {
 async fn reset_overtaken(fault: Fault) -> (Report, Stage) {
     let fails = Fate { takes: 2 * AWHILE, ending: Ending::Failed(fault) };
     let stage = Stage::new(1, if_asked(Call::Reset, fails));
-    let coordinator = stage.coordinator().await;
-    let plan = coordinator.plan(Command::Reset).await.unwrap();
-    let stranger = async {
-        sleep(AWHILE).await;
-        stage.world.reset_as_stranger();
-    };
-    let (report, ()) = tokio::join!(coordinator.reset(plan), stranger);
-    (report, stage)
+    (stage.reset_overtaken_after(AWHILE).await, stage)
 }
 
 #[tokio::test(start_paused = true)]

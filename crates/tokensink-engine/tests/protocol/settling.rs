@@ -93,15 +93,7 @@ async fn a_reset_of_somebody_else_is_noticed_while_others_still_wait_for_their_t
     let writes = Some(Pace { requests: 1, per: 60 * SECOND });
     let quota = Quota { key: "q".to_owned(), concurrent: 9, reads: None, writes };
     let stage = Stage::new(3, Calm).within(quota);
-    let coordinator = stage.coordinator().await;
-    let plan = coordinator.plan(Command::Reset).await.unwrap();
-    let world = stage.world.clone();
-    let stranger = tokio::spawn(async move {
-        sleep(5 * SECOND).await;
-        world.reset_as_stranger();
-    });
-    let report = coordinator.reset(plan).await;
-    stranger.await.unwrap();
+    let report = stage.reset_overtaken_after(5 * SECOND).await;
     assert_eq!(report.outcome, Outcome::Complete, "{:?}", report.errors);
     assert!(report.warnings[0].contains("someone else reset"), "{:?}", report.warnings);
     for (sink, writes) in [(0, 2), (1, 1), (2, 1)] {
@@ -117,15 +109,7 @@ async fn a_write_of_a_superseded_token_that_may_still_land_is_not_forgotten() {
     // The first write hangs, and lands after the second one, of the newer token, was acknowledged.
     let lands_late = ends(Ending::Hangs(Some(20 * SECOND)));
     let stage = Stage::new(1, Planned::default().then(Call::Write(0), lands_late));
-    let coordinator = stage.coordinator().await;
-    let plan = coordinator.plan(Command::Reset).await.unwrap();
-    let world = stage.world.clone();
-    let stranger = tokio::spawn(async move {
-        sleep(SECOND).await;
-        world.reset_as_stranger();
-    });
-    let report = coordinator.reset(plan).await;
-    stranger.await.unwrap();
+    let report = stage.reset_overtaken_after(SECOND).await;
     assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Partial, State::Unknown));
     assert!(report.sinks[0].evidence.contains("token before"), "{:?}", report.sinks[0]);
 }
@@ -145,15 +129,7 @@ async fn a_write_that_was_given_up_before_its_token_was_superseded_is_not_forgot
             _ => Fate::WELL,
         }
     });
-    let coordinator = stage.coordinator().await;
-    let plan = coordinator.plan(Command::Reset).await.unwrap();
-    let world = stage.world.clone();
-    let stranger = tokio::spawn(async move {
-        sleep(SECOND).await;
-        world.reset_as_stranger();
-    });
-    let report = coordinator.reset(plan).await;
-    stranger.await.unwrap();
+    let report = stage.reset_overtaken_after(SECOND).await;
     assert_eq!(stage.world.held(0), Some(stage.world.live()));
     assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Partial, State::Unknown));
     assert!(report.sinks[0].evidence.contains("token before"), "{:?}", report.sinks[0]);

@@ -15,6 +15,7 @@ use tokensink_engine::{
     Command, Coordinator, Interrupt, Interrupter, Parties, Report, Silent, Sink, Timing,
 };
 use tokensink_testkit::{Call, Evidence, MemorySink, Script, World};
+use tokio::time::sleep;
 
 pub(crate) struct Stage {
     pub(crate) world: World,
@@ -159,6 +160,17 @@ impl Stage {
             Ok(plan) => coordinator.reset(plan).await,
             Err(report) => report,
         }
+    }
+
+    /// A reset, while somebody else resets this long after its beginning.
+    pub(crate) async fn reset_overtaken_after(&self, pause: Duration) -> Report {
+        let coordinator = self.coordinator().await;
+        let plan = coordinator.plan(Command::Reset).await.unwrap();
+        let stranger = async {
+            sleep(pause).await;
+            self.world.reset_as_stranger();
+        };
+        tokio::join!(coordinator.reset(plan), stranger).0
     }
 
     pub(crate) async fn sync(&self) -> Report {
