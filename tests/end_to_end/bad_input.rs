@@ -74,10 +74,10 @@ async fn unfit_repositories_and_secrets_are_refused() {
             aws.url()
         )
     };
-    aws.put_as_stranger("text", "not json");
-    aws.put_as_stranger("list", "[1]");
+    aws.put_externally("text", "not json");
+    aws.put_externally("list", "[1]");
     aws.put_binary("binary");
-    aws.put_as_stranger("gone", "x");
+    aws.put_externally("gone", "x");
     aws.delete("gone");
     for (table, expected) in [
         (ci("repositories = [\"acme/none\"]"), "acme/none"),

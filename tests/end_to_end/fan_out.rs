@@ -43,7 +43,7 @@ async fn a_credential_that_expires_in_the_middle_costs_its_own_sink_alone() {
 async fn two_machines_that_sync_at_once_lose_nothing_of_each_other() {
     let world = World::new().await;
     world.file(".env", "A=1\nQSTASH_TOKEN=old\nTHEIRS=old\n");
-    world.sandbox.aws.put_as_stranger("prod", "{\"T\":\"old\",\"n\":1.0,\"U\":\"old\"}");
+    world.sandbox.aws.put_externally("prod", "{\"T\":\"old\",\"n\":1.0,\"U\":\"old\"}");
     let ours = world.sinks();
     let theirs = ours
         .replace("path = \".env\"", "path = \".env\"\nkey = \"THEIRS\"")

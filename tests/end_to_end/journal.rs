@@ -49,7 +49,7 @@ async fn status_tells_when_each_sink_was_written_and_notices_a_foreign_overwrite
         assert_eq!(sink["state"], "current", "{sink}");
         assert!(sink["written_at"].is_string(), "{sink}");
     }
-    world.sandbox.github.put_as_stranger(crate::world::REPOSITORY_SECRET, "theirs");
+    world.sandbox.github.put_externally(crate::world::REPOSITORY_SECRET, "theirs");
     let (code, report) = world.run(&["status"]).await;
     assert_eq!(code, 5, "{report}");
 }
@@ -131,7 +131,7 @@ async fn a_state_folder_that_is_none_stops_a_reset_and_no_repair() {
         assert!(code == 1 && words(&report).contains(expected), "{report}");
         assert_eq!((world.posts(), world.live()), (0, before));
 
-        world.sandbox.upstash.reset_as_stranger(&world.qstash);
+        world.sandbox.upstash.reset_externally(&world.qstash);
         // A reset would be refused.
         for (command, code) in [("check", 1), ("status", 5), ("sync", 0), ("status", 0)] {
             let (seen, report) = world.run(&[command, "--state-dir", name]).await;
@@ -171,7 +171,7 @@ async fn without_a_home_there_is_no_reset_and_every_repair() {
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((output.status.code(), world.posts()), (Some(2), 0), "{report}");
     assert!(words(&report).contains("--state-dir"), "{report}");
-    world.sandbox.upstash.reset_as_stranger(&world.qstash);
+    world.sandbox.upstash.reset_externally(&world.qstash);
     let output = world.finish(homeless(&["sync"]), "").await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     world.assert_everywhere(&world.live());
@@ -199,7 +199,7 @@ async fn a_token_that_one_sink_cannot_hold_reaches_the_others() {
         |name: &str| sinks.iter().find(|sink| sink["name"] == name).unwrap()["state"].clone();
     assert_eq!([state("local"), state("ci"), state("own")], ["stale", "current", "current"]);
     assert_eq!(world.read("token"), world.live());
-    world.sandbox.upstash.reset_as_stranger(&world.qstash);
+    world.sandbox.upstash.reset_externally(&world.qstash);
     assert_eq!(world.run(&["sync"]).await.0, 0);
     world.assert_everywhere(&world.live());
 }
@@ -231,7 +231,7 @@ async fn a_full_disk_stops_a_reset_before_it_leaves_and_no_fan_out_after_it() {
     assert_eq!(output.status.code(), Some(0), "{report}");
     assert!(report["warnings"].to_string().contains("journal is not complete"), "{report}");
     world.assert_everywhere(&world.live());
-    world.sandbox.github.put_as_stranger(crate::world::REPOSITORY_SECRET, "theirs");
+    world.sandbox.github.put_externally(crate::world::REPOSITORY_SECRET, "theirs");
     let output = world.finish(on_a_full_disk(&world, 1, &["sync"]), "").await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     world.assert_everywhere(&world.live());

@@ -103,7 +103,7 @@ async fn a_mistake_of_the_environment_is_told_by_its_variable() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_environment_sets_any_key_that_is_one_value() {
     let world = World::new().await;
-    world.sandbox.aws.put_as_stranger("123", &world.live());
+    world.sandbox.aws.put_externally("123", &world.live());
     world.file("fresh.env", "A=1\n");
     world.config(&format!(
         "[sinks.local]\nkind = \"dotenv\"\npath = \"none\"\n\

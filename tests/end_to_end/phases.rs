@@ -24,7 +24,7 @@ async fn after_the_reset_each_sink_takes_one_request_on_a_connection_that_was_th
     );
     for (index, name) in names.iter().enumerate() {
         github.add_repository(name);
-        aws.put_as_stranger(&format!("s{index}"), "{\"T\":\"old\",\"n\":1}");
+        aws.put_externally(&format!("s{index}"), "{\"T\":\"old\",\"n\":1}");
         config += &format!(
             "[sinks.s{index}]\nkind = \"aws-secrets-manager\"\nsecret_id = \"s{index}\"\njson_key = \"T\"\n\
              region = \"eu-central-1\"\nendpoint_url = \"{}\"\n",

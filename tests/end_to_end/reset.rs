@@ -73,7 +73,7 @@ async fn what_is_not_known_is_said_and_sync_repairs_it() {
     let (code, report) = world.run(&["reset", "--yes"]).await;
     assert!(code == 4 && words(&report).contains("do not reset again"), "{report}");
     assert_eq!(world.posts(), 1);
-    world.sandbox.upstash.reset_as_stranger(&world.qstash);
+    world.sandbox.upstash.reset_externally(&world.qstash);
     let (code, report) = world.run(&["status"]).await;
     assert_eq!(code, 5, "{report}");
     let (code, report) = world.run(&["sync"]).await;
@@ -104,7 +104,7 @@ async fn a_refused_reset_changes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pasted_token_needs_no_upstash_credential() {
     let world = World::new().await;
-    world.sandbox.upstash.reset_as_stranger(&world.qstash);
+    world.sandbox.upstash.reset_externally(&world.qstash);
     let mut command = world.command(&["sync", "--token-stdin", "--output", "json"]);
     command.env_remove("UPSTASH_EMAIL").env_remove("UPSTASH_API_KEY");
     let output = world.finish(command, &format!("{}\n", world.live())).await;

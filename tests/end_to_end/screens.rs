@@ -83,7 +83,7 @@ async fn no_table_is_shown_where_nobody_was_asked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn names_are_whole_in_a_table_of_any_width() {
     let world = World::new().await;
-    world.sandbox.aws.put_as_stranger("prod/worker/qstash-token", &world.live());
+    world.sandbox.aws.put_externally("prod/worker/qstash-token", &world.live());
     let worker = format!(
         "[sinks.worker]\nkind = \"aws-secrets-manager\"\nsecret_id = \"prod/worker/qstash-token\"\n\
          region = \"eu-central-1\"\nendpoint_url = \"{}\"\n",

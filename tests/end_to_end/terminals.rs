@@ -126,7 +126,7 @@ async fn ctrl_c_at_the_question_resets_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pasted_token_is_asked_for_and_not_echoed() {
     let world = World::new().await;
-    world.sandbox.upstash.reset_as_stranger(&world.qstash);
+    world.sandbox.upstash.reset_externally(&world.qstash);
     let terminal = Terminal::of_width(120);
     let child = on(&terminal, world.command(&["sync", "--token-stdin"]));
     terminal.shows("paste the token").await;

@@ -35,8 +35,8 @@ impl World {
         let qstash = sandbox.upstash.add_user("eu-central-1");
         let token = sandbox.upstash.token(&qstash).unwrap();
         sandbox.github.add_repository("acme/api");
-        sandbox.github.put_as_stranger(REPOSITORY_SECRET, &token);
-        sandbox.aws.put_as_stranger("prod", &format!("{{\"T\":\"{token}\",\"n\":1.0}}"));
+        sandbox.github.put_externally(REPOSITORY_SECRET, &token);
+        sandbox.aws.put_externally("prod", &format!("{{\"T\":\"{token}\",\"n\":1.0}}"));
         let world = Self { sandbox, qstash, folder: tempfile::tempdir().unwrap() };
         fs::create_dir_all(world.folder.path().join("home/tmp")).unwrap();
         world.file(".env", &format!("A=1\nQSTASH_TOKEN={token}\n"));

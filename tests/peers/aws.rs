@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use tokensink_core::{
     BuildContext, Holds, SinkErrorKind, SinkFactory, Token, TokenSink, async_trait,
 };
-use tokensink_testkit::{Evidence, Target, obeys_the_laws};
+use tokensink_testkit::{Evidence, SinkFixture, assert_conformance};
 
 use crate::process::{Conversation, Server, here, python};
 use crate::{environment, factory, options, sink};
@@ -156,7 +156,7 @@ struct Secret<'a> {
 }
 
 #[async_trait]
-impl Target for Secret<'_> {
+impl SinkFixture for Secret<'_> {
     fn factory(&self) -> &'static SinkFactory {
         factory(KIND)
     }
@@ -204,7 +204,7 @@ async fn the_laws_hold_at_moto_and_at_roto() {
         for (name, json_key) in [("plain", None), ("json", Some("T"))] {
             account.create(name, "{}");
             let secret = Secret { account: &account, name, json_key };
-            assert_eq!(obeys_the_laws(&secret).await, Ok(()));
+            assert_eq!(assert_conformance(&secret).await, Ok(()));
         }
     }
 }
@@ -265,7 +265,7 @@ async fn a_missing_or_deleted_secret_is_refused_and_made_on_request() {
         assert_eq!(account.refusal(administrator, "none").await, SinkErrorKind::NotFound);
         account.create("gone", "old");
         account.secrets("delete_secret", &json!({"SecretId": "gone"}));
-        assert_eq!(account.refusal(administrator, "gone").await, SinkErrorKind::Refused);
+        assert_eq!(account.refusal(administrator, "gone").await, SinkErrorKind::Rejected);
         let made = account.sink(administrator, "made", &json!({"create": true}));
         made.prepare().await.unwrap().write(&Token::new("new")).await.unwrap();
         assert_eq!(account.value("made"), "new");
@@ -283,7 +283,10 @@ async fn a_secret_that_may_not_be_read_can_be_written_again() {
     for _ in 0..2 {
         let receipt = sink.prepare().await.unwrap().write(&token).await.unwrap();
         assert_eq!(account.value("s"), "new");
-        assert_eq!(sink.inspect(&token, Some(&receipt)).await.unwrap(), Holds::LastWriteIsOurs);
+        assert_eq!(
+            sink.inspect(&token, Some(&receipt)).await.unwrap(),
+            Holds::UnchangedSinceOurWrite
+        );
         account.put("s", "theirs");
         assert_eq!(sink.inspect(&token, Some(&receipt)).await.unwrap(), Holds::AnotherValue);
     }
@@ -305,7 +308,7 @@ async fn a_signature_or_a_permission_that_is_missing_is_found_before_the_reset()
     let readers = account.add_user("reader", &allow(&["DescribeSecret", "GetSecretValue"]));
     let writers = account.add_user("writer", &allow(&["PutSecretValue"]));
     for key in [wrong, unknown, readers, writers] {
-        assert_eq!(account.refusal(&key, "s").await, SinkErrorKind::Denied, "{}", key.id);
+        assert_eq!(account.refusal(&key, "s").await, SinkErrorKind::PermissionDenied, "{}", key.id);
     }
     assert_eq!((account.value("s").as_str(), account.versions("s")), ("old", 1));
 }

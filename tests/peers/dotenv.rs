@@ -149,7 +149,7 @@ async fn what_readers_disagree_about_is_refused() {
         let folder = folders.path().join(index.to_string());
         let context = BuildContext::new(folder, Environment::default());
         let error = sink("dotenv", &json!({"path": ".env"}), &context).prepare().await.unwrap_err();
-        assert_eq!(error.kind(), SinkErrorKind::Refused, "{error}: {text:?}");
+        assert_eq!(error.kind(), SinkErrorKind::Rejected, "{error}: {text:?}");
     }
 }
 
@@ -166,7 +166,7 @@ async fn what_a_shell_would_lose_is_refused() {
         let folder = folders.path().join(index.to_string());
         let context = BuildContext::new(folder, Environment::default());
         let error = sink("dotenv", &json!({"path": ".env"}), &context).prepare().await.unwrap_err();
-        assert_eq!(error.kind(), SinkErrorKind::Refused, "{error}: {text:?}");
+        assert_eq!(error.kind(), SinkErrorKind::Rejected, "{error}: {text:?}");
     }
 }
 

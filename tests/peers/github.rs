@@ -63,14 +63,14 @@ impl Account {
     /// Prepares, writes and inspects through prism: any request or answer that GitHub's
     /// description does not allow becomes a 4xx or 5xx there, and fails here.
     async fn write_everywhere(&self, table: Value, path: &str) {
-        self.github.put_as_stranger(path, "old");
+        self.github.put_externally(path, "old");
         let sink = self.sink(table);
         let prepared = sink.prepare().await.unwrap_or_else(|error| panic!("{path}: {error:?}"));
         let token = Token::new(TOKEN);
         let receipt =
             prepared.write(&token).await.unwrap_or_else(|error| panic!("{path}: {error:?}"));
         let holds = sink.inspect(&token, Some(&receipt)).await;
-        assert_eq!(holds.unwrap(), Holds::LastWriteIsOurs, "{path}");
+        assert_eq!(holds.unwrap(), Holds::UnchangedSinceOurWrite, "{path}");
         assert_eq!(self.github.secret(path).as_deref(), Some(TOKEN), "{path}");
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokensink_core::schemars::{self, JsonSchema};
 use tokensink_core::serde::Deserialize;
 use tokensink_core::{
-    BuildContext, Holds, PreparedSink, Quota, Readiness, Receipt, SinkConfig, SinkError,
-    SinkFactory, TakesEffect, TargetId, Token, TokenSink, WriteCost, async_trait, inventory,
+    BuildContext, Holds, PreparedSink, RateLimits, Readiness, Receipt, SinkConfig, SinkError,
+    SinkFactory, TakesEffect, TargetId, Token, TokenSink, WriteEstimate, async_trait, inventory,
 };
 
 #[derive(Deserialize, JsonSchema)]
@@ -48,7 +48,7 @@ impl TokenSink for PanickingSink {
         TakesEffect::Immediately
     }
 
-    fn quota(&self) -> Option<Quota> {
+    fn quota(&self) -> Option<RateLimits> {
         None
     }
 
@@ -71,8 +71,8 @@ impl PreparedSink for PanickingSink {
         Vec::new()
     }
 
-    fn cost(&self) -> WriteCost {
-        WriteCost { round_trip: Duration::ZERO, requests: 1, shared_place: None }
+    fn cost(&self) -> WriteEstimate {
+        WriteEstimate { round_trip: Duration::ZERO, requests: 1, shared_place: None }
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {

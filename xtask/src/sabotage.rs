@@ -39,8 +39,8 @@ const FAULTS: &[Fault] = &[
     Fault {
         what: "a receipt proves any token",
         file: "inspection.rs",
-        sound: "if last.token == *token => Holds::LastWriteIsOurs,",
-        broken: "if last.token == *token || true => Holds::LastWriteIsOurs,",
+        sound: "if last.token == *token => Holds::UnchangedSinceOurWrite,",
+        broken: "if last.token == *token || true => Holds::UnchangedSinceOurWrite,",
     },
     Fault {
         what: "a sink that could not be looked at counts as current",

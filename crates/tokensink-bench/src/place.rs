@@ -116,14 +116,14 @@ impl Place {
         let name = format!("acme/r{index}");
         let _id = self.sandbox.github.add_repository(&name);
         let path = format!("repos/{name}/actions/secrets/QSTASH_TOKEN");
-        self.sandbox.github.put_as_stranger(&path, token);
+        self.sandbox.github.put_externally(&path, token);
         self.repositories.push(name);
     }
 
     fn add_secret(&mut self, index: usize, token: &str) {
         let name = format!("s{index}");
         let value = format!("{{\"QSTASH_TOKEN\":\"{token}\",\"pool\":1.50}}");
-        self.sandbox.aws.put_as_stranger(&name, &value);
+        self.sandbox.aws.put_externally(&name, &value);
         self.secrets.push(name);
     }
 

@@ -33,10 +33,10 @@ impl Failure {
     }
 
     fn unchanged(error: &dyn std::fmt::Display) -> Self {
-        Self { outcome: Outcome::Unchanged, ..Self::invalid(error) }.advise(NOTHING_CHANGED)
+        Self { outcome: Outcome::Unchanged, ..Self::invalid(error) }.with_help(NOTHING_CHANGED)
     }
 
-    fn advise(self, advice: &'static str) -> Self {
+    fn with_help(self, advice: &'static str) -> Self {
         Self { advice: Some(advice), ..self }
     }
 
@@ -57,7 +57,7 @@ pub(crate) async fn choose(request: &Request<'_>, table: &UpstashTable) -> Resul
 
 async fn paste(table: &UpstashTable) -> Result<Chosen, Failure> {
     let again = "put the token alone on standard input, on one line";
-    let mistaken = |error: &dyn std::fmt::Display| Failure::invalid(error).advise(again);
+    let mistaken = |error: &dyn std::fmt::Display| Failure::invalid(error).with_help(again);
     let text = pasting::read().await.map_err(|problem| mistaken(&problem))?;
     let (url, region) = (table.qstash_url.clone(), table.region.as_deref());
     let pasted =
@@ -77,13 +77,12 @@ async fn connect(request: &Request<'_>, table: &UpstashTable) -> Result<Chosen, 
         let failure = Failure::invalid(&error);
         match error {
             CredentialsError::None => failure,
-            CredentialsError::Half { .. } => failure.advise(
+            CredentialsError::Half { .. } => failure.with_help(
                 "set both in one place: UPSTASH_EMAIL and UPSTASH_API_KEY, or --upstash-email with \
                  --upstash-api-key-file or --upstash-api-key-env",
             ),
-            CredentialsError::File { .. } => {
-                failure.advise("mend that file, or set UPSTASH_EMAIL and UPSTASH_API_KEY instead")
-            }
+            CredentialsError::File { .. } => failure
+                .with_help("mend that file, or set UPSTASH_EMAIL and UPSTASH_API_KEY instead"),
         }
     })?;
     let settings = Settings {

@@ -46,7 +46,7 @@ pub(crate) struct Request<'a> {
     pub(crate) environment: &'a Environment,
     pub(crate) token_source: TokenSource,
     /// The longest outage that a reset may be expected to lead to.
-    pub(crate) most_outage: Option<Duration>,
+    pub(crate) max_outage: Option<Duration>,
 }
 
 impl Run {
@@ -87,7 +87,7 @@ impl Run {
         let timing = Timing {
             reset_answer: settings.upstash.timeout,
             settle: settings.upstash.settle,
-            most_outage: request.most_outage,
+            max_outage: request.max_outage,
             ..Timing::default()
         };
         let coordinator = records.coordinator(parties, timing).await?;

@@ -1,7 +1,7 @@
-//! What building a sink may know about the world, so that it need not look.
+//! What a plugin may know about the process it runs in while it builds a sink.
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,23 +45,53 @@ impl fmt::Debug for Environment {
 
 type Shared = BTreeMap<String, Arc<dyn Any + Send + Sync>>;
 
+/// Where a setting was given. A project's config file may come from a stranger: what it alone names
+/// is not trusted with a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// The project's config file, or any file given with `--config`.
+    ProjectFile,
+    /// The user's own config file.
+    UserFile,
+    /// An environment variable.
+    Environment,
+    /// A flag on the command line.
+    CommandLine,
+}
+
+/// Which hosts the user trusts beside the vendors' own, and which credentials go there. Given outside
+/// the project's config file only. `tokensink-http` decides with it; this crate only carries it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostPolicy {
+    /// Allowed hosts, as `HOST` (every port) or `HOST:PORT`, in the form that a URL parser gives them.
+    pub allowed: BTreeSet<String>,
+    /// For a host of that form, the environment variable that holds its credential.
+    pub token_variables: BTreeMap<String, String>,
+}
+
 /// Handed to [`SinkConfig::build`](crate::SinkConfig::build): all that a sink may know about the
-/// process it lives in.
+/// process it runs in.
 #[derive(Clone)]
 pub struct BuildContext {
     base_dir: PathBuf,
     environment: Environment,
     attempt_timeout: Duration,
+    hosts: Arc<HostPolicy>,
+    origins: Arc<BTreeMap<String, Origin>>,
+    replaces_anything: bool,
     shared: Arc<Mutex<Shared>>,
 }
 
 impl BuildContext {
-    /// `base_dir`: the folder of the config file, absolute.
+    /// `base_dir`: the config file's directory, absolute.
     pub fn new(base_dir: impl Into<PathBuf>, environment: Environment) -> Self {
         Self {
             base_dir: base_dir.into(),
             environment,
             attempt_timeout: Duration::from_millis(7500),
+            hosts: Arc::default(),
+            origins: Arc::default(),
+            replaces_anything: false,
             shared: Arc::default(),
         }
     }
@@ -72,7 +102,47 @@ impl BuildContext {
         Self { attempt_timeout, ..self.clone() }
     }
 
-    /// `path` seen from the config file's folder: absolute, without `.` and `..`, and without
+    /// The same context with the hosts that the user trusts.
+    #[must_use]
+    pub fn with_hosts(&self, hosts: HostPolicy) -> Self {
+        Self { hosts: Arc::new(hosts), ..self.clone() }
+    }
+
+    /// The same context for a table whose options were given in these places. An option without an
+    /// entry was given in the project's config file.
+    #[must_use]
+    pub fn with_origins(&self, origins: BTreeMap<String, Origin>) -> Self {
+        Self { origins: Arc::new(origins), ..self.clone() }
+    }
+
+    /// The same context for a table with `replace = "anything"`.
+    #[must_use]
+    pub fn replacing_anything(&self) -> Self {
+        Self { replaces_anything: true, ..self.clone() }
+    }
+
+    /// The hosts that the user trusts beside the vendors' own.
+    pub fn hosts(&self) -> &HostPolicy {
+        &self.hosts
+    }
+
+    /// Where the table's `option` was given.
+    pub fn origin(&self, option: &str) -> Origin {
+        self.origins.get(option).copied().unwrap_or(Origin::ProjectFile)
+    }
+
+    /// Whether the table says `replace = "anything"`: a value that was recognized as something other
+    /// than a token may be overwritten (see [`StoredValue`](crate::StoredValue)).
+    pub fn replaces_anything(&self) -> bool {
+        self.replaces_anything
+    }
+
+    /// The config file's directory, absolute.
+    pub fn base_dir(&self) -> &Path {
+        &self.base_dir
+    }
+
+    /// Resolves `path` against the config file's directory: absolute, without `.` and `..`, and without
     /// looking at the disk.
     pub fn resolve(&self, path: impl AsRef<Path>) -> PathBuf {
         let mut resolved = PathBuf::new();
@@ -93,17 +163,17 @@ impl BuildContext {
         &self.environment
     }
 
-    /// How long one request may take: several must fit into the sink's deadline.
+    /// The longest that one request may take: several must fit into the sink's deadline.
     pub fn attempt_timeout(&self) -> Duration {
         self.attempt_timeout
     }
 
-    /// One thing (a client, a credential) for all sinks that name the same `key`, without globals.
-    /// Put into `key` what tells two of them apart: the kind, the host, the credential's source.
+    /// Returns one thing (a client, a credential) for all sinks that name the same `key`. Put into `key`
+    /// what distinguishes two of them: the kind, the host, the credential's source.
     ///
     /// # Panics
     ///
-    /// When two callers use one `key` for two types: a mistake in a plugin.
+    /// When two callers use one `key` for two types: a bug in a plugin.
     pub fn shared<T: Any + Send + Sync>(&self, key: &str, make: impl FnOnce() -> T) -> Arc<T> {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         let thing =
@@ -127,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_seen_from_the_config_file() {
+    fn paths_are_resolved_against_the_config_file() {
         let context = BuildContext::new("/srv/app", Environment::default());
         assert_eq!(context.resolve(".env"), Path::new("/srv/app/.env"));
         assert_eq!(context.resolve("../x/./.env"), Path::new("/srv/x/.env"));
@@ -135,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shared_is_made_once() {
+    fn shared_things_are_made_once() {
         let context = BuildContext::new("/", Environment::default());
         let one = context.shared("client", || String::from("one"));
         let two = context.shared("client", || String::from("two"));

@@ -1,6 +1,6 @@
-//! What can go wrong at a sink or at the issuer, sorted by what the coordinator does about it.
+//! What can fail at a sink or at the issuer, by what the engine does about it.
 //!
-//! Messages are lowercase fragments that name the thing and the reason; `advice` is the next step.
+//! Messages are lowercase fragments that name the thing and the reason; the help is the next step.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -13,51 +13,82 @@ type Source = Box<dyn StdError + Send + Sync + 'static>;
 pub struct SinkError {
     kind: SinkErrorKind,
     message: String,
-    advice: Option<String>,
+    option: Option<String>,
+    help: Option<String>,
     source: Option<Source>,
 }
 
-/// What the coordinator does about a [`SinkError`].
+/// What the engine does about a [`SinkError`]; see [`retry_policy`](Self::retry_policy).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SinkErrorKind {
     /// The table is wrong. Nothing is started; exit code 2.
     Config,
-    /// The credential is missing, expired, or not allowed to. Not retried.
-    Denied,
-    /// The target does not exist. Not retried.
+    /// The credential is missing, expired, or lacks a permission.
+    PermissionDenied,
+    /// The target does not exist.
     NotFound,
-    /// The target exists and cannot hold this value. Not retried.
-    Refused,
-    /// Someone else wrote in between: prepared and written again.
+    /// The target exists and cannot hold this value.
+    Rejected,
+    /// Another writer came in between.
     Conflict,
-    /// The provider asks for a pause of this length. Waited for, and not counted against the
-    /// sink's deadline.
-    Limited {
-        /// How long from now until the provider takes requests again.
-        wait: Duration,
+    /// The provider asks for a pause.
+    RateLimited {
+        /// How long from now until the provider accepts requests again.
+        retry_after: Duration,
     },
-    /// May pass: tried again, with backoff, until the sink's deadline.
+    /// May pass by itself: a timeout, a broken connection, a server error.
     Transient,
-    /// None of the above. Not retried.
+    /// None of the above.
     Other,
+}
+
+/// What the engine does after an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryPolicy {
+    /// Gives up: the next attempt would fail in the same way.
+    Never,
+    /// Gives up while the old token is still accepted, because the user can then fix the cause at no
+    /// cost. After it was revoked, tries again with backoff until the sink's deadline: the response
+    /// does not prove that the cause is permanent.
+    OnceRevoked,
+    /// Tries again with backoff until the sink's deadline.
+    Backoff,
+    /// Prepares again, then tries again with backoff until the sink's deadline.
+    PrepareAgain,
+    /// Waits this long, which does not count towards the sink's deadline, and tries again.
+    After(Duration),
+}
+
+impl SinkErrorKind {
+    /// Returns what the engine does after an error of this kind. Exhaustive, so that a new kind
+    /// cannot be forgotten.
+    pub fn retry_policy(self) -> RetryPolicy {
+        match self {
+            Self::Config => RetryPolicy::Never,
+            Self::PermissionDenied | Self::NotFound | Self::Rejected | Self::Other => {
+                RetryPolicy::OnceRevoked
+            }
+            Self::Conflict => RetryPolicy::PrepareAgain,
+            Self::RateLimited { retry_after } => RetryPolicy::After(retry_after),
+            Self::Transient => RetryPolicy::Backoff,
+        }
+    }
 }
 
 impl SinkError {
     fn new(kind: SinkErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), advice: None, source: None }
+        Self { kind, message: message.into(), option: None, help: None, source: None }
     }
 
-    /// See [`SinkErrorKind::Config`]. Quote the option that is wrong in backticks, before anything
-    /// else in backticks: the command line looks for its line in the config, and gives a value from
-    /// the environment another type where the option does not take a text.
+    /// See [`SinkErrorKind::Config`]. Name the option with [`for_option`](Self::for_option).
     pub fn config(message: impl Into<String>) -> Self {
         Self::new(SinkErrorKind::Config, message)
     }
 
-    /// See [`SinkErrorKind::Denied`].
-    pub fn denied(message: impl Into<String>) -> Self {
-        Self::new(SinkErrorKind::Denied, message)
+    /// See [`SinkErrorKind::PermissionDenied`].
+    pub fn permission_denied(message: impl Into<String>) -> Self {
+        Self::new(SinkErrorKind::PermissionDenied, message)
     }
 
     /// See [`SinkErrorKind::NotFound`].
@@ -65,9 +96,9 @@ impl SinkError {
         Self::new(SinkErrorKind::NotFound, message)
     }
 
-    /// See [`SinkErrorKind::Refused`].
-    pub fn refused(message: impl Into<String>) -> Self {
-        Self::new(SinkErrorKind::Refused, message)
+    /// See [`SinkErrorKind::Rejected`].
+    pub fn rejected(message: impl Into<String>) -> Self {
+        Self::new(SinkErrorKind::Rejected, message)
     }
 
     /// See [`SinkErrorKind::Conflict`].
@@ -75,9 +106,9 @@ impl SinkError {
         Self::new(SinkErrorKind::Conflict, message)
     }
 
-    /// See [`SinkErrorKind::Limited`].
-    pub fn limited(wait: Duration, message: impl Into<String>) -> Self {
-        Self::new(SinkErrorKind::Limited { wait }, message)
+    /// See [`SinkErrorKind::RateLimited`].
+    pub fn rate_limited(retry_after: Duration, message: impl Into<String>) -> Self {
+        Self::new(SinkErrorKind::RateLimited { retry_after }, message)
     }
 
     /// See [`SinkErrorKind::Transient`].
@@ -90,28 +121,40 @@ impl SinkError {
         Self::new(SinkErrorKind::Other, message)
     }
 
-    /// Adds what the reader should do next: an imperative, lowercase, without a full stop.
+    /// Names the option of the table that is wrong: the command line finds its line in the config.
     #[must_use]
-    pub fn advise(mut self, advice: impl Into<String>) -> Self {
-        self.advice = Some(advice.into());
+    pub fn for_option(mut self, option: impl Into<String>) -> Self {
+        self.option = Some(option.into());
         self
     }
 
-    /// Adds the error underneath. Its whole chain is shown, so it must carry no secret.
+    /// Adds what the reader should do next: an imperative, lowercase, without a full stop.
     #[must_use]
-    pub fn because(mut self, source: impl Into<Source>) -> Self {
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Adds the underlying error. Its whole chain is shown, so it must carry no secret.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Source>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// What the coordinator does about it.
+    /// The kind, which decides what the engine does.
     pub fn kind(&self) -> SinkErrorKind {
         self.kind
     }
 
+    /// The option of the table that is wrong, if the error is about one.
+    pub fn option(&self) -> Option<&str> {
+        self.option.as_deref()
+    }
+
     /// What the reader should do next, if the sink knows.
-    pub fn advice(&self) -> Option<&str> {
-        self.advice.as_deref()
+    pub fn help(&self) -> Option<&str> {
+        self.help.as_deref()
     }
 }
 
@@ -127,39 +170,41 @@ impl StdError for SinkError {
     }
 }
 
-/// Why the issuer could not be asked. The message says which service, what it answered, and what
+/// Why the issuer could not be asked. The message says which service, what it responded, and what
 /// to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IssuerError {
-    /// The answer will be the same next time: a wrong key, an account that may not, no such id.
+    /// The response will be the same next time: a wrong key, a missing permission, no such id.
     #[error("{message}")]
     Permanent {
         /// What was asked, why it failed, what to do next.
         message: String,
     },
-    /// May pass: tried again while there is time.
+    /// May pass by itself: tried again while there is time.
     #[error("{message}")]
     Transient {
         /// What was asked and why it failed.
         message: String,
-        /// The pause the service asked for, if it named one.
-        wait: Option<Duration>,
+        /// The pause that the service asked for, if it named one.
+        retry_after: Option<Duration>,
     },
 }
 
-/// How a reset failed: the distinction on which everything after it hangs.
+/// How a reset failed. Everything after a reset depends on this distinction.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResetError {
-    /// It is certain that the request never left (refused connection, name look-up, TLS
-    /// handshake). The only case in which it may be sent again.
+    /// It is certain that the request never left (refused connection, name lookup, TLS handshake).
+    /// The only case in which it may be sent again.
     #[error("the reset was not sent: {message}")]
     NotSent {
         /// Why it was not sent.
         message: String,
     },
-    /// The service answered that it did not do it. Nothing was changed.
+    /// The service responded that it did not do it. Somebody in between may have made that
+    /// response after the request went through: it is believed once the old token was accepted for
+    /// the settling window.
     #[error("the reset was refused: {message}")]
     Refused {
         /// What the service said, and what to do next.
@@ -169,7 +214,31 @@ pub enum ResetError {
     /// read and compared instead.
     #[error("the outcome of the reset is not known: {message}")]
     OutcomeUnknown {
-        /// What happened instead of a readable answer.
+        /// What happened instead of a readable response.
         message: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_permanent_is_retried_only_once_the_old_token_is_revoked() {
+        for (error, policy) in [
+            (SinkError::config("x"), RetryPolicy::Never),
+            (SinkError::permission_denied("x"), RetryPolicy::OnceRevoked),
+            (SinkError::not_found("x"), RetryPolicy::OnceRevoked),
+            (SinkError::rejected("x"), RetryPolicy::OnceRevoked),
+            (SinkError::other("x"), RetryPolicy::OnceRevoked),
+            (SinkError::conflict("x"), RetryPolicy::PrepareAgain),
+            (SinkError::transient("x"), RetryPolicy::Backoff),
+            (
+                SinkError::rate_limited(Duration::from_secs(1), "x"),
+                RetryPolicy::After(Duration::from_secs(1)),
+            ),
+        ] {
+            assert_eq!(error.kind().retry_policy(), policy, "{:?}", error.kind());
+        }
+    }
 }

@@ -7,26 +7,46 @@ use async_trait::async_trait;
 
 use crate::{Fingerprint, IssuerError, ResetError, Token};
 
-/// The service that issues the token. `Display` names the QStash for people; it shows no secret.
+/// Where the live token is read. `Display` names the QStash for people; it shows no secret.
 #[async_trait]
-pub trait TokenIssuer: fmt::Display + fmt::Debug + Send + Sync {
-    /// The live token, as far as the service's management API knows. May lag behind a reset.
+pub trait TokenSource: fmt::Display + fmt::Debug + Send + Sync {
+    /// Returns the live token, as far as the service's management API knows. May lag behind a
+    /// reset.
     async fn current(&self) -> Result<Issued, IssuerError>;
 
-    /// Resets the token. The old one is dead the moment this takes effect, and the service has no
-    /// idempotency key: sent at most once, unless [`ResetError::NotSent`] says that it never left.
-    async fn reset(&self) -> Result<Issued, ResetError>;
-
-    /// Whether QStash itself lets this token in.
+    /// Returns whether QStash itself accepts this token.
     async fn accepts(&self, token: &Token) -> Result<bool, IssuerError>;
 }
 
-/// What the issuer shows of an account.
+/// A source whose token can be replaced.
+#[async_trait]
+pub trait TokenIssuer: TokenSource {
+    /// Resets the token. The old one is revoked the moment this takes effect, and the service has
+    /// no idempotency key: sent at most once, unless [`ResetError::NotSent`] says that it never
+    /// left.
+    async fn reset(&self) -> Result<Issued, ResetError>;
+}
+
+/// What the service shows of an account.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Issued {
     /// The token that publishes messages.
     pub token: Token,
-    /// Fingerprints of the other secrets in the same answer, by field name: a reset that changes
+    /// Fingerprints of the other secrets in the same response, by field name: a reset that changes
     /// them too is reported.
     pub others: BTreeMap<String, Fingerprint>,
+}
+
+impl Issued {
+    /// A token without other secrets beside it.
+    pub fn new(token: Token) -> Self {
+        Self { token, others: BTreeMap::new() }
+    }
+
+    /// Sets [`others`](Self::others).
+    #[must_use]
+    pub fn with_others(self, others: BTreeMap<String, Fingerprint>) -> Self {
+        Self { others, ..self }
+    }
 }

@@ -10,10 +10,6 @@ use crate::{BuildContext, SinkConfig, SinkError, TokenSink};
 
 type BuiltSinks = Result<Vec<Box<dyn TokenSink>>, Vec<SinkError>>;
 
-/// The options that every table may have: the coordinator takes them out before the plugin sees
-/// the rest.
-pub const COMMON_OPTIONS: [&str; 5] = ["kind", "required", "priority", "timeout", "takes_effect"];
-
 /// A plugin's registration: one line, `inventory::submit! { SinkFactory::of::<MyConfig>() }`.
 pub struct SinkFactory {
     kind: &'static str,
@@ -93,7 +89,7 @@ impl SinkFactory {
             .collect()
     }
 
-    /// Builds the sinks of one table, from which the coordinator's own options were taken out.
+    /// Builds the sinks of one table, without the options that every table may have.
     ///
     /// # Errors
     ///
@@ -108,20 +104,17 @@ impl SinkFactory {
         let options = self.options();
         let known: Vec<&str> = options.iter().map(|option| option.name.as_str()).collect();
         let unknown = table.keys().filter(|name| !known.contains(&name.as_str())).map(|name| {
-            let error = SinkError::config(format!("unknown option `{name}`"));
-            match nearest(name, known.iter().copied().chain(COMMON_OPTIONS)) {
-                Some(meant) => error.advise(format!("did you mean `{meant}`?")),
-                None => {
-                    error.advise(format!("the options of {} are: {}", self.kind, known.join(", ")))
-                }
-            }
+            SinkError::config(format!("unknown option `{name}`"))
+                .for_option(name)
+                .with_help(format!("the options of {} are: {}", self.kind, known.join(", ")))
         });
         let missing = options
             .iter()
             .filter(|option| option.required && !table.contains_key(&option.name))
             .map(|option| {
                 SinkError::config(format!("missing option `{}`", option.name))
-                    .advise(option.help.lines().next().unwrap_or_default().to_owned())
+                    .for_option(&option.name)
+                    .with_help(option.help.lines().next().unwrap_or_default().to_owned())
             });
         unknown.chain(missing).collect()
     }
@@ -136,7 +129,7 @@ impl fmt::Debug for SinkFactory {
 fn build<C: SinkConfig>(table: Map<String, Value>, context: &BuildContext) -> BuiltSinks {
     let config: C = serde_path_to_error::deserialize(Value::Object(table)).map_err(|error| {
         let option = error.path().to_string();
-        vec![SinkError::config(format!("option `{option}`: {}", error.inner()))]
+        vec![SinkError::config(format!("option `{option}`: {}", error.inner())).for_option(&option)]
     })?;
     let sinks = config.build(context)?;
     Ok(sinks.into_iter().map(|sink| Box::new(sink) as Box<dyn TokenSink>).collect())
@@ -214,14 +207,4 @@ impl Registry {
     pub fn kinds(&self) -> impl Iterator<Item = &'static str> {
         self.0.keys().copied()
     }
-}
-
-/// The known name that a mistyped one most likely means, if any is close enough.
-pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(typed, name), name))
-        .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
-        .min()
-        .map(|(_, name)| name)
 }

@@ -1,4 +1,4 @@
-//! The traits that a plugin implements, and the words they speak.
+//! The traits that a plugin implements.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,58 +9,119 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{BuildContext, SinkError, Token};
+use crate::{BuildContext, Inspection, SinkError, SinkInfo, Survey, TargetId, Token};
 
-/// A place where the token must arrive. `Display` names that place for people.
+/// A place that applications read the token from.
 #[async_trait]
-pub trait TokenSink: fmt::Display + fmt::Debug + Send + Sync + 'static {
-    /// Stable identity of the place.
-    fn target(&self) -> TargetId;
+pub trait TokenSink: fmt::Debug + Send + Sync + 'static {
+    /// The facts about this sink. Cheap, and the same at every call.
+    fn info(&self) -> &SinkInfo;
 
-    /// When an application that reads this place sees a written value.
-    fn takes_effect(&self) -> TakesEffect;
-
-    /// The limit that this sink shares with others of its provider and credential, if there is one.
-    fn quota(&self) -> Option<Quota>;
-
-    /// Everything a write needs except the token: authenticate, see that the target exists and may
-    /// be written, fetch keys, open connections, parse files. Changes nothing at the target.
+    /// Does everything that a write needs except the token: authenticates, checks that the target
+    /// exists and may be written, fetches keys, opens connections, parses files. Changes nothing at
+    /// the target and sends nothing that could be a write.
     ///
     /// # Errors
     ///
     /// When a write would not succeed. The reset is not sent then.
-    async fn prepare(&self) -> Result<Box<dyn PreparedSink>, SinkError>;
+    async fn prepare(&self) -> Result<Preparation, SinkError>;
 
-    /// What the target holds now, compared with `token`. `last` is what our last write there left
-    /// behind, if it is known; the coordinator knows which token that was. A mismatch is an answer,
-    /// not an error.
+    /// Reads what the target holds now. `last` is the receipt of the newest write that this
+    /// program knows of; the engine knows which token that was.
     ///
     /// # Errors
     ///
-    /// When the target could not be asked.
-    async fn inspect(&self, token: &Token, last: Option<&Receipt>) -> Result<Holds, SinkError>;
+    /// When the target could not be read. A value other than the token is not an error.
+    async fn inspect(&self, last: Option<&Receipt>) -> Result<Inspection, SinkError>;
+
+    /// Looks for what a user should know before a reset and that prevents no write: copies of the
+    /// token in closer scopes or sibling files. Called by `check` and by the plan of `reset` only,
+    /// and abandoned when it takes long.
+    ///
+    /// # Errors
+    ///
+    /// When it could not look. The error becomes a warning.
+    async fn survey(&self) -> Result<Survey, SinkError>;
 }
 
-/// A sink that is one round trip away from holding a token. There is no write without a prepare.
+/// What [`TokenSink::prepare`] found.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Preparation {
+    /// Writes the token.
+    pub writer: Box<dyn TokenWriter>,
+    /// Whether the write is known to be permitted.
+    pub readiness: Readiness,
+    /// What deserves the user's attention and prevents nothing, as fragments.
+    pub warnings: Vec<String>,
+    /// What the forecast of the outage needs.
+    pub estimate: WriteEstimate,
+    /// The target's identity as the provider reports it. Two sinks with the same one are refused.
+    pub resolved_target: Option<TargetId>,
+    /// Where the token leaves what the user would expect from the config: a file outside the
+    /// config's directory, an account of somebody else. Shown, and part of what the user agrees to.
+    pub foreign_destination: Option<String>,
+}
+
+impl Preparation {
+    /// A preparation whose write is known to be permitted.
+    pub fn new(writer: Box<dyn TokenWriter>, estimate: WriteEstimate) -> Self {
+        Self {
+            writer,
+            readiness: Readiness::Ready,
+            warnings: Vec::new(),
+            estimate,
+            resolved_target: None,
+            foreign_destination: None,
+        }
+    }
+
+    /// Sets [`readiness`](Self::readiness).
+    #[must_use]
+    pub fn with_readiness(self, readiness: Readiness) -> Self {
+        Self { readiness, ..self }
+    }
+
+    /// Sets [`warnings`](Self::warnings).
+    #[must_use]
+    pub fn with_warnings(self, warnings: Vec<String>) -> Self {
+        Self { warnings, ..self }
+    }
+
+    /// Sets [`resolved_target`](Self::resolved_target).
+    #[must_use]
+    pub fn with_resolved_target(self, target: TargetId) -> Self {
+        Self { resolved_target: Some(target), ..self }
+    }
+
+    /// Sets [`foreign_destination`](Self::foreign_destination).
+    #[must_use]
+    pub fn with_foreign_destination(self, destination: Option<String>) -> Self {
+        Self { foreign_destination: destination, ..self }
+    }
+}
+
+/// A prepared sink: one round trip away from holding a token.
 #[async_trait]
-pub trait PreparedSink: fmt::Debug + Send + Sync {
-    /// How sure it is that a write will be let in.
-    fn readiness(&self) -> Readiness;
-
-    /// Things worth a person's attention that stop nothing, such as a value that hides this one.
-    fn warnings(&self) -> Vec<String>;
-
-    /// What the forecast of the outage needs to know.
-    fn cost(&self) -> WriteCost;
-
-    /// Makes `token` the stored value. Idempotent: it may be called again after an error.
-    ///
-    /// The coordinator drops the future when an attempt takes too long. A write that blocks a
-    /// thread must see to it that it does not land after that.
+pub trait TokenWriter: fmt::Debug + Send + Sync {
+    /// Sends a write that changes nothing, where the provider has one, to prove that writes are
+    /// permitted. Called after the user agreed and before the token is replaced. A sink without
+    /// such a write returns the readiness that it was prepared with.
     ///
     /// # Errors
     ///
-    /// By [kind](crate::SinkErrorKind): the coordinator retries, waits, prepares again or reports.
+    /// When the write was not permitted.
+    async fn prove(&self) -> Result<Readiness, SinkError>;
+
+    /// Makes `token` the stored value. Idempotent: may be called again after an error, and with
+    /// another token. Sends exactly one request where the provider allows it.
+    ///
+    /// The engine drops the future when an attempt takes too long. A write that blocks a thread
+    /// must not take effect after that.
+    ///
+    /// # Errors
+    ///
+    /// By [kind](crate::SinkErrorKind): the engine retries, waits, prepares again or reports.
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError>;
 }
 
@@ -71,134 +132,71 @@ pub trait SinkConfig: DeserializeOwned + JsonSchema {
     const KIND: &'static str;
     /// One line for `tokensink sinks`.
     const SUMMARY: &'static str;
-    /// The permissions a write needs, one a line.
+    /// The permissions a write needs, one per line.
     const PERMISSIONS: &'static str;
-    /// When a write takes effect, as a sentence.
+    /// When a write takes effect, as a sentence for `tokensink sinks KIND`.
     const TAKES_EFFECT: &'static str;
     /// The options of an example table, as TOML, without the header and `kind`.
     const EXAMPLE: &'static str;
     /// What it builds.
     type Sink: TokenSink;
 
-    /// Pure: no file system, no network, no process environment but what `context` hands out.
-    /// A table that names several places (a list of repositories) gives one sink for each.
+    /// Builds one sink for each place that the table names. Pure: no file system, no network, no
+    /// process environment but what `context` hands out.
     ///
     /// # Errors
     ///
-    /// All mistakes of the table at once, each of kind [`Config`](crate::SinkErrorKind::Config).
+    /// All errors of the table at once, each of kind [`Config`](crate::SinkErrorKind::Config).
     fn build(self, context: &BuildContext) -> Result<Vec<Self::Sink>, Vec<SinkError>>;
 }
 
-/// Stable identity of a target: unique in a config, and the key under which the journal knows it.
-/// Legible, for example `dotenv:/srv/app/.env`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct TargetId(String);
-
-impl TargetId {
-    /// `kind` and the place within it.
-    pub fn new(kind: &str, place: impl fmt::Display) -> Self {
-        Self(format!("{kind}:{place}"))
-    }
-}
-
-impl fmt::Display for TargetId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// When an application sees a written value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum TakesEffect {
-    /// At its next read.
-    Immediately,
-    /// When the next run (of a workflow, a job) starts.
-    OnNextRun,
-    /// When the application is started again.
-    OnRestart,
-    /// When the application is deployed again.
-    OnDeploy,
-}
-
-impl fmt::Display for TakesEffect {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Immediately => "immediately",
-            Self::OnNextRun => "on the next run",
-            Self::OnRestart => "on restart",
-            Self::OnDeploy => "on deploy",
-        })
-    }
-}
-
-/// How sure a prepared sink is that its write will be let in.
+/// Whether a write is known to be permitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {
     /// Proven.
     Ready,
-    /// All that could be asked was answered well, but only a write can prove the permission.
+    /// Everything that could be asked was answered well, but only a write can prove the permission.
     Unknown {
-        /// What could not be proven.
-        why: String,
+        /// What could not be proven, as a fragment.
+        reason: String,
     },
 }
 
-/// What one write costs, for the forecast.
+/// What one write takes, for the forecast.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WriteCost {
-    /// A round trip to the target, as seen while preparing.
+#[non_exhaustive]
+pub struct WriteEstimate {
+    /// A round trip to the target, as measured while preparing.
     pub round_trip: Duration,
     /// How many requests one write sends, one after the other.
     pub requests: u32,
-    /// Where one write could do for many of these, if there is such a place: what they are and what
-    /// it is, as in `repositories of acme: one organization secret`. Equal for all of them.
-    pub shared_place: Option<String>,
+    /// One place that could replace many sinks like this one, if there is such a place.
+    pub shared_place: Option<SharedPlace>,
 }
 
-/// A provider's limit on one credential, shared by all sinks that use it. The coordinator keeps to
-/// it; a sink only describes it.
+impl WriteEstimate {
+    /// A write of one request.
+    pub fn one_request(round_trip: Duration) -> Self {
+        Self { round_trip, requests: 1, shared_place: None }
+    }
+
+    /// Sets [`shared_place`](Self::shared_place).
+    #[must_use]
+    pub fn with_shared_place(self, shared_place: Option<SharedPlace>) -> Self {
+        Self { shared_place, ..self }
+    }
+}
+
+/// One place that could replace many sinks. Equal for all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Quota {
-    /// Equal for all sinks that share the limit; shows no secret.
-    pub key: String,
-    /// Requests under way at once.
-    pub concurrent: usize,
-    /// How many reads (preparations, inspections) are let in; `None`: as many as come.
-    pub reads: Option<Pace>,
-    /// How many writes are let in; `None`: as many as come.
-    pub writes: Option<Pace>,
+pub struct SharedPlace {
+    /// What it would replace, in the plural: `repositories of acme`.
+    pub replaces: String,
+    /// What it is: `one organization secret`.
+    pub place: String,
 }
 
-/// So many requests in any stretch of so much time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
-    /// How many.
-    pub requests: u32,
-    /// In which time.
-    pub per: Duration,
-}
-
-/// What a target was found to hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Holds {
-    /// The token: its value was read and compared.
-    Token,
-    /// The value cannot be read, but the provider says that our last write is still the newest.
-    LastWriteIsOurs,
-    /// Something else.
-    AnotherValue,
-    /// No value at all.
-    Nothing,
-    /// It cannot be told.
-    Unknown {
-        /// Why not.
-        why: String,
-    },
-}
-
-/// The provider's proof of our write: a version, a time stamp. Carries no secret.
+/// The provider's evidence of our write: a version, a time stamp. Carries no secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Receipt(BTreeMap<String, String>);

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tokensink_core::{Pace, Quota};
+use tokensink_core::{RateLimit, RateLimits};
 
 use crate::fan_out::Order;
 use crate::plan::Plan;
@@ -75,10 +75,10 @@ fn until_written(prepared: &Prepared, queues: &mut Queues) -> Option<Duration> {
 }
 
 /// How long the write at this position waits until it is let in.
-fn wait(position: usize, quota: &Quota, takes: Duration) -> Duration {
+fn wait(position: usize, quota: &RateLimits, takes: Duration) -> Duration {
     let times = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     let for_others = takes.saturating_mul(times(position / quota.concurrent.max(1)));
-    let for_the_limit = quota.writes.map_or(Duration::ZERO, |Pace { requests, per }| {
+    let for_the_limit = quota.writes.map_or(Duration::ZERO, |RateLimit { requests, per }| {
         per.saturating_mul(times(position / requests.max(1) as usize))
     });
     for_others.max(for_the_limit)
@@ -87,7 +87,7 @@ fn wait(position: usize, quota: &Quota, takes: Duration) -> Duration {
 fn reason(prepared: &Prepared, queues: &Queues) -> String {
     let sink = &prepared.sink;
     let limited = sink.target.quota().and_then(|quota| {
-        let (writes, Pace { requests, per }) = (*queues.get(&quota.key)?, quota.writes?);
+        let (writes, RateLimit { requests, per }) = (*queues.get(&quota.key)?, quota.writes?);
         let kind = &sink.kind;
         (writes > requests as usize).then(|| {
             let per = time_in_words(per);
@@ -139,9 +139,9 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_secs(60);
 
-    fn quota(concurrent: usize, writes_a_minute: Option<u32>) -> Quota {
-        let writes = writes_a_minute.map(|requests| Pace { requests, per: MINUTE });
-        Quota { key: "q".to_owned(), concurrent, reads: None, writes }
+    fn quota(concurrent: usize, writes_a_minute: Option<u32>) -> RateLimits {
+        let writes = writes_a_minute.map(|requests| RateLimit { requests, per: MINUTE });
+        RateLimits { key: "q".to_owned(), concurrent, reads: None, writes }
     }
 
     #[test]

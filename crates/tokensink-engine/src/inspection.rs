@@ -38,9 +38,11 @@ pub(crate) async fn inspect(
 /// A sink that says "your last write is still there" holds the token only if that write was of it.
 fn of_this_token(holds: Holds, token: &Fingerprint, last: Option<&LastWrite>) -> Holds {
     match (holds, last) {
-        (Holds::LastWriteIsOurs, Some(last)) if last.token == *token => Holds::LastWriteIsOurs,
-        (Holds::LastWriteIsOurs, Some(_)) => Holds::AnotherValue,
-        (Holds::LastWriteIsOurs, None) => {
+        (Holds::UnchangedSinceOurWrite, Some(last)) if last.token == *token => {
+            Holds::UnchangedSinceOurWrite
+        }
+        (Holds::UnchangedSinceOurWrite, Some(_)) => Holds::AnotherValue,
+        (Holds::UnchangedSinceOurWrite, None) => {
             Holds::Unknown { why: "there is no record of a write".to_owned() }
         }
         (holds, _) => holds,
@@ -64,7 +66,7 @@ pub(crate) enum Write {
 pub(crate) fn conclude(write: Write, inspected: &Inspected) -> (State, String) {
     match (write, inspected) {
         (_, Ok(Holds::Token)) => (State::Current, "read back and equal".to_owned()),
-        (_, Ok(Holds::LastWriteIsOurs)) => {
+        (_, Ok(Holds::UnchangedSinceOurWrite)) => {
             (State::Current, "our write is the provider's newest".to_owned())
         }
         (Write::Pending, Ok(Holds::AnotherValue | Holds::Nothing)) => {
@@ -104,8 +106,9 @@ mod tests {
     #[test]
     fn a_receipt_proves_only_the_token_it_was_for() {
         let live = Fingerprint::of("live");
-        let seen = |last: Option<&LastWrite>| of_this_token(Holds::LastWriteIsOurs, &live, last);
-        assert_eq!(seen(Some(&last_write_of("live"))), Holds::LastWriteIsOurs);
+        let seen =
+            |last: Option<&LastWrite>| of_this_token(Holds::UnchangedSinceOurWrite, &live, last);
+        assert_eq!(seen(Some(&last_write_of("live"))), Holds::UnchangedSinceOurWrite);
         assert_eq!(seen(Some(&last_write_of("dead"))), Holds::AnotherValue);
         assert!(matches!(seen(None), Holds::Unknown { .. }));
     }
@@ -117,7 +120,7 @@ mod tests {
         for (write, inspected, state) in [
             (Write::None, Ok(Holds::Token), State::Current),
             (Write::Failed, Ok(Holds::Token), State::Current),
-            (Write::Acknowledged, Ok(Holds::LastWriteIsOurs), State::Current),
+            (Write::Acknowledged, Ok(Holds::UnchangedSinceOurWrite), State::Current),
             (Write::Acknowledged, Ok(why()), State::Current),
             (Write::Acknowledged, Ok(Holds::AnotherValue), State::Stale),
             (Write::Acknowledged, Ok(Holds::Nothing), State::Stale),

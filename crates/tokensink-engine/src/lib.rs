@@ -27,8 +27,8 @@ mod push;
 mod report;
 mod reset;
 mod retry;
+mod run_concurrently;
 mod settle;
-mod side_by_side;
 mod sink;
 mod timing;
 
@@ -39,5 +39,5 @@ pub use plan::Plan;
 pub use prepare::Prepared;
 pub use progress::{Event, Progress, Silent};
 pub use report::{Command, Outcome, Report, SinkReport, State, TokenChange};
-pub use sink::{Failure, Sink, in_words};
+pub use sink::{Failure, Sink, error_chain};
 pub use timing::Timing;

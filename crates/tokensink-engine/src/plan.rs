@@ -13,11 +13,11 @@ use crate::coordinator::Coordinator;
 use crate::inspection::inspect;
 use crate::journal::LastWrite;
 use crate::prepare::{Answered, Prepared, prepare};
-use crate::side_by_side::{Ended, side_by_side};
+use crate::run_concurrently::{Ended, run_concurrently};
 use crate::{Command, Event, Failure, Outcome, Report, Sink};
 
 /// How often sinks that grew old while others were prepared are prepared again.
-const MOST_RENEWALS: usize = 3;
+const MAX_RENEWALS: usize = 3;
 
 /// What a run starts from: the live token, and every sink asked. Nothing has been changed.
 #[derive(Debug)]
@@ -87,7 +87,7 @@ impl Coordinator {
     ///
     /// One sink may take so long that others grow old meanwhile, but not for ever.
     pub(crate) async fn renewed(&self, command: Command, mut plan: Plan) -> Result<Plan, Report> {
-        for _ in 0..MOST_RENEWALS {
+        for _ in 0..MAX_RENEWALS {
             let old = plan.older_than(self.timing.fresh);
             if old.is_empty() {
                 break;
@@ -141,7 +141,7 @@ impl Coordinator {
 
     async fn prepare(&self, sinks: &[&Arc<Sink>]) -> Vec<Answered> {
         self.parties.progress.on(&Event::Preparing { total: sinks.len() });
-        let ended = side_by_side(
+        let ended = run_concurrently(
             sinks.iter().map(|sink| (Arc::clone(sink), self.limiter.lane(sink.target.quota()))),
             |(sink, lane)| prepare(sink, lane),
             |index, answered| {
@@ -169,7 +169,7 @@ impl Coordinator {
         let questions = prepared.iter().map(|one| {
             (Arc::clone(&one.sink), one.lane.clone(), Arc::clone(&token), one.last_write.clone())
         });
-        let ended = side_by_side(
+        let ended = run_concurrently(
             questions,
             |(sink, lane, token, last)| inspect(sink, lane, token, last),
             |_, _| {},

@@ -13,12 +13,12 @@ use crate::coordinator::Coordinator;
 use crate::fan_out::{Order, Written, write};
 use crate::journal::Entry;
 use crate::limiter::Admission;
+use crate::run_concurrently::run_concurrently;
 use crate::settle::{Ours, Standing};
-use crate::side_by_side::side_by_side;
 use crate::{Event, State};
 
 /// How often the sinks are written again, because somebody else wrote or reset in between.
-const MOST_ROUNDS: u32 = 5;
+const MAX_ROUNDS: u32 = 5;
 
 /// The token being brought to the sinks, and the ones that it replaced in this run.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Chase {
     /// Counts one more round, if there may be one.
     pub(crate) fn has_another_round(&mut self) -> bool {
         self.rounds += 1;
-        self.rounds <= MOST_ROUNDS
+        self.rounds <= MAX_ROUNDS
     }
 
     /// From now on `issued` is the token. Returns what a person should know of it.
@@ -115,7 +115,7 @@ impl Coordinator {
             records.lock().unwrap_or_else(PoisonError::into_inner).push(record);
         };
         let places = in_line(&orders).await;
-        let writing = side_by_side(
+        let writing = run_concurrently(
             orders.iter().cloned().zip(places),
             |(order, place)| write(order, place, newest.subscribe()),
             |index, written| {

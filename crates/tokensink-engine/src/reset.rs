@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use crate::Timing;
 
 /// How often a request that certainly never left is tried again.
-const MOST_UNSENT: usize = 5;
+const MAX_UNSENT: usize = 5;
 
 /// What became of the reset.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(crate) enum Reset {
 /// Sends the reset and finds out what became of it. `before` is the token it replaces.
 pub(crate) async fn reset(issuer: Arc<dyn TokenIssuer>, before: &Token, timing: Timing) -> Reset {
     let backoff = ExponentialBuilder::new().with_min_delay(Duration::from_millis(50)).with_jitter();
-    let mut pauses = backoff.with_max_times(MOST_UNSENT).build();
+    let mut pauses = backoff.with_max_times(MAX_UNSENT).build();
     loop {
         let why = match send(issuer.as_ref(), before, timing).await {
             Sent::Answered(Ok(issued)) if issued.token != *before => {
@@ -61,7 +61,7 @@ pub(crate) async fn reset(issuer: Arc<dyn TokenIssuer>, before: &Token, timing: 
         let until = Instant::now() + timing.settle;
         return match watch_for_a_move(issuer.as_ref(), before, until, timing).await {
             Seen::Moved(issued) => Reset::Done { issued, by_reading: true },
-            seen => Reset::Unknown { why: format!("{why}; {}", seen.in_words()) },
+            seen => Reset::Unknown { why: format!("{why}; {}", seen.error_chain()) },
         };
     }
 }
@@ -133,7 +133,7 @@ enum Seen {
 }
 
 impl Seen {
-    fn in_words(&self) -> &'static str {
+    fn error_chain(&self) -> &'static str {
         match self {
             Self::Moved(_) => "Upstash shows a new token",
             Self::NotAccepted => "Upstash shows another token, which QStash does not accept",

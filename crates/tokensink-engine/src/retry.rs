@@ -18,7 +18,7 @@ use crate::{Failure, Sink};
 const LONGEST_PAUSES: Duration = Duration::from_secs(3600);
 
 /// How often a sink that someone else keeps writing to is prepared again.
-const MOST_CONFLICTS: u32 = 10;
+const MAX_CONFLICTS: u32 = 10;
 
 /// The attempts of one sink in one phase.
 pub(crate) struct Retry {
@@ -96,7 +96,7 @@ impl Retry {
     /// Waits as long as `failure` demands. False when another attempt would be useless or late.
     pub(crate) async fn goes_on_after(&mut self, failure: &Failure) -> bool {
         match failure.kind {
-            SinkErrorKind::Limited { wait } => {
+            SinkErrorKind::RateLimited { retry_after } => {
                 if self.paused + wait > LONGEST_PAUSES {
                     return false;
                 }
@@ -111,7 +111,7 @@ impl Retry {
             }
             SinkErrorKind::Conflict => {
                 self.conflicts += 1;
-                self.conflicts <= MOST_CONFLICTS && self.backs_off().await
+                self.conflicts <= MAX_CONFLICTS && self.backs_off().await
             }
             SinkErrorKind::Transient => self.backs_off().await,
             _ => false,
@@ -152,7 +152,7 @@ async fn within<T>(
 
 #[cfg(test)]
 mod tests {
-    use tokensink_core::{Pace, Quota};
+    use tokensink_core::{RateLimit, RateLimits};
 
     use super::*;
     use crate::limiter::Limiter;
@@ -186,9 +186,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_cannot_pass_is_tried_once() {
         for make in [
-            || SinkError::denied("x"),
+            || SinkError::permission_denied("x"),
             || SinkError::not_found("x"),
-            || SinkError::refused("x"),
+            || SinkError::rejected("x"),
             || SinkError::other("x"),
         ] {
             assert_eq!(attempts_until_given_up(make, Duration::ZERO).await, 1);
@@ -199,7 +199,7 @@ mod tests {
     async fn a_providers_pause_does_not_use_up_the_deadline() {
         let started = Instant::now();
         let attempts = attempts_until_given_up(
-            || SinkError::limited(Duration::from_secs(600), "x"),
+            || SinkError::rate_limited(Duration::from_secs(600), "x"),
             Duration::ZERO,
         );
         assert_eq!(attempts.await, 7);
@@ -208,10 +208,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_turn_that_was_waited_for_is_no_pause() {
-        let writes = Some(Pace { requests: 1, per: Duration::from_secs(4000) });
-        let quota = Quota { key: "q".to_owned(), concurrent: 9, reads: None, writes };
+        let writes = Some(RateLimit { requests: 1, per: Duration::from_secs(4000) });
+        let quota = RateLimits { key: "q".to_owned(), concurrent: 9, reads: None, writes };
         let lane = Limiter::default().lane(Some(quota));
-        let limited = SinkError::limited(Duration::from_secs(1), "x");
+        let limited = SinkError::rate_limited(Duration::from_secs(1), "x");
         let mut retry = Retry::new(Duration::from_secs(60), lane);
         retry.write(async { Ok(()) }).await.unwrap();
         let failure = retry.write(async { Err::<(), _>(limited) }).await.unwrap_err();

@@ -14,7 +14,7 @@ use crate::journal::LastWrite;
 use crate::prepare::Prepared;
 use crate::push::Chase;
 use crate::report::milliseconds;
-use crate::side_by_side::{Ended, side_by_side};
+use crate::run_concurrently::{Ended, run_concurrently};
 use crate::{Event, Failure, SinkReport, State};
 
 /// What is known about the token when all is done.
@@ -189,7 +189,7 @@ impl Coordinator {
                 (Arc::clone(&order.sink), order.lane.clone(), one.last_write.clone())
             })
             .collect();
-        let ended = side_by_side(
+        let ended = run_concurrently(
             questions,
             |(sink, lane, last)| inspect(sink, lane, Arc::clone(&chase.token), last),
             |_, _| {},

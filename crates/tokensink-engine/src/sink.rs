@@ -73,13 +73,13 @@ impl Failure {
 
 impl From<SinkError> for Failure {
     fn from(error: SinkError) -> Self {
-        let advice = error.advice().map(str::to_owned);
-        Self { kind: error.kind(), message: in_words(&error), advice }
+        let advice = error.help().map(str::to_owned);
+        Self { kind: error.kind(), message: error_chain(&error), advice }
     }
 }
 
 /// An error and its causes, outermost first; a cause that its parent quotes is not repeated.
-pub fn in_words(error: &dyn Error) -> String {
+pub fn error_chain(error: &dyn Error) -> String {
     let mut message = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
@@ -109,9 +109,9 @@ mod tests {
     #[test]
     fn a_chain_of_causes_is_told_once() {
         let disk = || std::io::Error::other("the disk is full");
-        let plain = SinkError::other("could not write it").because(disk());
-        assert_eq!(in_words(&plain), "could not write it: the disk is full");
-        let quoting = SinkError::other("could not write it: the disk is full").because(disk());
-        assert_eq!(in_words(&quoting), "could not write it: the disk is full");
+        let plain = SinkError::other("could not write it").with_source(disk());
+        assert_eq!(error_chain(&plain), "could not write it: the disk is full");
+        let quoting = SinkError::other("could not write it: the disk is full").with_source(disk());
+        assert_eq!(error_chain(&quoting), "could not write it: the disk is full");
     }
 }

@@ -20,7 +20,7 @@ pub struct Timing {
     /// What was prepared longer ago than this is prepared again before the reset.
     pub fresh: Duration,
     /// A reset that is expected to leave sinks stale for longer than this is not sent.
-    pub most_outage: Option<Duration>,
+    pub max_outage: Option<Duration>,
 }
 
 impl Default for Timing {
@@ -33,7 +33,7 @@ impl Default for Timing {
             look_out: Duration::from_secs(2),
             doubt_after: Duration::from_secs(1),
             fresh: Duration::from_secs(5),
-            most_outage: None,
+            max_outage: None,
         }
     }
 }

@@ -3,15 +3,15 @@
 //!
 //! What a particular API's answers mean stays in the crate that speaks to it.
 
-mod answer;
 mod authorization;
 mod client;
 mod excerpt;
-mod pause;
+mod response;
+mod retry_after;
 
-pub use answer::{Answer, Failure, MAX_BODY_BYTES};
 pub use authorization::{basic, bearer};
 pub use client::{ClientError, build_client, is_loopback, parse_base_url};
 pub use excerpt::{excerpt, looks_like_a_token};
-pub use pause::{requested_pause, server_time};
 pub use reqwest;
+pub use response::{MAX_BODY_BYTES, Response, TransportError};
+pub use retry_after::{retry_after, server_time};

@@ -156,7 +156,7 @@ impl Upstash {
     }
 
     /// Somebody presses the button in the console.
-    pub fn reset_as_stranger(&self, id: &str) {
+    pub fn reset_externally(&self, id: &str) {
         reset(&self.account, id);
     }
 

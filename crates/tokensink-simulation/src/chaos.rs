@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use tokensink_testkit::{Call, Ending, Fate, Fault, Script};
+use tokensink_testkit::{Call, Ending, Fault, Script, ScriptedResponse};
 
 /// The longest that a read tells of the past.
 pub(crate) const LONGEST_LAG: Duration = Duration::from_secs(3);
@@ -100,7 +100,7 @@ impl Chaos {
 }
 
 impl Script for Chaos {
-    fn fate(&mut self, call: Call) -> Fate {
+    fn fate(&mut self, call: Call) -> ScriptedResponse {
         let takes = self.takes();
         let is_down = matches!(call, Call::Write(sink) if Some(sink) == self.down);
         let ending = if is_down {
@@ -114,7 +114,7 @@ impl Script for Chaos {
         } else {
             self.wrong_read()
         };
-        Fate { takes, ending }
+        ScriptedResponse { takes, ending }
     }
 }
 

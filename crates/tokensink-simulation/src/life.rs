@@ -6,7 +6,7 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use fastrand::Rng;
-use tokensink_core::{Pace, Quota, Token};
+use tokensink_core::{RateLimit, RateLimits, Token};
 use tokensink_engine::journal::{Journal, MemoryJournal};
 use tokensink_engine::{Interrupt, Interrupter, Parties, Report, Silent, Sink};
 use tokensink_testkit::{Calm, Evidence, Scripted, World};
@@ -55,7 +55,7 @@ struct Traits {
     evidence: Evidence,
     required: bool,
     deadline: Duration,
-    quota: Option<Quota>,
+    quota: Option<RateLimits>,
 }
 
 impl Life {
@@ -68,7 +68,7 @@ impl Life {
         for index in 0..sinks.len() {
             if rng.u8(..6) == 0 {
                 let value = rng.bool().then(|| Token::new("somebody else's"));
-                world.store_as_stranger(index, value);
+                world.store_externally(index, value);
             }
         }
         let evidence = sinks.iter().map(|traits| traits.evidence).collect();
@@ -102,7 +102,7 @@ impl Life {
     async fn passes_a_day(&mut self) -> Result<(), Box<Finding>> {
         let step = self.next_step();
         if self.rng.u8(..6) == 0 {
-            self.world.reset_as_stranger();
+            self.world.reset_externally();
         }
         let strangers = self.strangers();
         // Two machines that write one place can keep each other busy: no calm life.
@@ -123,7 +123,7 @@ impl Life {
 
     async fn killed_and_repaired_at_once(&mut self) -> Result<(), Box<Finding>> {
         if self.rng.bool() {
-            self.world.reset_as_stranger();
+            self.world.reset_externally();
         }
         let reset = Step::Reset { rehearsed: false };
         let strangers = self.strangers();
@@ -231,9 +231,9 @@ impl Life {
             tasks.push(tokio::spawn(async move {
                 sleep(pause).await;
                 if resets {
-                    world.reset_as_stranger();
+                    world.reset_externally();
                 } else {
-                    world.store_as_stranger(sink, Some(Token::new("somebody else's")));
+                    world.store_externally(sink, Some(Token::new("somebody else's")));
                 }
             }));
         }
@@ -272,11 +272,11 @@ impl Traits {
     fn drawn(rng: &mut Rng) -> Self {
         let evidence = [Evidence::Value, Evidence::Value, Evidence::Receipt, Evidence::Nothing]
             [rng.usize(..4)];
-        let quota = (rng.u8(..4) == 0).then(|| Quota {
+        let quota = (rng.u8(..4) == 0).then(|| RateLimits {
             key: "shared".to_owned(),
             concurrent: 2,
             reads: None,
-            writes: Some(Pace { requests: 3, per: Duration::from_secs(60) }),
+            writes: Some(RateLimit { requests: 3, per: Duration::from_secs(60) }),
         });
         let deadline = Duration::from_secs([10, 60][rng.usize(..2)]);
         Self { evidence, required: rng.u8(..5) != 0, deadline, quota }

@@ -1,68 +1,93 @@
 //! A sink without a disk or a network, which does what the script says.
 
-use std::fmt;
 use std::future::pending;
 use std::time::Duration;
 
 use tokensink_core::{
-    Holds, PreparedSink, Quota, Readiness, Receipt, SinkError, TakesEffect, TargetId, Token,
-    TokenSink, WriteCost, async_trait,
+    Content, HeldValue, Inspection, Preparation, RateLimits, Readiness, Receipt, SinkError,
+    SinkInfo, Survey, TakesEffect, TargetId, Token, TokenSink, TokenWriter, WriteEstimate,
+    async_trait,
 };
 use tokio::time::sleep;
 
 use crate::Evidence;
-use crate::script::{Call, Ending, Fate, Fault};
+use crate::script::{Call, Ending, Fault, ScriptedResponse};
 use crate::world::{Author, World, lands};
 
 /// A place in a [`World`].
 #[derive(Clone, Debug)]
 pub struct MemorySink {
+    info: SinkInfo,
     world: World,
     run: u32,
     index: usize,
     evidence: Evidence,
-    quota: Option<Quota>,
-    cost: WriteCost,
+    estimate: WriteEstimate,
     warning: Option<String>,
 }
 
 impl World {
-    /// The sink of this index, of which `evidence` can be told, as the newest run sees it.
+    /// The sink of this index, with `evidence` of what it holds, as the newest run sees it.
     pub fn sink(&self, index: usize, evidence: Evidence) -> MemorySink {
+        let target = TargetId::new("memory", index);
+        let info = SinkInfo::new(target, format!("place {index}"), TakesEffect::Immediately);
         MemorySink {
+            info,
             world: self.clone(),
             run: self.this_run(),
             index,
             evidence,
-            quota: None,
-            cost: WriteCost { round_trip: Duration::ZERO, requests: 1, shared_place: None },
+            estimate: WriteEstimate::one_request(Duration::ZERO),
             warning: None,
         }
     }
 }
 
 impl MemorySink {
-    /// The same place, under a provider's limit.
+    /// The same place, under a provider's limits.
     #[must_use]
-    pub fn within(self, quota: Quota) -> Self {
-        Self { quota: Some(quota), ..self }
+    pub fn within(self, rate_limits: RateLimits) -> Self {
+        Self { info: self.info.with_rate_limits(rate_limits), ..self }
     }
 
-    /// The same place, which says that a write takes this.
+    /// The same place, with another estimate of its writes.
     #[must_use]
-    pub fn costing(self, cost: WriteCost) -> Self {
-        Self { cost, ..self }
+    pub fn estimating(self, estimate: WriteEstimate) -> Self {
+        Self { estimate, ..self }
     }
 
-    /// The same place, with something to tell a person.
+    /// The same place, with a warning.
     #[must_use]
     pub fn warning(self, text: &str) -> Self {
         Self { warning: Some(text.to_owned()), ..self }
     }
 
+    fn readiness(&self) -> Readiness {
+        match self.evidence {
+            Evidence::Value | Evidence::Receipt => Readiness::Ready,
+            Evidence::Nothing => {
+                Readiness::Unknown { reason: "only a write can show it".to_owned() }
+            }
+        }
+    }
+
+    /// The response to an inspection of what was held `ago`.
+    fn inspected(&self, ago: Duration, last: Option<&Receipt>) -> Content {
+        let Some(held) = self.world.held_ago(self.index, ago) else { return Content::Absent };
+        let version = self.world.version_ago(self.index, ago).to_string();
+        match (self.evidence, last.and_then(|last| last.get("version"))) {
+            (Evidence::Value, _) => Content::Value(HeldValue::of(held.expose())),
+            (Evidence::Receipt, Some(ours)) if ours == version => Content::UnchangedSinceOurWrite,
+            (Evidence::Receipt, Some(_)) => Content::ChangedSinceOurWrite,
+            (Evidence::Receipt | Evidence::Nothing, _) => {
+                Content::Unknown { reason: "values cannot be read here".to_owned() }
+            }
+        }
+    }
+
     /// Waits as the script says; `Ok` is how long ago the truth was that may be told now.
-    async fn read(&self, call: Call, token: Option<&Token>) -> Result<Duration, SinkError> {
-        let fate = self.world.called(self.run, call, token);
+    async fn read(&self, call: Call) -> Result<Duration, SinkError> {
+        let fate = self.world.called(self.run, call, None);
         match fate.ending {
             Ending::Answered => {
                 sleep(fate.takes).await;
@@ -77,65 +102,33 @@ impl MemorySink {
     }
 }
 
-impl fmt::Display for MemorySink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "place {}", self.index)
-    }
-}
-
 #[async_trait]
 impl TokenSink for MemorySink {
-    fn target(&self) -> TargetId {
-        TargetId::new("memory", self.index)
+    fn info(&self) -> &SinkInfo {
+        &self.info
     }
 
-    fn takes_effect(&self) -> TakesEffect {
-        TakesEffect::Immediately
+    async fn prepare(&self) -> Result<Preparation, SinkError> {
+        self.read(Call::Prepare(self.index)).await?;
+        Ok(Preparation::new(Box::new(self.clone()), self.estimate.clone())
+            .with_readiness(self.readiness())
+            .with_warnings(self.warning.iter().cloned().collect()))
     }
 
-    fn quota(&self) -> Option<Quota> {
-        self.quota.clone()
+    async fn inspect(&self, last: Option<&Receipt>) -> Result<Inspection, SinkError> {
+        let ago = self.read(Call::Inspect(self.index)).await?;
+        Ok(self.inspected(ago, last).into())
     }
 
-    async fn prepare(&self) -> Result<Box<dyn PreparedSink>, SinkError> {
-        self.read(Call::Prepare(self.index), None).await?;
-        Ok(Box::new(self.clone()))
-    }
-
-    async fn inspect(&self, token: &Token, last: Option<&Receipt>) -> Result<Holds, SinkError> {
-        let ago = self.read(Call::Inspect(self.index), Some(token)).await?;
-        let held = self.world.held_ago(self.index, ago);
-        let version = self.world.version_ago(self.index, ago).to_string();
-        Ok(match (self.evidence, held, last) {
-            (_, None, _) => Holds::Nothing,
-            (Evidence::Value, Some(held), _) if held == *token => Holds::Token,
-            (Evidence::Value, ..) => Holds::AnotherValue,
-            (Evidence::Receipt, _, Some(last)) if last.get("version") == Some(&version) => {
-                Holds::LastWriteIsOurs
-            }
-            (Evidence::Receipt, _, Some(_)) => Holds::AnotherValue,
-            (Evidence::Receipt | Evidence::Nothing, ..) => {
-                Holds::Unknown { why: "values cannot be read here".to_owned() }
-            }
-        })
+    async fn survey(&self) -> Result<Survey, SinkError> {
+        Ok(Survey::default())
     }
 }
 
 #[async_trait]
-impl PreparedSink for MemorySink {
-    fn readiness(&self) -> Readiness {
-        match self.evidence {
-            Evidence::Value | Evidence::Receipt => Readiness::Ready,
-            Evidence::Nothing => Readiness::Unknown { why: "only a write can tell".to_owned() },
-        }
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        self.warning.iter().cloned().collect()
-    }
-
-    fn cost(&self) -> WriteCost {
-        self.cost.clone()
+impl TokenWriter for MemorySink {
+    async fn prove(&self) -> Result<Readiness, SinkError> {
+        Ok(self.readiness())
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
@@ -148,7 +141,7 @@ impl PreparedSink for MemorySink {
                 let landing = lands(fate.takes / 2, land);
                 sleep(fate.takes).await;
                 let version = landing.await.map_err(|error| {
-                    SinkError::other("the made-up place is gone").because(error)
+                    SinkError::other("the made-up place is gone").with_source(error)
                 })?;
                 return Ok(Receipt::default().with("version", version.to_string()));
             }
@@ -162,15 +155,15 @@ impl PreparedSink for MemorySink {
 }
 
 /// How a call that goes wrong ends.
-async fn failure(fate: Fate) -> SinkError {
+async fn failure(fate: ScriptedResponse) -> SinkError {
     match fate.ending {
         Ending::Hangs(_) => pending::<()>().await,
         _ => sleep(fate.takes).await,
     }
     let because = "as scripted";
     match fate.ending {
-        Ending::Failed(Fault::Permanent) => SinkError::denied(because),
-        Ending::Failed(Fault::Limited(wait)) => SinkError::limited(wait, because),
+        Ending::Failed(Fault::Permanent) => SinkError::permission_denied(because),
+        Ending::Failed(Fault::Limited(wait)) => SinkError::rate_limited(wait, because),
         Ending::Failed(Fault::Conflict) => SinkError::conflict(because),
         Ending::Panics => std::panic::panic_any(Scripted),
         _ => SinkError::transient(because),

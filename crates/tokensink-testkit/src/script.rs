@@ -22,7 +22,7 @@ pub enum Call {
 
 /// What becomes of one call.
 #[derive(Clone, Copy, Debug)]
-pub struct Fate {
+pub struct ScriptedResponse {
     /// How long the caller waits. A call that takes effect does so after half of it.
     pub takes: Duration,
     /// What it gets then.
@@ -62,7 +62,7 @@ pub enum Fault {
     NotSent,
 }
 
-impl Fate {
+impl ScriptedResponse {
     /// Answered well, at once.
     pub const WELL: Self = Self { takes: Duration::ZERO, ending: Ending::Answered };
 
@@ -80,11 +80,11 @@ impl Fate {
 /// Decides what becomes of each call, in the order in which they are made.
 pub trait Script: Send {
     /// The fate of the next call.
-    fn fate(&mut self, call: Call) -> Fate;
+    fn fate(&mut self, call: Call) -> ScriptedResponse;
 }
 
-impl<F: FnMut(Call) -> Fate + Send> Script for F {
-    fn fate(&mut self, call: Call) -> Fate {
+impl<F: FnMut(Call) -> ScriptedResponse + Send> Script for F {
+    fn fate(&mut self, call: Call) -> ScriptedResponse {
         self(call)
     }
 }
@@ -94,30 +94,30 @@ impl<F: FnMut(Call) -> Fate + Send> Script for F {
 pub struct Calm;
 
 impl Script for Calm {
-    fn fate(&mut self, _: Call) -> Fate {
-        Fate::WELL
+    fn fate(&mut self, _: Call) -> ScriptedResponse {
+        ScriptedResponse::WELL
     }
 }
 
 /// Some calls meet the fates that were planned for them, in order; all others are answered well,
 /// at once.
 #[derive(Clone, Debug, Default)]
-pub struct Planned(Vec<(Call, Fate)>);
+pub struct Planned(Vec<(Call, ScriptedResponse)>);
 
 impl Planned {
     /// The next `call` that has no plan yet meets `fate`.
     #[must_use]
-    pub fn then(mut self, call: Call, fate: Fate) -> Self {
+    pub fn then(mut self, call: Call, fate: ScriptedResponse) -> Self {
         self.0.push((call, fate));
         self
     }
 }
 
 impl Script for Planned {
-    fn fate(&mut self, call: Call) -> Fate {
+    fn fate(&mut self, call: Call) -> ScriptedResponse {
         match self.0.iter().position(|(planned, _)| *planned == call) {
             Some(index) => self.0.remove(index).1,
-            None => Fate::WELL,
+            None => ScriptedResponse::WELL,
         }
     }
 }

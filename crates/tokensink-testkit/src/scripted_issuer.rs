@@ -1,11 +1,12 @@
 //! An issuer without a network, which does what the script says.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::future::pending;
 use std::time::Duration;
 
-use tokensink_core::{Issued, IssuerError, ResetError, Token, TokenIssuer, async_trait};
+use tokensink_core::{
+    Issued, IssuerError, ResetError, Token, TokenIssuer, TokenSource, async_trait,
+};
 use tokio::time::sleep;
 
 use crate::script::{Call, Ending, Fault};
@@ -58,13 +59,21 @@ impl ScriptedIssuer {
 }
 
 #[async_trait]
-impl TokenIssuer for ScriptedIssuer {
+impl TokenSource for ScriptedIssuer {
     async fn current(&self) -> Result<Issued, IssuerError> {
         let ago = self.read(Call::Current, None).await?;
         let token = self.world.live_ago(ago);
         Ok(issued(token))
     }
 
+    async fn accepts(&self, token: &Token) -> Result<bool, IssuerError> {
+        let ago = self.read(Call::Accepts, Some(token)).await?;
+        Ok(self.world.lets_in(token, ago))
+    }
+}
+
+#[async_trait]
+impl TokenIssuer for ScriptedIssuer {
     async fn reset(&self) -> Result<Issued, ResetError> {
         let fate = self.world.called(self.run, Call::Reset, None);
         let (world, by) = (self.world.clone(), Author::Run(self.run));
@@ -105,22 +114,17 @@ impl TokenIssuer for ScriptedIssuer {
             }
         }
     }
-
-    async fn accepts(&self, token: &Token) -> Result<bool, IssuerError> {
-        let ago = self.read(Call::Accepts, Some(token)).await?;
-        Ok(self.world.lets_in(token, ago))
-    }
 }
 
 fn issued(token: Token) -> Issued {
-    Issued { token, others: BTreeMap::new() }
+    Issued::new(token)
 }
 
 fn issuer_error(fault: Fault) -> IssuerError {
     let message = "as scripted".to_owned();
     match fault {
         Fault::Permanent => IssuerError::Permanent { message },
-        Fault::Limited(wait) => IssuerError::Transient { message, wait: Some(wait) },
-        _ => IssuerError::Transient { message, wait: None },
+        Fault::Limited(wait) => IssuerError::Transient { message, retry_after: Some(wait) },
+        _ => IssuerError::Transient { message, retry_after: None },
     }
 }

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt::{Debug, Display, Write as _};
 
-use tokensink_core::{PreparedSink, Receipt, SinkError, Token, TokenSink};
+use tokensink_core::{Preparation, Receipt, SinkError, Token, TokenSink};
 
 /// Everything that was printed so far, each piece under a name.
 #[derive(Default)]
@@ -19,16 +19,15 @@ impl Words {
     }
 
     pub(crate) fn sink(&mut self, sink: &dyn TokenSink) {
-        self.add("the sink's Display", sink.to_string());
         self.debug("the sink's Debug", &sink);
-        self.add("the target's identity", sink.target().to_string());
-        self.debug("the quota", &sink.quota());
+        self.debug("the sink's info", sink.info());
+        self.add("the target's identity", sink.info().target.to_string());
     }
 
-    pub(crate) fn prepared(&mut self, prepared: &dyn PreparedSink) {
-        self.debug("the prepared sink's Debug", &prepared);
-        self.debug("the readiness", &prepared.readiness());
-        self.add("a warning", prepared.warnings().join("\n"));
+    pub(crate) fn preparation(&mut self, preparation: &Preparation) {
+        self.debug("the preparation's Debug", preparation);
+        self.debug("the readiness", &preparation.readiness);
+        self.add("a warning", preparation.warnings.join("\n"));
     }
 
     pub(crate) fn receipt(&mut self, receipt: &Receipt) {
@@ -43,7 +42,7 @@ impl Words {
     pub(crate) fn error(&mut self, error: &SinkError) {
         self.debug("an error's Debug", error);
         self.add("an error", chain(error));
-        self.add("an error's advice", error.advice().unwrap_or_default());
+        self.add("an error's advice", error.help().unwrap_or_default());
     }
 
     /// The name of the first piece that carries one of `tokens`, in any form a server may echo.

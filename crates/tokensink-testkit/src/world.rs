@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokensink_core::Token;
 use tokio::time::{Instant, sleep};
 
-use crate::script::{Call, Fate, Script};
+use crate::script::{Call, Script, ScriptedResponse};
 
 /// An account and its sinks. Clones share one world.
 #[derive(Clone)]
@@ -57,7 +57,7 @@ pub struct Called {
     /// With which token, where there is one.
     pub token: Option<Token>,
     /// What became of it.
-    pub fate: Fate,
+    pub fate: ScriptedResponse,
 }
 
 impl World {
@@ -151,12 +151,12 @@ impl World {
     }
 
     /// Somebody else resets the token.
-    pub fn reset_as_stranger(&self) {
+    pub fn reset_externally(&self) {
         self.reset(Author::Stranger);
     }
 
     /// Somebody else stores something in a sink.
-    pub fn store_as_stranger(&self, sink: usize, value: Option<Token>) {
+    pub fn store_externally(&self, sink: usize, value: Option<Token>) {
         self.store(sink, value, Author::Stranger);
     }
 
@@ -175,7 +175,7 @@ impl World {
     }
 
     /// Notes the call and asks the script what becomes of it.
-    pub(crate) fn called(&self, run: u32, call: Call, token: Option<&Token>) -> Fate {
+    pub(crate) fn called(&self, run: u32, call: Call, token: Option<&Token>) -> ScriptedResponse {
         let mut state = self.state();
         let fate = state.script.fate(call);
         let (at, token) = (Instant::now(), token.cloned());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::{Method, StatusCode, Url};
 use tokensink_core::{Issued, IssuerError, ResetError, Token, TokenIssuer, async_trait};
-use tokensink_http::{Answer, ClientError, Failure};
+use tokensink_http::{ClientError, Response, TransportError};
 
 use crate::Credentials;
 use crate::developer_api::DeveloperApi;
@@ -147,9 +147,9 @@ impl TokenIssuer for Upstash {
         let path = format!("qstash/rotate-token/{}", self.id);
         let request = self.api.request(Method::POST, &path);
         let request = request.map_err(|message| ResetError::NotSent { message })?;
-        let answer = match Answer::to(request).await {
+        let answer = match Response::to(request).await {
             Ok(answer) => answer,
-            Err(failure @ Failure::NotSent(_)) => {
+            Err(failure @ TransportError::NotSent(_)) => {
                 return Err(ResetError::NotSent { message: self.api.unanswered(&failure) });
             }
             Err(failure) => return Err(self.unknown(&failure.to_string())),
@@ -168,9 +168,9 @@ impl TokenIssuer for Upstash {
                 return Err(ResetError::Refused { message: self.api.explain(&answer) });
             }
             status if is_refusal(status) => {
-                format!("{}, which is not how Upstash refuses", self.api.complaint(&answer))
+                format!("{}, which is not how Upstash refuses", self.api.error_message(&answer))
             }
-            _ => self.api.complaint(&answer),
+            _ => self.api.error_message(&answer),
         };
         Err(self.unknown(&said))
     }

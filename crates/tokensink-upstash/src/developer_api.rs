@@ -3,7 +3,7 @@
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
 use tokensink_core::{IssuerError, Secret};
-use tokensink_http::{Answer, Failure, basic, build_client, requested_pause};
+use tokensink_http::{Response, TransportError, basic, build_client, retry_after};
 
 use crate::account::Settings;
 use crate::user::User;
@@ -50,11 +50,11 @@ impl DeveloperApi {
         Err(IssuerError::Permanent { message })
     }
 
-    async fn read(&self, path: &str, doing: &str) -> Result<Answer, IssuerError> {
+    async fn read(&self, path: &str, doing: &str) -> Result<Response, IssuerError> {
         let request = self
             .request(Method::GET, path)
             .map_err(|message| IssuerError::Permanent { message })?;
-        let answer = Answer::to(request).await.map_err(|failure| IssuerError::Transient {
+        let answer = Response::to(request).await.map_err(|failure| IssuerError::Transient {
             message: format!("could not {doing}: {}", self.unanswered(&failure)),
             wait: None,
         })?;
@@ -66,7 +66,7 @@ impl DeveloperApi {
             || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT]
                 .contains(&answer.status);
         Err(if may_pass {
-            IssuerError::Transient { message, wait: requested_pause(&answer.headers) }
+            IssuerError::Transient { message, wait: retry_after(&answer.headers) }
         } else {
             IssuerError::Permanent { message }
         })
@@ -82,7 +82,7 @@ impl DeveloperApi {
     }
 
     /// Why there is no whole answer to a question that may be asked again.
-    pub(crate) fn unanswered(&self, failure: &Failure) -> String {
+    pub(crate) fn unanswered(&self, failure: &TransportError) -> String {
         let host = self.host();
         format!("{host}: {failure}; see `api_url` and the network, then try again")
     }
@@ -97,14 +97,14 @@ impl DeveloperApi {
     }
 
     /// What the server says went wrong, without the key.
-    pub(crate) fn complaint(&self, answer: &Answer) -> String {
-        answer.complaint(&[&self.api_key])
+    pub(crate) fn error_message(&self, answer: &Response) -> String {
+        answer.error_message(&[&self.api_key])
     }
 
     /// What an error answer means, and what to do about it
     /// (upstash.com/docs/devops/developer-api/http_status_codes).
-    pub(crate) fn explain(&self, answer: &Answer) -> String {
-        let said = self.complaint(answer);
+    pub(crate) fn explain(&self, answer: &Response) -> String {
+        let said = self.error_message(answer);
         if said.to_lowercase().contains("readonly api key") {
             return format!(
                 "{said}; the API key is read-only: make one that may write in the Upstash console"

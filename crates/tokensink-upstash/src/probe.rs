@@ -6,7 +6,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::{Client, StatusCode, Url};
 use serde_json::{Map, Value};
 use tokensink_core::{IssuerError, Secret, Token};
-use tokensink_http::{Answer, ClientError, bearer, build_client, requested_pause};
+use tokensink_http::{ClientError, Response, bearer, build_client, retry_after};
 
 /// The smallest authenticated read of the QStash API that carries no secret in its answer.
 const PROBE: &str = "v2/globalParallelism";
@@ -41,13 +41,14 @@ impl Probe {
             // No header can carry it, so no application can send it either.
             return Ok(false);
         };
-        let asked = Answer::to(self.client.get(url).header(AUTHORIZATION, bearer)).await;
+        let asked = Response::to(self.client.get(url).header(AUTHORIZATION, bearer)).await;
         let answer = asked.map_err(|failure| IssuerError::Transient {
             message: format!("could not ask {host} whether it accepts the token: {failure}"),
             wait: None,
         })?;
         let secret = Secret::new(token.expose());
-        let complaint = format!("{host} answered the probe with {}", answer.complaint(&[&secret]));
+        let error_message =
+            format!("{host} answered the probe with {}", answer.error_message(&[&secret]));
         match answer.status {
             status if status.is_success() && is_parallelism(&answer) => Ok(true),
             status if status.is_success() => Err(permanent(format!(
@@ -58,16 +59,16 @@ impl Probe {
             // Out of messages for today, but known.
             StatusCode::TOO_MANY_REQUESTS if is_daily_limit(&answer.headers) => Ok(true),
             status if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() => {
-                let wait = requested_pause(&answer.headers);
-                Err(IssuerError::Transient { message: complaint, wait })
+                let wait = retry_after(&answer.headers);
+                Err(IssuerError::Transient { message: error_message, wait })
             }
-            _ => Err(permanent(complaint)),
+            _ => Err(permanent(error_message)),
         }
     }
 }
 
 /// The documented answer. A network that wants its users to sign in says 200 to everything.
-fn is_parallelism(answer: &Answer) -> bool {
+fn is_parallelism(answer: &Response) -> bool {
     answer.json::<Map<String, Value>>().is_ok_and(|body| body.contains_key("parallelismMax"))
 }
 

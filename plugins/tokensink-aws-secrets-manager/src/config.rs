@@ -98,7 +98,7 @@ impl AwsSecretsManagerConfig {
         match of_arn {
             Some(of_arn) if of_arn != region => {
                 let problem = format!("{place}: the ARN is of {of_arn}, not of {region}");
-                Err(SinkError::config(problem).advise("leave out `region`, or mend the ARN"))
+                Err(SinkError::config(problem).with_help("leave out `region`, or mend the ARN"))
             }
             _ => Ok(Some(region.to_owned())),
         }

@@ -38,7 +38,7 @@ impl Endpoint {
             url.host_str().unwrap_or_default()
         );
         Err(SinkError::config(problem)
-            .advise("if you trust it, set AWS_ENDPOINT_URL_SECRETS_MANAGER to the same URL"))
+            .with_help("if you trust it, set AWS_ENDPOINT_URL_SECRETS_MANAGER to the same URL"))
     }
 
     /// As the SDK takes it.
@@ -64,7 +64,7 @@ fn by_variable(environment: &Environment) -> Option<Result<Endpoint, SinkError>>
     let (name, text) = VARIABLES.into_iter().find_map(set)?;
     let url = parse_base_url(text).map_err(|error| {
         SinkError::config(format!("the variable {name}: {error}"))
-            .advise(format!("unset it, or set {IGNORE}=true"))
+            .with_help(format!("unset it, or set {IGNORE}=true"))
     });
     Some(url.map(|url| Endpoint { url, variable: Some(name) }))
 }

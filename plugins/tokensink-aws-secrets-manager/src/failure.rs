@@ -33,7 +33,7 @@ where
     match error {
         SdkError::TimeoutError(_) => {
             SinkError::transient(format!("{problem} at {place}: no answer in time"))
-                .advise(SEE_THE_NETWORK)
+                .with_help(SEE_THE_NETWORK)
         }
         SdkError::ServiceError(service) => {
             let said = service.err().message().unwrap_or_default();
@@ -56,37 +56,36 @@ where
 
 /// Whether the credentials may not read what was asked for.
 pub(crate) fn is_denied(error: &SinkError) -> bool {
-    error.kind() == SinkErrorKind::Denied
+    error.kind() == SinkErrorKind::PermissionDenied
 }
 
 fn by_code(problem: &str, code: &str, status: u16, doing: &str) -> SinkError {
     match code {
-        "ExpiredTokenException" | "ExpiredToken" => {
-            SinkError::denied(problem).advise("sign in again, for example with `aws sso login`")
-        }
+        "ExpiredTokenException" | "ExpiredToken" => SinkError::permission_denied(problem)
+            .with_help("sign in again, for example with `aws sso login`"),
         "InvalidClientTokenId"
         | "UnrecognizedClientException"
         | "SignatureDoesNotMatch"
         | "InvalidSignatureException"
         | "IncompleteSignature"
-        | "MissingAuthenticationToken" => SinkError::denied(problem)
-            .advise("the AWS credentials are wrong: see `aws sts get-caller-identity`"),
-        "AccessDeniedException" | "AccessDenied" => SinkError::denied(problem)
-            .advise(format!("allow it to {doing}: see `tokensink sinks aws-secrets-manager`")),
-        "DecryptionFailure" | "EncryptionFailure" => SinkError::denied(problem)
-            .advise("the secret's KMS key must be enabled, and usable by these credentials"),
+        | "MissingAuthenticationToken" => SinkError::permission_denied(problem)
+            .with_help("the AWS credentials are wrong: see `aws sts get-caller-identity`"),
+        "AccessDeniedException" | "AccessDenied" => SinkError::permission_denied(problem)
+            .with_help(format!("allow it to {doing}: see `tokensink sinks aws-secrets-manager`")),
+        "DecryptionFailure" | "EncryptionFailure" => SinkError::permission_denied(problem)
+            .with_help("the secret's KMS key must be enabled, and usable by these credentials"),
         "ResourceNotFoundException" => SinkError::not_found(problem)
-            .advise("see `secret_id`, `region` and the account, or set `create = true`"),
+            .with_help("see `secret_id`, `region` and the account, or set `create = true`"),
         "ResourceExistsException" => SinkError::conflict(problem),
         "ThrottlingException"
         | "Throttling"
         | "TooManyRequestsException"
         | "RequestLimitExceeded"
-        | "SlowDown" => SinkError::limited(THROTTLED, problem),
+        | "SlowDown" => SinkError::rate_limited(THROTTLED, problem),
         "LimitExceededException" => {
-            SinkError::refused(problem).advise("the secret has too many versions: wait a day")
+            SinkError::rejected(problem).with_help("the secret has too many versions: wait a day")
         }
-        "InvalidRequestException" | "InvalidParameterException" => SinkError::refused(problem),
+        "InvalidRequestException" | "InvalidParameterException" => SinkError::rejected(problem),
         "InternalServiceError"
         | "InternalFailure"
         | "ServiceUnavailable"
@@ -103,11 +102,10 @@ fn unreadable(problem: &str, status: u16) -> SinkError {
 
 fn by_status(problem: &str, status: u16) -> SinkError {
     match status {
-        401 | 403 => {
-            SinkError::denied(problem).advise("see the AWS credentials and their permissions")
-        }
-        404 => SinkError::not_found(problem).advise("see `endpoint_url`"),
-        429 => SinkError::limited(THROTTLED, problem),
+        401 | 403 => SinkError::permission_denied(problem)
+            .with_help("see the AWS credentials and their permissions"),
+        404 => SinkError::not_found(problem).with_help("see `endpoint_url`"),
+        429 => SinkError::rate_limited(THROTTLED, problem),
         // A write may have landed, and may be repeated.
         200..=299 | 408 | 500.. => SinkError::transient(problem),
         _ => SinkError::other(problem),
@@ -126,17 +124,19 @@ fn undispatched(
     while let Some(inner) = cause {
         words = inner.to_string();
         if words.contains("credential") || words.contains("profile") {
-            return SinkError::denied(format!("{problem}: there are no AWS credentials{}", shown(&words, secrets)))
-                .advise("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or `profile`, or run `aws sso login`");
+            return SinkError::permission_denied(format!("{problem}: there are no AWS credentials{}", shown(&words, secrets)))
+                .with_help("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or `profile`, or run `aws sso login`");
         }
         if words.to_lowercase().contains("region") {
-            return SinkError::denied(format!("{problem}: there is no usable AWS region"))
-                .advise("set `region`");
+            return SinkError::permission_denied(format!(
+                "{problem}: there is no usable AWS region"
+            ))
+            .with_help("set `region`");
         }
         cause = inner.source();
     }
     SinkError::transient(format!("{problem} at {place}{}", shown(&words, secrets)))
-        .advise(SEE_THE_NETWORK)
+        .with_help(SEE_THE_NETWORK)
 }
 
 fn shown(said: &str, secrets: &[&Secret]) -> String {

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
 use aws_sdk_secretsmanager::primitives::DateTime;
 use tokensink_core::{
-    Holds, Pace, PreparedSink, Quota, Receipt, SinkError, SinkErrorKind, TakesEffect, TargetId,
-    Token, TokenSink,
+    Holds, PreparedSink, RateLimit, RateLimits, Receipt, SinkError, SinkErrorKind, TakesEffect,
+    TargetId, Token, TokenSink,
 };
 use zeroize::Zeroizing;
 
@@ -24,7 +24,7 @@ const PREVIOUS: &str = "AWSPREVIOUS";
 
 /// PutSecretValue and its like, per region: 50 a second
 /// (docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html).
-const WRITES: Pace = Pace { requests: 50, per: Duration::from_secs(1) };
+const WRITES: RateLimit = RateLimit { requests: 50, per: Duration::from_secs(1) };
 
 /// What the random part of an ARN adds to a secret's name: a hyphen and six characters.
 const ARN_SUFFIX: usize = 7;
@@ -91,8 +91,8 @@ impl AwsSink {
             .await
             .map_err(|error| self.account.explain("read the secret", &error))?;
         let Some(value) = answer.secret_string else {
-            return Err(SinkError::refused("its value is binary, not text")
-                .advise("name a secret whose value is a text"));
+            return Err(SinkError::rejected("its value is binary, not text")
+                .with_help("name a secret whose value is a text"));
         };
         Ok(Held {
             version: answer.version_id.unwrap_or_default(),
@@ -159,17 +159,17 @@ impl AwsSink {
 
     fn refuse_unwritable(&self, described: &DescribeSecretOutput) -> Result<(), SinkError> {
         if described.deleted_date.is_some() {
-            return Err(SinkError::refused("the secret is scheduled for deletion")
-                .advise("restore it: aws secretsmanager restore-secret"));
+            return Err(SinkError::rejected("the secret is scheduled for deletion")
+                .with_help("restore it: aws secretsmanager restore-secret"));
         }
         if let Some(owner) = &described.owning_service {
-            return Err(SinkError::refused(format!("the secret is managed by {owner}"))
-                .advise("write to a secret of your own"));
+            return Err(SinkError::rejected(format!("the secret is managed by {owner}"))
+                .with_help("write to a secret of your own"));
         }
         match (&described.primary_region, &self.account.region) {
             (Some(primary), Some(region)) if primary != region => {
                 let problem = format!("the secret here is a replica of the one in {primary}");
-                Err(SinkError::refused(problem).advise(format!("set `region = \"{primary}\"`")))
+                Err(SinkError::rejected(problem).with_help(format!("set `region = \"{primary}\"`")))
             }
             _ => Ok(()),
         }
@@ -197,7 +197,7 @@ impl AwsSink {
 /// What a write leaves out that was made from an older version than the one it follows.
 pub(crate) fn overlooked() -> SinkError {
     SinkError::conflict("the secret lacks what someone else wrote to it just before us")
-        .advise("`tokensink sync` puts both into it")
+        .with_help("`tokensink sync` puts both into it")
 }
 
 fn version_at<'a>(described: &'a DescribeSecretOutput, stage: &str) -> Option<&'a str> {
@@ -238,8 +238,8 @@ impl TokenSink for AwsSink {
         TakesEffect::OnRestart
     }
 
-    fn quota(&self) -> Option<Quota> {
-        Some(Quota {
+    fn quota(&self) -> Option<RateLimits> {
+        Some(RateLimits {
             key: format!(
                 "aws-secrets-manager {:?} {:?}",
                 self.account.profile, self.account.region
@@ -320,7 +320,7 @@ impl AwsSink {
     async fn inspect_unread(&self, last: Option<&Receipt>) -> Result<Holds, SinkError> {
         let described = self.describe().await?;
         Ok(match (last.and_then(|last| last.get("version")), version_at(&described, CURRENT)) {
-            (Some(ours), Some(current)) if ours == current => Holds::LastWriteIsOurs,
+            (Some(ours), Some(current)) if ours == current => Holds::UnchangedSinceOurWrite,
             (Some(_), Some(_)) => Holds::AnotherValue,
             _ => Holds::Unknown { why: "the value may not be read".to_owned() },
         })

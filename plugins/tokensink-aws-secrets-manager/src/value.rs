@@ -35,7 +35,8 @@ impl Shape {
         if merged.len() <= MAX_VALUE_BYTES {
             return Ok(merged);
         }
-        Err(SinkError::refused("the value would be longer than 64 KB").advise("use another secret"))
+        Err(SinkError::rejected("the value would be longer than 64 KB")
+            .with_help("use another secret"))
     }
 
     fn merge(
@@ -46,7 +47,7 @@ impl Shape {
     ) -> Result<Zeroizing<String>, SinkError> {
         let Self::Keys(keys) = self else { return Ok(Zeroizing::new(token.expose().to_owned())) };
         let unwritable = |error: serde_json::Error| {
-            SinkError::other("the token could not be written as JSON").because(error)
+            SinkError::other("the token could not be written as JSON").with_source(error)
         };
         let quoted: Zeroizing<String> =
             Zeroizing::new(serde_json::to_string(token.expose()).map_err(unwritable)?);
@@ -102,7 +103,7 @@ fn with_key(
     }
     if !create {
         return Err(SinkError::not_found(format!("its JSON has no key `{key}`"))
-            .advise("add the key, or set `create = true`"));
+            .with_help("add the key, or set `create = true`"));
     }
     let end =
         entries.last().map_or_else(|| text.find('{').map_or(0, |at| at + 1), |(_, span)| span.end);
@@ -149,15 +150,15 @@ fn entries(text: &str) -> Result<Vec<Entry>, SinkError> {
     // The parser's own words could quote the value.
     let entries = read.map_err(|error| {
         let place = format!("line {}, column {}", error.line(), error.column());
-        SinkError::refused(format!("its value is not a JSON object ({place})"))
-            .advise("leave `json_key` out if the whole value is the token")
+        SinkError::rejected(format!("its value is not a JSON object ({place})"))
+            .with_help("leave `json_key` out if the whole value is the token")
     })?;
     for (index, (key, _)) in entries.iter().enumerate() {
         if entries[..index].iter().any(|(earlier, _)| earlier == key) {
-            return Err(SinkError::refused(
+            return Err(SinkError::rejected(
                 "its JSON has a key twice, which readers take differently",
             )
-            .advise("remove one of them"));
+            .with_help("remove one of them"));
         }
     }
     Ok(entries)

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
-use tokensink_core::{PreparedSink, Readiness, Receipt, SinkError, Token, WriteCost};
+use tokensink_core::{PreparedSink, Readiness, Receipt, SinkError, Token, WriteEstimate};
 
 use crate::client::Account;
 use crate::sink::{Held, OurWrite, overlooked};
@@ -125,7 +125,7 @@ impl PreparedSink for Put {
         self.warnings.clone()
     }
 
-    fn cost(&self) -> WriteCost {
+    fn cost(&self) -> WriteEstimate {
         one_request(self.round_trip)
     }
 
@@ -165,7 +165,7 @@ impl PreparedSink for Create {
         vec!["the secret is not there yet, and will be made".to_owned()]
     }
 
-    fn cost(&self) -> WriteCost {
+    fn cost(&self) -> WriteEstimate {
         one_request(self.round_trip)
     }
 
@@ -186,6 +186,6 @@ fn unproven() -> Readiness {
     Readiness::Unknown { why: "only a write proves that AWS lets it in".to_owned() }
 }
 
-fn one_request(round_trip: Duration) -> WriteCost {
-    WriteCost { round_trip, requests: 1, shared_place: None }
+fn one_request(round_trip: Duration) -> WriteEstimate {
+    WriteEstimate { round_trip, requests: 1, shared_place: None }
 }

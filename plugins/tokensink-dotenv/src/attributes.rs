@@ -5,7 +5,7 @@ use std::fs::File;
 use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr};
 
 /// More than any file system keeps for one file.
-const MOST_BYTES: usize = 64 << 10;
+const MAX_BYTES: usize = 64 << 10;
 
 /// Who else may read a file, on Linux. A folder can give such a list to its new files.
 const ACCESS_LIST: &str = "system.posix_acl_access";
@@ -14,9 +14,9 @@ const ACCESS_LIST: &str = "system.posix_acl_access";
 pub(crate) fn copy(from: &File, to: &File) {
     // Fails where there is none. If the original has one, it follows below.
     let _ = fremovexattr(to, ACCESS_LIST);
-    let mut names = vec![0; MOST_BYTES];
+    let mut names = vec![0; MAX_BYTES];
     let Ok(length) = flistxattr(from, &mut names[..]) else { return };
-    let mut value = vec![0; MOST_BYTES];
+    let mut value = vec![0; MAX_BYTES];
     for name in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
         if let Ok(length) = fgetxattr(from, name, &mut value[..]) {
             // The best that can be done; a file without them is still the right file.

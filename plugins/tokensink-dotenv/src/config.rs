@@ -40,7 +40,8 @@ impl SinkConfig for DotenvConfig {
         let key_option = if self.keys.is_some() { "keys" } else { "key" };
         let paths = one_or_many("path", self.path, self.paths, &mut mistakes);
         if paths.is_empty() && mistakes.is_empty() {
-            mistakes.push(SinkError::config("missing option `path`").advise("name the .env file"));
+            mistakes
+                .push(SinkError::config("missing option `path`").with_help("name the .env file"));
         }
         let mut keys = one_or_many("key", self.key, self.keys, &mut mistakes);
         if keys.is_empty() {
@@ -78,18 +79,18 @@ fn one_or_many<T>(
 fn mistakes_in_paths(option: &str, paths: &[PathBuf]) -> Option<SinkError> {
     paths.iter().find(|path| path.as_os_str().is_empty())?;
     let problem = format!("option `{option}` names no file");
-    Some(SinkError::config(problem).advise("name the .env file"))
+    Some(SinkError::config(problem).with_help("name the .env file"))
 }
 
 fn mistakes_in_keys(option: &str, keys: &[String]) -> Vec<SinkError> {
     let misnamed = keys.iter().filter(|key| !is_variable_name(key)).map(|key| {
         let problem = format!("option `{option}`: `{key}` is no variable's name");
-        SinkError::config(problem).advise("use letters, digits and _")
+        SinkError::config(problem).with_help("use letters, digits and _")
     });
     let repeated = keys.iter().enumerate().find(|(index, key)| keys[..*index].contains(key));
     let repeated = repeated.map(|(_, key)| {
         let problem = format!("option `{option}` names {key} more than once");
-        SinkError::config(problem).advise("name each variable once")
+        SinkError::config(problem).with_help("name each variable once")
     });
     misnamed.chain(repeated).collect()
 }

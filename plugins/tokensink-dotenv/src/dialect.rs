@@ -61,14 +61,13 @@ pub(crate) fn refuse_disputed(bytes: &[u8], keys: &[String]) -> Result<(), SinkE
             let Assignment { key, line, .. } = one;
             let problem =
                 format!("`{key}: …` in line {line} is an assignment to some readers only");
-            return Err(
-                SinkError::refused(problem).advise(format!("write it as `{key}=…`, or remove it"))
-            );
+            return Err(SinkError::rejected(problem)
+                .with_help(format!("write it as `{key}=…`, or remove it")));
         }
         if let Some(one) = first_difference(&ours, &theirs) {
             let problem = format!("readers disagree about {} in line {}", one.key, one.line);
-            return Err(SinkError::refused(problem)
-                .advise("see the quotes and backslashes there and in the value above it"));
+            return Err(SinkError::rejected(problem)
+                .with_help("see the quotes and backslashes there and in the value above it"));
         }
     }
     Ok(())

@@ -33,14 +33,14 @@ pub(crate) fn edited(
     refuse_more_to_a_shell(bytes, &found)?;
     if let Some(key) = missing(keys, &found).next().filter(|_| !create) {
         return Err(SinkError::not_found(format!("there is no {key} in it"))
-            .advise("add the line, or set `create = true`"));
+            .with_help("add the line, or set `create = true`"));
     }
     let edited = replaced(bytes, &found, missing(keys, &found), value);
     if DIALECTS.iter().all(|dialect| reads_as_meant(dialect, bytes, &edited, keys, value)) {
         Ok(edited)
     } else {
-        Err(SinkError::refused("the edited file would not read back")
-            .advise("see the lines of the variable for unbalanced quotes"))
+        Err(SinkError::rejected("the edited file would not read back")
+            .with_help("see the lines of the variable for unbalanced quotes"))
     }
 }
 
@@ -132,15 +132,16 @@ fn refuse_unportable(value: &str) -> Result<(), SinkError> {
     if !value.is_empty() && value.chars().all(portable) {
         return Ok(());
     }
-    Err(SinkError::refused("the token has a character that dotenv readers do not agree on")
-        .advise("write it by hand, quoted as your reader wants it"))
+    Err(SinkError::rejected("the token has a character that dotenv readers do not agree on")
+        .with_help("write it by hand, quoted as your reader wants it"))
 }
 
 fn refuse_encrypted(bytes: &[u8], found: &[Assignment<'_>]) -> Result<(), SinkError> {
     let encrypted = |one: &&Assignment<'_>| bytes[one.value.clone()].starts_with(b"encrypted:");
     let Some(one) = found.iter().find(encrypted) else { return Ok(()) };
     let problem = format!("{} is encrypted by dotenvx in line {}", one.key, one.line);
-    Err(SinkError::refused(problem).advise("decrypt it, or write it with dotenvx after the reset"))
+    Err(SinkError::rejected(problem)
+        .with_help("decrypt it, or write it with dotenvx after the reset"))
 }
 
 /// Refuses what only a shell reads on behind the value, or in the next line: it would be lost, or be
@@ -151,12 +152,12 @@ fn refuse_more_to_a_shell(bytes: &[u8], found: &[Assignment<'_>]) -> Result<(), 
         let word = value.split(|byte| *byte == b'#').next().unwrap_or_default();
         if word.iter().any(|byte| b" \t;&|".contains(byte)) {
             let problem = format!("line {line} gives {key} a value and goes on, to a shell");
-            return Err(SinkError::refused(problem)
-                .advise("put what follows in a line of its own, or quote the value"));
+            return Err(SinkError::rejected(problem)
+                .with_help("put what follows in a line of its own, or quote the value"));
         }
         if value.ends_with(b"\\") {
             let problem = format!("line {line} goes on in the next one, to a shell");
-            return Err(SinkError::refused(problem).advise("remove the backslash at its end"));
+            return Err(SinkError::rejected(problem).with_help("remove the backslash at its end"));
         }
     }
     Ok(())
@@ -176,7 +177,7 @@ fn refuse_unreadable(bytes: &[u8]) -> Result<(), SinkError> {
     } else {
         return Ok(());
     };
-    Err(SinkError::refused(problem).advise(advice))
+    Err(SinkError::rejected(problem).with_help(advice))
 }
 
 /// Panics where an edit of `K` changes anything but its values, loses one, or is not idempotent.

@@ -54,17 +54,16 @@ impl Place {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound && path.is_symlink() => {
                 return Err(SinkError::not_found("is a symbolic link to a file that is not there")
-                    .advise("make the file it points to, or name the right one"));
+                    .with_help("make the file it points to, or name the right one"));
             }
             Err(error) if error.kind() == ErrorKind::NotFound && may_be_missing => path.to_owned(),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 return Err(SinkError::not_found("there is no such file")
-                    .advise("make it, or set `create = true`"));
+                    .with_help("make it, or set `create = true`"));
             }
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
-                return Err(
-                    SinkError::refused("is a symbolic link in a loop").advise("point it at a file")
-                );
+                return Err(SinkError::rejected("is a symbolic link in a loop")
+                    .with_help("point it at a file"));
             }
             Err(error) => return Err(failed("find it", error)),
         };
@@ -88,11 +87,13 @@ impl Place {
         if !found.is_file() {
             let what = if found.is_dir() { "a folder" } else { "a device, pipe or socket" };
             return Err(
-                SinkError::refused(format!("is {what}, not a file")).advise("name the file")
+                SinkError::rejected(format!("is {what}, not a file")).with_help("name the file")
             );
         }
         if found.len() > MAX_BYTES {
-            return Err(SinkError::refused("is larger than 10 MB").advise("is it the right file?"));
+            return Err(
+                SinkError::rejected("is larger than 10 MB").with_help("is it the right file?")
+            );
         }
         // With room to spare, so that growing leaves no unzeroized copy behind.
         let mut bytes = Zeroizing::new(Vec::with_capacity(found.len() as usize + SPARE));
@@ -175,7 +176,8 @@ impl Place {
             let ours = file.metadata().map_err(not_written)?;
             if (ours.uid(), ours.gid()) != (user, group) {
                 fchown(&*file, Some(user), Some(group)).map_err(|error| {
-                    failed("keep its owner and group", error).advise("run as a member of its group")
+                    failed("keep its owner and group", error)
+                        .with_help("run as a member of its group")
                 })?;
             }
             // Before the mode, which would let in whoever the folder's list names.
@@ -220,23 +222,25 @@ pub(crate) fn try_lock(folder: &File) -> Result<bool, SinkError> {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
         Err(TryLockError::Error(error)) => Err(failed("lock its folder", error)
-            .advise("keep it on a file system that has locks for folders")),
+            .with_help("keep it on a file system that has locks for folders")),
     }
 }
 
 pub(crate) fn failed(doing: &str, error: std::io::Error) -> SinkError {
     let problem = format!("could not {doing}");
     match error.kind() {
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => SinkError::denied(problem)
-            .advise("see the permissions of the file and its folder")
-            .because(error),
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            SinkError::permission_denied(problem)
+                .with_help("see the permissions of the file and its folder")
+                .with_source(error)
+        }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            SinkError::transient(problem).advise("make room on the disk").because(error)
+            SinkError::transient(problem).with_help("make room on the disk").with_source(error)
         }
         ErrorKind::Interrupted | ErrorKind::WouldBlock => {
-            SinkError::transient(problem).because(error)
+            SinkError::transient(problem).with_source(error)
         }
-        _ => SinkError::other(problem).because(error),
+        _ => SinkError::other(problem).with_source(error),
     }
 }
 
@@ -249,8 +253,8 @@ mod tests {
     #[test]
     fn what_may_pass_is_told_from_what_stays() {
         for (error, kind) in [
-            (ErrorKind::PermissionDenied, SinkErrorKind::Denied),
-            (ErrorKind::ReadOnlyFilesystem, SinkErrorKind::Denied),
+            (ErrorKind::PermissionDenied, SinkErrorKind::PermissionDenied),
+            (ErrorKind::ReadOnlyFilesystem, SinkErrorKind::PermissionDenied),
             (ErrorKind::StorageFull, SinkErrorKind::Transient),
             (ErrorKind::QuotaExceeded, SinkErrorKind::Transient),
             (ErrorKind::Interrupted, SinkErrorKind::Transient),

@@ -22,20 +22,22 @@ impl Place {
 
     fn refuse_closed(&self, contents: &Contents) -> Result<(), SinkError> {
         if contents.mode & 0o222 == 0 {
-            return Err(SinkError::denied("is read-only by its mode").advise("chmod u+w"));
+            return Err(
+                SinkError::permission_denied("is read-only by its mode").with_help("chmod u+w")
+            );
         }
         let found = fs::metadata(&self.file).map_err(|error| failed("look at it", error))?;
         if found.nlink() > 1 {
             let problem =
                 format!("has {} hard links, and replacing it would part them", found.nlink());
-            return Err(SinkError::refused(problem).advise("use a symbolic link instead"));
+            return Err(SinkError::rejected(problem).with_help("use a symbolic link instead"));
         }
         let us = rustix::process::geteuid();
         if contents.owner.0 != us.as_raw() && !us.is_root() {
-            return Err(SinkError::denied(
+            return Err(SinkError::permission_denied(
                 "belongs to another user, which replacing it would change",
             )
-            .advise("run as that user"));
+            .with_help("run as that user"));
         }
         Ok(())
     }
@@ -45,15 +47,15 @@ impl Place {
     fn refuse_fixed(&self) -> Result<(), SinkError> {
         let (file, folder) = (attributes_of(&self.file), attributes_of(&self.folder));
         if file.contains(StatxAttributes::MOUNT_ROOT) {
-            return Err(SinkError::refused("is mounted by itself, so it cannot be replaced")
-                .advise("mount its folder"));
+            return Err(SinkError::rejected("is mounted by itself, so it cannot be replaced")
+                .with_help("mount its folder"));
         }
         let seals =
             [(StatxAttributes::IMMUTABLE, "immutable"), (StatxAttributes::APPEND, "append-only")];
         for (found, what) in [(file, ""), (folder, "its folder ")] {
             if let Some((_, seal)) = seals.iter().find(|(seal, _)| found.contains(*seal)) {
-                return Err(SinkError::denied(format!("{what}is {seal}"))
-                    .advise("take that attribute off with chattr"));
+                return Err(SinkError::permission_denied(format!("{what}is {seal}"))
+                    .with_help("take that attribute off with chattr"));
             }
         }
         Ok(())

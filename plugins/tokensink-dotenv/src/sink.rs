@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokensink_core::{
-    BuildContext, Holds, PreparedSink, Quota, Readiness, Receipt, SinkError, TakesEffect, TargetId,
-    Token, TokenSink, WriteCost,
+    BuildContext, Holds, PreparedSink, RateLimits, Readiness, Receipt, SinkError, TakesEffect,
+    TargetId, Token, TokenSink, WriteEstimate,
 };
 
 use crate::dialect::is_set_for_some;
@@ -60,7 +60,7 @@ impl DotenvSink {
         let contents = match place.read()? {
             Some(contents) => contents,
             None if self.create => Contents::missing(),
-            None => return Err(SinkError::not_found("there is no such file").advise("make it")),
+            None => return Err(SinkError::not_found("there is no such file").with_help("make it")),
         };
         Ok((place, contents))
     }
@@ -171,9 +171,9 @@ impl TokenSink for DotenvSink {
         TakesEffect::OnRestart
     }
 
-    fn quota(&self) -> Option<Quota> {
+    fn quota(&self) -> Option<RateLimits> {
         let key = "dotenv".to_owned();
-        Some(Quota { key, concurrent: *AT_ONCE, reads: None, writes: None })
+        Some(RateLimits { key, concurrent: *AT_ONCE, reads: None, writes: None })
     }
 
     async fn prepare(&self) -> Result<Box<dyn PreparedSink>, SinkError> {
@@ -205,8 +205,8 @@ impl PreparedSink for Prepared {
         self.warnings.clone()
     }
 
-    fn cost(&self) -> WriteCost {
-        WriteCost { round_trip: self.round_trip, requests: 1, shared_place: None }
+    fn cost(&self) -> WriteEstimate {
+        WriteEstimate { round_trip: self.round_trip, requests: 1, shared_place: None }
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {

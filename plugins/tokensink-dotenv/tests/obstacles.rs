@@ -28,7 +28,7 @@ async fn refusal(folder: &Path) -> String {
     let table = serde_json::json!({"path": ".env"}).as_object().unwrap().clone();
     let sink = Registry::linked().unwrap().get("dotenv").unwrap().build(table, &context).unwrap();
     let error = sink[0].prepare().await.unwrap_err();
-    format!("{error}; {}", error.advice().unwrap_or("no advice"))
+    format!("{error}; {}", error.help().unwrap_or("no advice"))
 }
 
 /// The same, for somebody without these privileges: in a thread of its own, which alone lacks them.

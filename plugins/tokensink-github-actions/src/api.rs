@@ -14,7 +14,7 @@ use reqwest::{Client, Method, Url};
 use serde::Deserialize;
 use serde_json::Value;
 use tokensink_core::SinkError;
-use tokensink_http::{Answer, build_client};
+use tokensink_http::{Response, build_client};
 
 use crate::config::Limits;
 use crate::credential::Credential;
@@ -27,7 +27,7 @@ use crate::target::{Scope, Target};
 /// So many sinks for one HTTP/2 connection: servers let a hundred or two requests on it at once, and
 /// what comes after them waits for a whole round trip.
 const SINKS_TO_A_CONNECTION: usize = 150;
-const MOST_CONNECTIONS: usize = 8;
+const MAX_CONNECTIONS: usize = 8;
 
 /// `repos`, the owner and the name.
 const OWNER_SEGMENTS: usize = 3;
@@ -51,7 +51,7 @@ pub(crate) struct Api {
     /// The end of the hour, once nothing is left.
     closed_until: Mutex<Option<Instant>>,
     /// Each has its own connections.
-    clients: [OnceLock<Client>; MOST_CONNECTIONS],
+    clients: [OnceLock<Client>; MAX_CONNECTIONS],
     timeout: Duration,
 }
 
@@ -162,9 +162,10 @@ impl Api {
         path: &str,
         body: Option<&Value>,
         doing: &str,
-    ) -> Result<Answer, SinkError> {
+    ) -> Result<Response, SinkError> {
         let url = self.base.join(path).map_err(|error| {
-            SinkError::other(format!("could not {doing}: no URL comes of `{path}`")).because(error)
+            SinkError::other(format!("could not {doing}: no URL comes of `{path}`"))
+                .with_source(error)
         })?;
         self.refuse_while_closed(doing)?;
         let authorization = self.credential.header(self.timeout).await?;
@@ -178,7 +179,7 @@ impl Api {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let answer = Answer::to(request).await;
+        let answer = Response::to(request).await;
         let host = self.base.host_str().unwrap_or_default();
         let answer = answer.map_err(|failure| unanswered(doing, host, failure))?;
         if let Some(remaining) = remaining(&answer) {
@@ -191,7 +192,7 @@ impl Api {
     }
 
     /// A GET that must succeed.
-    pub(crate) async fn get(&self, path: &str, doing: &str) -> Result<Answer, SinkError> {
+    pub(crate) async fn get(&self, path: &str, doing: &str) -> Result<Response, SinkError> {
         let answer = self.send(Method::GET, path, None, doing).await?;
         if answer.status.is_success() {
             Ok(answer)
@@ -201,7 +202,7 @@ impl Api {
     }
 
     /// What an answer that is no success means, without the credential in it.
-    pub(crate) async fn refusal(&self, doing: &str, answer: &Answer) -> SinkError {
+    pub(crate) async fn refusal(&self, doing: &str, answer: &Response) -> SinkError {
         match self.credential.secret(self.timeout).await {
             Ok(secret) => refused(doing, answer, &[secret]),
             Err(_) => refused(doing, answer, &[]),
@@ -235,10 +236,10 @@ impl Api {
         if needed <= remaining {
             return Ok(());
         }
-        Err(SinkError::denied(format!(
+        Err(SinkError::permission_denied(format!(
             "{remaining} requests are left to this GitHub token for the hour, and {needed} may be needed"
         ))
-        .advise("try again when the hour is over, or use an organization secret"))
+        .with_help("try again when the hour is over, or use an organization secret"))
     }
 
     /// A request that GitHub has said beforehand it will refuse is not sent.
@@ -246,7 +247,7 @@ impl Api {
         let until = *self.closed_until();
         let wait = until.map(|until| until.saturating_duration_since(Instant::now()));
         match wait.filter(|wait| !wait.is_zero()) {
-            Some(wait) => Err(SinkError::limited(
+            Some(wait) => Err(SinkError::rate_limited(
                 wait,
                 format!("could not {doing}: no request is left to this GitHub token for the hour"),
             )),
@@ -264,19 +265,19 @@ impl Api {
         let connections = 1 + self.sinks() / SINKS_TO_A_CONNECTION;
         let mut hasher = DefaultHasher::new();
         path.split('/').take(OWNER_SEGMENTS).for_each(|segment| segment.hash(&mut hasher));
-        let client = &self.clients[hasher.finish() as usize % connections.min(MOST_CONNECTIONS)];
+        let client = &self.clients[hasher.finish() as usize % connections.min(MAX_CONNECTIONS)];
         if let Some(client) = client.get() {
             return Ok(client);
         }
         let built = build_client(&self.base, self.timeout)
-            .map_err(|error| SinkError::other("could not start a client").because(error))?;
+            .map_err(|error| SinkError::other("could not start a client").with_source(error))?;
         Ok(client.get_or_init(|| built))
     }
 }
 
 /// Requests left for the hour. Other resources of the API are counted by themselves
 /// (docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api).
-fn remaining(answer: &Answer) -> Option<usize> {
+fn remaining(answer: &Response) -> Option<usize> {
     let is_core = header(answer, "x-ratelimit-resource").is_none_or(|resource| resource == "core");
     header(answer, "x-ratelimit-remaining").filter(|_| is_core)?.parse().ok()
 }

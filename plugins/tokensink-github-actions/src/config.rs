@@ -107,7 +107,7 @@ impl GitHubActionsConfig {
             }
             (None, None) => {
                 let missing = SinkError::config("missing option `repositories`");
-                mistakes.push(missing.advise("or name an `organization`"));
+                mistakes.push(missing.with_help("or name an `organization`"));
                 Vec::new()
             }
             (None, Some(organization)) => {
@@ -143,7 +143,7 @@ impl GitHubActionsConfig {
                 }
                 _ => {
                     let problem = format!("option `repositories`: `{repository}` is no owner/name");
-                    mistakes.push(SinkError::config(problem).advise("write it like acme/api"));
+                    mistakes.push(SinkError::config(problem).with_help("write it like acme/api"));
                 }
             }
         }

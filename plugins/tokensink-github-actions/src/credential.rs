@@ -73,7 +73,7 @@ impl Credential {
         if let Some(name) = named {
             if is_default(name) && !is_home {
                 return Err(SinkError::config(format!("{name} does not belong to {host}"))
-                    .advise("put a token for that host into a variable of its own"));
+                    .with_help("put a token for that host into a variable of its own"));
             }
             return Ok(variable(name));
         }
@@ -88,7 +88,7 @@ impl Credential {
         let is_own_host = environment.setting("GH_HOST") == Some(host);
         let enterprise = first_set(["GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"]);
         enterprise.filter(|_| is_own_host).ok_or_else(|| {
-            SinkError::config(format!("no GitHub token belongs to {host}")).advise(
+            SinkError::config(format!("no GitHub token belongs to {host}")).with_help(
                 "name its variable with `token_env`, or set GH_HOST and GH_ENTERPRISE_TOKEN",
             )
         })
@@ -105,10 +105,11 @@ impl Credential {
             .get_or_try_init(|| async {
                 match &self.source {
                     Source::Variable(Some(secret)) => Ok(secret.clone()),
-                    Source::Variable(None) => {
-                        Err(SinkError::denied(format!("the variable {} is not set", self.origin))
-                            .advise("set it to a GitHub token that may write secrets"))
-                    }
+                    Source::Variable(None) => Err(SinkError::permission_denied(format!(
+                        "the variable {} is not set",
+                        self.origin
+                    ))
+                    .with_help("set it to a GitHub token that may write secrets")),
                     Source::GitHubCli(variables) => ask_cli(variables, patience).await,
                 }
             })
@@ -118,8 +119,9 @@ impl Credential {
     /// The header that carries it.
     pub(crate) async fn header(&self, patience: Duration) -> Result<HeaderValue, SinkError> {
         let secret = self.secret(patience).await?;
-        bearer(secret.expose().trim())
-            .map_err(|_| SinkError::denied(format!("{} holds no GitHub token", self.origin)))
+        bearer(secret.expose().trim()).map_err(|_| {
+            SinkError::permission_denied(format!("{} holds no GitHub token", self.origin))
+        })
     }
 }
 
@@ -133,7 +135,7 @@ pub(crate) fn check_variable_name(name: &str) -> Option<SinkError> {
         && (name.contains('_') || !looks_like_a_token(name));
     (!is_name).then(|| {
         SinkError::config("option `token_env`: expected the name of an environment variable")
-            .advise("put the token into a variable, and write that variable's name here")
+            .with_help("put the token into a variable, and write that variable's name here")
     })
 }
 
@@ -150,8 +152,8 @@ fn cli_environment(environment: &Environment) -> Vec<(&'static str, String)> {
 
 async fn ask_cli(variables: &[(&str, String)], patience: Duration) -> Result<Secret, SinkError> {
     let missing = || {
-        SinkError::denied("there is no GitHub token")
-            .advise("set GH_TOKEN, or log in with `gh auth login`")
+        SinkError::permission_denied("there is no GitHub token")
+            .with_help("set GH_TOKEN, or log in with `gh auth login`")
     };
     let asked = Command::new("gh")
         // Without a host it answers with whatever login there is.

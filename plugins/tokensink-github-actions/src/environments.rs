@@ -13,7 +13,7 @@ use crate::target::{Scope, Target};
 
 /// With more sinks than this the look is left out: it would cost each of them a request of the
 /// hourly quota.
-const MOST_LOOKED_THROUGH: usize = 25;
+const MAX_LOOKED_THROUGH: usize = 25;
 
 #[derive(Deserialize)]
 struct Environments {
@@ -36,7 +36,7 @@ pub(crate) async fn warnings(
 ) -> Vec<String> {
     let secret = &target.secret;
     let sinks = api.sinks();
-    if sinks > MOST_LOOKED_THROUGH {
+    if sinks > MAX_LOOKED_THROUGH {
         let said = format!(
             "no environments were searched for a {secret} of their own: with {sinks} sinks that \
              would cost too many requests"
@@ -46,7 +46,7 @@ pub(crate) async fn warnings(
     let list = match list(api, owner_path).await {
         Ok(list) => list,
         Err(error) => {
-            let why = in_words(&error);
+            let why = error_chain(&error);
             return vec![format!(
                 "its environments were not searched for a {secret} of their own: {why}"
             )];
@@ -65,7 +65,7 @@ pub(crate) async fn warnings(
             Ok(false) => {}
             Err(error) => {
                 // The next one would be refused as well, and cost a request.
-                why = format!(": {}", in_words(&error));
+                why = format!(": {}", error_chain(&error));
                 break;
             }
         }
@@ -99,8 +99,8 @@ async fn holds_secret(api: &Api, target: &Target, owner_path: &str) -> Result<bo
     }
 }
 
-fn in_words(error: &SinkError) -> String {
+fn error_chain(error: &SinkError) -> String {
     let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-    let advice = error.advice().map(|advice| format!(" ({advice})")).unwrap_or_default();
+    let advice = error.help().map(|advice| format!(" ({advice})")).unwrap_or_default();
     format!("{error}{cause}{advice}")
 }

@@ -88,7 +88,10 @@ impl Seen {
             })?;
         } else {
             let refusal = api.refusal(doing, &answer).await;
-            if matches!(refusal.kind(), SinkErrorKind::Limited { .. } | SinkErrorKind::Transient) {
+            if matches!(
+                refusal.kind(),
+                SinkErrorKind::RateLimited { .. } | SinkErrorKind::Transient
+            ) {
                 return Err(refusal);
             }
             // A person, or a list that is not for this token: each is asked for by itself.

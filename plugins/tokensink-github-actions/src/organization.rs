@@ -34,7 +34,7 @@ pub(crate) async fn visibility(
     let answer = api.get(secret_path, "see who may use the organization's secret").await;
     let secret: Secret = answer
         .map_err(|error| match error.kind() {
-            tokensink_core::SinkErrorKind::NotFound => error.advise(
+            tokensink_core::SinkErrorKind::NotFound => error.with_help(
                 "make the organization's secret once by hand: who may use it is for you to decide",
             ),
             _ => error,

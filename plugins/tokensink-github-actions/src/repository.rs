@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde::Deserialize;
 use tokensink_core::SinkError;
-use tokensink_http::Answer;
+use tokensink_http::Response;
 
 use crate::api::Api;
 use crate::failure::header;
@@ -40,20 +40,22 @@ impl Repository {
 
     pub(crate) fn refuse_unwritable(&self, app: App) -> Result<(), SinkError> {
         if self.archived {
-            return Err(SinkError::refused("the repository is archived, and takes no secret")
-                .advise("unarchive it, or take it out of the config"));
+            return Err(SinkError::rejected("the repository is archived, and takes no secret")
+                .with_help("unarchive it, or take it out of the config"));
         }
         let may_write = |may: Permissions| may.admin || may.maintain || may.push;
         if self.permissions.is_some_and(|may| !may_write(may)) {
-            return Err(SinkError::denied("the GitHub token may only read the repository")
-                .advise("use one that may write its secrets"));
+            return Err(SinkError::permission_denied(
+                "the GitHub token may only read the repository",
+            )
+            .with_help("use one that may write its secrets"));
         }
         // docs.github.com/rest/codespaces/repository-secrets
         if app == App::Codespaces && self.permissions.is_some_and(|may| !may.admin) {
-            return Err(SinkError::denied(
+            return Err(SinkError::permission_denied(
                 "the GitHub token is of no admin of the repository, whose Codespaces secrets take one",
             )
-            .advise("use one of an admin"));
+            .with_help("use one of an admin"));
         }
         Ok(())
     }
@@ -73,7 +75,7 @@ pub(crate) async fn ask_for(api: &Api, named: &str) -> Result<Repository, SinkEr
 }
 
 /// The path that a redirect names, on the same host: a credential goes nowhere else.
-fn path_of_redirect(api: &Api, answer: &Answer) -> Result<String, SinkError> {
+fn path_of_redirect(api: &Api, answer: &Response) -> Result<String, SinkError> {
     let base = &api.base;
     let location = header(answer, "location").and_then(|to| base.join(to).ok());
     let path = location
@@ -81,6 +83,6 @@ fn path_of_redirect(api: &Api, answer: &Answer) -> Result<String, SinkError> {
         .and_then(|to| to.path().strip_prefix(base.path()).map(str::to_owned));
     path.ok_or_else(|| {
         SinkError::other("the repository has moved to another host, which is not followed")
-            .advise("name the repository by its new name")
+            .with_help("name the repository by its new name")
     })
 }

@@ -11,10 +11,10 @@ use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokensink_core::{
-    Holds, Pace, PreparedSink, Quota, Readiness, Receipt, SinkError, TakesEffect, TargetId, Token,
-    TokenSink, WriteCost,
+    Holds, PreparedSink, RateLimit, RateLimits, Readiness, Receipt, SinkError, TakesEffect,
+    TargetId, Token, TokenSink, WriteEstimate,
 };
-use tokensink_http::{Answer, server_time};
+use tokensink_http::{Response, server_time};
 
 use crate::api::{Api, Share};
 use crate::config::Limits;
@@ -26,8 +26,8 @@ use crate::{environments, organization};
 /// (docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api). There is also an hourly
 /// limit on writes, of which it is not said whether secrets count: GitHub's own answer decides.
 const CONCURRENT: usize = 100;
-const READS: Pace = Pace { requests: 900, per: Duration::from_secs(60) };
-const WRITES: Pace = Pace { requests: 80, per: Duration::from_secs(60) };
+const READS: RateLimit = RateLimit { requests: 900, per: Duration::from_secs(60) };
+const WRITES: RateLimit = RateLimit { requests: 80, per: Duration::from_secs(60) };
 
 /// An Enterprise Server has no such limit of its own; one that is set there is answered with a
 /// pause, which the coordinator keeps to.
@@ -147,15 +147,15 @@ impl TokenSink for GitHubSink {
         }
     }
 
-    fn quota(&self) -> Option<Quota> {
+    fn quota(&self) -> Option<RateLimits> {
         let Api { base, limits, credential, .. } = &*self.api;
         let key = format!("github-actions {base} {} {limits:?}", credential.origin());
         Some(match limits {
             Limits::GitHubCom => {
-                Quota { key, concurrent: CONCURRENT, reads: Some(READS), writes: Some(WRITES) }
+                RateLimits { key, concurrent: CONCURRENT, reads: Some(READS), writes: Some(WRITES) }
             }
             Limits::None => {
-                Quota { key, concurrent: CONCURRENT_WITHOUT_LIMITS, reads: None, writes: None }
+                RateLimits { key, concurrent: CONCURRENT_WITHOUT_LIMITS, reads: None, writes: None }
             }
         })
     }
@@ -207,7 +207,11 @@ impl TokenSink for GitHubSink {
             return Ok(Holds::Unknown { why: "GitHub does not show values".to_owned() });
         };
         let later = record.updated_at.as_second() - written;
-        Ok(if OUR_SECONDS.contains(&later) { Holds::LastWriteIsOurs } else { Holds::AnotherValue })
+        Ok(if OUR_SECONDS.contains(&later) {
+            Holds::UnchangedSinceOurWrite
+        } else {
+            Holds::AnotherValue
+        })
     }
 }
 
@@ -228,7 +232,7 @@ struct Prepared {
 }
 
 impl Prepared {
-    async fn put(&self, envelope: Envelope, token: &Token) -> Result<Answer, SinkError> {
+    async fn put(&self, envelope: Envelope, token: &Token) -> Result<Response, SinkError> {
         let sealed = envelope.seal(token)?;
         let mut body = self.extra.clone();
         body.insert("encrypted_value".to_owned(), Value::String(sealed.encrypted_value));
@@ -253,9 +257,9 @@ impl PreparedSink for Prepared {
         self.warnings.clone()
     }
 
-    fn cost(&self) -> WriteCost {
+    fn cost(&self) -> WriteEstimate {
         let shared_place = self.shared_place.clone();
-        WriteCost { round_trip: self.known.round_trip, requests: 1, shared_place }
+        WriteEstimate { round_trip: self.known.round_trip, requests: 1, shared_place }
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {

@@ -62,7 +62,7 @@ async fn an_hour_that_never_ends_is_taken_for_an_hour() {
         assert_eq!(prepared.write(&token).await.is_ok(), status.is_success());
         // No request is left for the hour, so this one is not sent.
         let error = prepared.write(&token).await.unwrap_err();
-        let SinkErrorKind::Limited { wait } = error.kind() else { panic!("{error}") };
+        let SinkErrorKind::RateLimited { retry_after } = error.kind() else { panic!("{error}") };
         assert!((3500..=3600).contains(&wait.as_secs()), "{wait:?}");
     }
 }

@@ -77,7 +77,7 @@ fn a_token_in_the_place_of_its_variable_is_not_repeated() {
     ] {
         let table = json!({"repositories": ["acme/api"], "token_env": pasted});
         let errors = build(table, &[]).unwrap_err();
-        let said = format!("{} {:?}", errors[0], errors[0].advice());
+        let said = format!("{} {:?}", errors[0], errors[0].help());
         assert!(said.contains("`token_env`") && said.contains("name"), "{said}");
         assert!(pasted.is_empty() || !said.contains(pasted), "{said}");
     }

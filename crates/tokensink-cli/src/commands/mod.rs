@@ -60,7 +60,7 @@ impl World<'_> {
             selection,
             environment: self.environment,
             token_source: TokenSource::DeveloperApi,
-            most_outage: None,
+            max_outage: None,
         }
     }
 

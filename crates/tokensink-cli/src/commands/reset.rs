@@ -8,10 +8,8 @@ use crate::output::{self, Answer};
 use crate::run::{Request, Run};
 
 pub(super) async fn run(world: &World<'_>, reset: &Reset) -> Report {
-    let request = Request {
-        most_outage: reset.max_outage,
-        ..world.request(Command::Reset, &reset.selection)
-    };
+    let request =
+        Request { max_outage: reset.max_outage, ..world.request(Command::Reset, &reset.selection) };
     let mut run = match world.start(&request).await {
         Ok(run) => run,
         Err(report) => return report,

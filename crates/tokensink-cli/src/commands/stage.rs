@@ -53,16 +53,16 @@ impl Stage {
         std::fs::set_permissions(&env, Permissions::from_mode(0o600))?;
         for repository in ["acme/api", "acme/web"] {
             let _id = sandbox.github.add_repository(repository);
-            sandbox.github.put_as_stranger(&repository_secret(repository), &token);
+            sandbox.github.put_externally(&repository_secret(repository), &token);
         }
         sandbox.github.add_organization("acme");
         sandbox.github.add_selected_secret(ORGANIZATION_SECRET, vec![1000, 1001]);
-        sandbox.github.put_as_stranger(ORGANIZATION_SECRET, &token);
-        sandbox.aws.put_as_stranger(PLAIN_SECRET, &token);
+        sandbox.github.put_externally(ORGANIZATION_SECRET, &token);
+        sandbox.aws.put_externally(PLAIN_SECRET, &token);
         let others = format!(
             "{{ \"pool_size\": 1.50e1, \"QSTASH_TOKEN\": \"{token}\", \"region\": \"eu\" }}"
         );
-        sandbox.aws.put_as_stranger(JSON_SECRET, &others);
+        sandbox.aws.put_externally(JSON_SECRET, &others);
         let variables = [
             ("AWS_ACCESS_KEY_ID", sandbox.aws.access_key_id().to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "any".to_owned()),

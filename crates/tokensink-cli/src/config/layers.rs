@@ -39,7 +39,7 @@ impl Layers {
         // `config` takes a bracket for an index, and makes a list as long as it says.
         if let Some(variable) = self.variables.iter().find(|one| one.place.contains('[')) {
             let problem = "a bracket is in the name of no key";
-            return Err(Mistake::in_variable(&variable.name, "", problem).advise("unset it"));
+            return Err(Mistake::in_variable(&variable.name, "", problem).with_help("unset it"));
         }
         let unusable = |error: config::ConfigError| {
             Mistake::new(&self.project.file, "", format!("could not be merged: {error}"))

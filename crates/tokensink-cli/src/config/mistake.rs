@@ -71,7 +71,7 @@ impl Mistake {
     }
 
     #[must_use]
-    pub(crate) fn advise(mut self, advice: impl Into<String>) -> Self {
+    pub(crate) fn with_help(mut self, advice: impl Into<String>) -> Self {
         let advice = advice.into();
         self.advice = Some(advice).filter(|advice| !advice.is_empty());
         self

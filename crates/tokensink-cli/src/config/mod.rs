@@ -38,13 +38,13 @@ pub(crate) fn load(
     user: Option<&Path>,
     environment: &Environment,
 ) -> Result<Settings, Vec<Mistake>> {
-    let project = Source::read(project).map_err(|mistake| vec![mistake])?.ok_or_else(|| {
-        let missing = Mistake::new(project, "", "there is no such file");
-        vec![
-            missing
-                .advise("`tokensink init` writes one to start from, or name yours with --config"),
-        ]
-    })?;
+    let project =
+        Source::read(project).map_err(|mistake| vec![mistake])?.ok_or_else(|| {
+            let missing = Mistake::new(project, "", "there is no such file");
+            vec![missing.with_help(
+                "`tokensink init` writes one to start from, or name yours with --config",
+            )]
+        })?;
     let user = match user.map(Source::read) {
         Some(read) => read.map_err(|mistake| vec![mistake])?,
         None => None,
@@ -71,12 +71,12 @@ fn read(layers: Layers, environment: &Environment) -> Result<Settings, Vec<Mista
     };
     if root.is_empty() {
         let empty = layers.mistake("", "the file is empty");
-        return Err(vec![empty.advise("`tokensink init` writes one to start from")]);
+        return Err(vec![empty.with_help("`tokensink init` writes one to start from")]);
     }
     let mut mistakes = unknown_tables(&root, &layers);
     for place in secrets {
         let mistake = layers.mistake(&place, "this looks like a secret");
-        mistakes.push(mistake.advise(
+        mistakes.push(mistake.with_help(
             "no secret stands in a config: name an environment variable, and reset this one",
         ));
     }
@@ -85,7 +85,7 @@ fn read(layers: Layers, environment: &Environment) -> Result<Settings, Vec<Mista
     mistakes.extend(layers.misplaced_sinks());
     if sinks.as_ref().is_some_and(Map::is_empty) {
         let none = layers.mistake("sinks", "there is no sink");
-        mistakes.push(none.advise("add a table such as [sinks.local]; see `tokensink sinks`"));
+        mistakes.push(none.with_help("add a table such as [sinks.local]; see `tokensink sinks`"));
     }
     let (upstash, sinks) = (upstash.unwrap_or_default(), sinks.unwrap_or_default());
     match upstash::read(&upstash, &layers) {
@@ -115,8 +115,8 @@ fn unknown_tables(root: &Map<String, Value>, layers: &Layers) -> Vec<Mistake> {
     let mistakes = unknown.map(|key| {
         let mistake = layers.mistake(key, "unknown table");
         match nearest(key, TABLES) {
-            Some(meant) => mistake.advise(format!("did you mean [{meant}]?")),
-            None => mistake.advise("there are [upstash] and [sinks.NAME]"),
+            Some(meant) => mistake.with_help(format!("did you mean [{meant}]?")),
+            None => mistake.with_help("there are [upstash] and [sinks.NAME]"),
         }
     });
     mistakes.collect()

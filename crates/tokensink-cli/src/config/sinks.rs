@@ -147,11 +147,11 @@ fn misnamed(name: &str, place: &str, layers: &Layers) -> Option<Mistake> {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     if name.is_empty() || !name.chars().all(is_plain) {
         let mistake = layers.mistake(place, "a sink's name has only a-z, 0-9, - and _");
-        return Some(mistake.advise("so that TOKENSINK_SINKS__NAME__OPTION can name it"));
+        return Some(mistake.with_help("so that TOKENSINK_SINKS__NAME__OPTION can name it"));
     }
     name.contains("__").then(|| {
         let mistake = layers.mistake(place, "a sink's name has no double underscore");
-        mistake.advise("it ends the name in TOKENSINK_SINKS__NAME__OPTION")
+        mistake.with_help("it ends the name in TOKENSINK_SINKS__NAME__OPTION")
     })
 }
 
@@ -183,7 +183,7 @@ fn build(
 
 /// A plugin quotes the option that it complains about.
 fn option_of(error: &SinkError) -> String {
-    let problem = tokensink_engine::in_words(error);
+    let problem = tokensink_engine::error_chain(error);
     problem.split('`').nth(1).unwrap_or_default().to_owned()
 }
 
@@ -205,7 +205,7 @@ impl Common<'_> {
                     return Some(factory);
                 }
                 let unknown = self.layers.mistake(&place, format!("unknown kind `{kind}`"));
-                unknown.advise(match nearest(&kind, registry.kinds()) {
+                unknown.with_help(match nearest(&kind, registry.kinds()) {
                     Some(meant) => format!("did you mean `{meant}`? {linked}"),
                     None => linked,
                 })
@@ -213,7 +213,7 @@ impl Common<'_> {
             Some(_) => self.layers.mistake(&place, "expected a text"),
             None => {
                 let missing = self.layers.mistake(self.place, "missing option `kind`");
-                missing.advise(linked)
+                missing.with_help(linked)
             }
         };
         self.mistakes.push(mistake);
@@ -252,10 +252,10 @@ pub(crate) fn linked(registry: &Registry) -> String {
 }
 
 fn from_plugin(error: &SinkError, place: &str, kind: &str, layers: &Layers) -> Mistake {
-    let problem = tokensink_engine::in_words(error);
+    let problem = tokensink_engine::error_chain(error);
     let option = layers.mistake(&format!("{place}.{}", option_of(error)), "");
     let mistake = layers.mistake(place, format!("{kind}: {problem}")).where_stands(option);
-    mistake.advise(error.advice().unwrap_or_default())
+    mistake.with_help(error.help().unwrap_or_default())
 }
 
 /// Two tables that mean one place would write over each other.
@@ -271,7 +271,7 @@ fn shared_targets(sinks: &[Sink], layers: &Layers) -> Vec<Mistake> {
                 (problem, "let one table name all keys of a place")
             };
             let mistake = layers.mistake(&format!("sinks.{}", sink.name), problem);
-            mistakes.push(mistake.advise(advice));
+            mistakes.push(mistake.with_help(advice));
         }
     }
     mistakes

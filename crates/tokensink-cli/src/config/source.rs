@@ -23,7 +23,7 @@ impl Source {
     pub(crate) fn read(file: &Path) -> Result<Option<Self>, Mistake> {
         let mistake = |problem: String| {
             let advice = "put a file there that can be read, or name another one with --config";
-            Mistake::new(file, "", problem).advise(advice)
+            Mistake::new(file, "", problem).with_help(advice)
         };
         // A pipe without a writer could not even be opened: nothing would end that wait.
         match fs::metadata(file) {
@@ -47,10 +47,10 @@ impl Source {
     pub(super) fn parse(file: &Path, bytes: Vec<u8>) -> Result<Self, Mistake> {
         let mistake = |problem: &str| Mistake::new(file, "", problem);
         if bytes.len() as u64 > MAX_BYTES {
-            return Err(mistake("is larger than 1 MB").advise("is this the right file?"));
+            return Err(mistake("is larger than 1 MB").with_help("is this the right file?"));
         }
         let text = String::from_utf8(bytes)
-            .map_err(|_| mistake("is not UTF-8").advise("save it as UTF-8"))?;
+            .map_err(|_| mistake("is not UTF-8").with_help("save it as UTF-8"))?;
         let source = Self { file: file.to_owned(), text };
         source.check_syntax()?;
         Ok(source)
@@ -66,7 +66,7 @@ impl Source {
             } else {
                 "`tokensink init --config NEW` writes a file that is"
             };
-            mistake.at_line(line).advise(advice)
+            mistake.at_line(line).with_help(advice)
         })?;
         // `config` would take such a key at the top for a path: `"upstash.api_url" = "…"`.
         match table.get_ref().keys().find(|key| !is_bare(key.get_ref())) {
@@ -74,7 +74,7 @@ impl Source {
             Some(key) => {
                 let mistake = Mistake::new(&self.file, "", "a table's name is in quotes");
                 let line = self.line_at(key.span().start);
-                Err(mistake.at_line(Some(line)).advise("there are [upstash] and [sinks.NAME]"))
+                Err(mistake.at_line(Some(line)).with_help("there are [upstash] and [sinks.NAME]"))
             }
         }
     }

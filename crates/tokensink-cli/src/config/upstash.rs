@@ -55,8 +55,8 @@ fn unknown_keys(table: &Map<String, Value>, layers: &Layers) -> Vec<Mistake> {
     let mistakes = unknown.map(|key| {
         let mistake = layers.mistake(&format!("upstash.{key}"), "unknown option");
         match nearest(key, KEYS) {
-            Some(meant) => mistake.advise(format!("did you mean `{meant}`?")),
-            None => mistake.advise(format!("the options of [upstash] are: {}", KEYS.join(", "))),
+            Some(meant) => mistake.with_help(format!("did you mean `{meant}`?")),
+            None => mistake.with_help(format!("the options of [upstash] are: {}", KEYS.join(", "))),
         }
     });
     mistakes.collect()
@@ -112,7 +112,7 @@ impl Reader<'_> {
                     url.host_str().unwrap_or("this host")
                 ),
             );
-            self.mistakes.push(mistake.advise(format!("if you trust it, set {variable}")));
+            self.mistakes.push(mistake.with_help(format!("if you trust it, set {variable}")));
         }
         Some(url)
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::spinner::Spinner;
 
 /// So many lines of the log may wait. What comes after them is dropped, and counted.
-const MOST_LOG_LINES: usize = 4096;
+const MAX_LOG_LINES: usize = 4096;
 
 /// How long is waited for what was handed over to be shown.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -28,7 +28,7 @@ pub(super) fn show(text: String) {
 /// Shows a line of the log, unless too many wait already.
 pub(crate) fn log(line: String) {
     DESK.hand_over(|queue| {
-        if queue.texts.len() < MOST_LOG_LINES {
+        if queue.texts.len() < MAX_LOG_LINES {
             queue.texts.push_back((queue.handed_over, line));
         } else {
             queue.dropped += 1;

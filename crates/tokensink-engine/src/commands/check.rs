@@ -62,7 +62,7 @@ impl Coordinator {
     /// The report, when it is not.
     pub fn allows(&self, plan: &Plan) -> Result<(), Report> {
         let forecast = plan.forecast();
-        let most = match self.timing.most_outage {
+        let most = match self.timing.max_outage {
             Some(most) if forecast.whole > most => most,
             _ => return Ok(()),
         };

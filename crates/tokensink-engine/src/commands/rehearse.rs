@@ -12,7 +12,7 @@ use crate::journal::LastWrite;
 use crate::plan::Plan;
 use crate::prepare::Prepared;
 use crate::push::{entry_of, problems_of};
-use crate::side_by_side::side_by_side;
+use crate::run_concurrently::run_concurrently;
 use crate::{Command, Event, Outcome, Report, Sink};
 
 const COMMAND: Command = Command::Reset;
@@ -47,7 +47,7 @@ impl Coordinator {
         let orders: Vec<Order> = chosen.iter().map(|one| Order::of(one)).collect();
         let token = Arc::new(plan.token().clone());
         let newest = watch::Sender::new(Arc::clone(&token));
-        let ended = side_by_side(
+        let ended = run_concurrently(
             orders.iter().cloned(),
             |order| write(order, None, newest.subscribe()),
             |_, _| {},

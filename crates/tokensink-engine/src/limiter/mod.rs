@@ -1,6 +1,6 @@
 //! Keeps to the limits that providers put on a credential, for all sinks that share it.
 //!
-//! A sink only describes its [`Quota`]; who goes when is decided here, in the order in which the
+//! A sink only describes its [`RateLimits`]; who goes when is decided here, in the order in which the
 //! sinks come, so that the most important ones go first.
 
 mod paced;
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt as _, join_all};
-use tokensink_core::Quota;
+use tokensink_core::RateLimits;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
 
@@ -27,7 +27,7 @@ pub(crate) struct Limiter {
 }
 
 impl Limiter {
-    pub(crate) fn lane(&self, quota: Option<Quota>) -> Option<Arc<Lane>> {
+    pub(crate) fn lane(&self, quota: Option<RateLimits>) -> Option<Arc<Lane>> {
         let quota = quota?;
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         let lane = lanes.entry(quota.key.clone()).or_insert_with(|| Arc::new(Lane::new(&quota)));
@@ -70,7 +70,7 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    fn new(quota: &Quota) -> Self {
+    fn new(quota: &RateLimits) -> Self {
         Self {
             reads: quota.reads.map(Paced::new),
             writes: quota.writes.map(Paced::new),
@@ -176,15 +176,15 @@ pub(crate) async fn room_for_all<'a>(lanes: impl Iterator<Item = &'a Arc<Lane>>)
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use tokensink_core::Pace;
+    use tokensink_core::RateLimit;
     use tokio::time::sleep;
 
     use super::*;
 
-    fn quota(key: &str, concurrent: usize, writes_a_minute: Option<u32>) -> Quota {
+    fn quota(key: &str, concurrent: usize, writes_a_minute: Option<u32>) -> RateLimits {
         let writes =
-            writes_a_minute.map(|requests| Pace { requests, per: Duration::from_secs(60) });
-        Quota { key: key.to_owned(), concurrent, reads: None, writes }
+            writes_a_minute.map(|requests| RateLimit { requests, per: Duration::from_secs(60) });
+        RateLimits { key: key.to_owned(), concurrent, reads: None, writes }
     }
 
     fn lane(concurrent: usize, writes_a_minute: Option<u32>) -> Arc<Lane> {
@@ -225,8 +225,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn reads_have_a_pace_of_their_own() {
-        let pace = |requests| Some(Pace { requests, per: Duration::from_secs(1) });
-        let quota = Quota { reads: pace(2), writes: pace(1), ..quota("q", 9, None) };
+        let pace = |requests| Some(RateLimit { requests, per: Duration::from_secs(1) });
+        let quota = RateLimits { reads: pace(2), writes: pace(1), ..quota("q", 9, None) };
         let lane = Limiter::default().lane(Some(quota)).unwrap();
         let started = Instant::now();
         let mut at = Vec::new();

@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use tokensink_core::Pace;
+use tokensink_core::RateLimit;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep_until};
 
 /// Added to a stretch: of two requests the later one may be quicker under way.
-const MOST_MARGIN: Duration = Duration::from_millis(500);
+const MAX_MARGIN: Duration = Duration::from_millis(500);
 const PART_OF_THE_STRETCH: u32 = 10;
 
 /// The requests that count.
@@ -25,8 +25,8 @@ pub(super) struct Paced {
 pub(super) struct Turn<'a>(MutexGuard<'a, VecDeque<Instant>>);
 
 impl Paced {
-    pub(super) fn new(pace: Pace) -> Self {
-        let margin = MOST_MARGIN.min(pace.per / PART_OF_THE_STRETCH);
+    pub(super) fn new(pace: RateLimit) -> Self {
+        let margin = MAX_MARGIN.min(pace.per / PART_OF_THE_STRETCH);
         Self {
             most: pace.requests.max(1) as usize,
             stretch: pace.per + margin,

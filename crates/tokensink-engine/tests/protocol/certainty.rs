@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use tokensink_engine::journal::{Entry, Journal as _, Record};
 use tokensink_engine::{Command, Outcome, Report, State};
-use tokensink_testkit::{Call, Calm, Ending, Fate, Fault, Planned, Script};
+use tokensink_testkit::{Call, Calm, Ending, Fault, Planned, Script, ScriptedResponse};
 use tokio::time::sleep;
 
 use crate::stage::Stage;
 
-const TRANSIENT: Fate = Fate::failed(Fault::Transient);
+const TRANSIENT: ScriptedResponse = ScriptedResponse::failed(Fault::Transient);
 const AWHILE: Duration = Duration::from_millis(250);
-const LAGGING: Fate =
-    Fate { takes: Duration::ZERO, ending: Ending::AnsweredLate(Duration::from_secs(3600)) };
+const LAGGING: ScriptedResponse = ScriptedResponse {
+    takes: Duration::ZERO,
+    ending: Ending::AnsweredLate(Duration::from_secs(3600)),
+};
 
 /// A reset of which `script` decides what happens after the plan.
 async fn reset_with(script: impl Script + 'static) -> Report {
@@ -25,14 +27,14 @@ async fn reset_with(script: impl Script + 'static) -> Report {
 
 /// A stage on which a reset was cut off, and may still land.
 async fn in_doubt() -> Stage {
-    let hangs = Fate { takes: Duration::ZERO, ending: Ending::Hangs(None) };
+    let hangs = ScriptedResponse { takes: Duration::ZERO, ending: Ending::Hangs(None) };
     let stage = Stage::new(1, Planned::default().then(Call::Reset, hangs));
     assert_eq!(stage.reset().await.outcome, Outcome::Unknown);
     stage
 }
 
-fn if_asked(asked: Call, fate: Fate) -> impl Script {
-    move |call| if call == asked { fate } else { Fate::WELL }
+fn if_asked(asked: Call, fate: ScriptedResponse) -> impl Script {
+    move |call| if call == asked { fate } else { ScriptedResponse::WELL }
 }
 
 #[tokio::test(start_paused = true)]
@@ -55,14 +57,15 @@ async fn a_view_that_lags_is_a_warning() {
 
 #[tokio::test(start_paused = true)]
 async fn a_view_that_lags_is_no_proof_where_a_reset_may_still_land() {
-    let lost = Fate { takes: Duration::ZERO, ending: Ending::AnswerLost(Duration::ZERO) };
+    let lost =
+        ScriptedResponse { takes: Duration::ZERO, ending: Ending::AnswerLost(Duration::ZERO) };
     let mut is_written = false;
     let report = reset_with(move |call| {
         is_written |= call == Call::Write(0);
         match call {
             Call::Reset => lost,
             Call::Current if is_written => LAGGING,
-            _ => Fate::WELL,
+            _ => ScriptedResponse::WELL,
         }
     })
     .await;
@@ -95,7 +98,7 @@ async fn a_current_token_that_cannot_be_read_again_is_a_warning_or_no_proof() {
         let mut is_reset = false;
         move |call| {
             is_reset |= call == Call::Reset;
-            if is_reset && call == Call::Current { TRANSIENT } else { Fate::WELL }
+            if is_reset && call == Call::Current { TRANSIENT } else { ScriptedResponse::WELL }
         }
     })
     .await;
@@ -113,7 +116,9 @@ async fn a_current_token_that_cannot_be_read_again_is_a_warning_or_no_proof() {
 
 #[tokio::test(start_paused = true)]
 async fn only_a_complete_run_is_recorded_as_settled() {
-    for (script, settled) in [(Fate::WELL, 1), (Fate::failed(Fault::Permanent), 0)] {
+    for (script, settled) in
+        [(ScriptedResponse::WELL, 1), (ScriptedResponse::failed(Fault::Permanent), 0)]
+    {
         let stage = Stage::new(1, if_asked(Call::Write(0), script));
         stage.reset().await;
         let runs = stage.journal.runs().await.unwrap();
@@ -127,7 +132,7 @@ async fn no_sink_is_current_where_nobody_knows_which_token_is_live() {
     let mut is_written = false;
     let report = reset_with(move |call| {
         is_written |= call == Call::Write(0);
-        if is_written && call == Call::Accepts { LAGGING } else { Fate::WELL }
+        if is_written && call == Call::Accepts { LAGGING } else { ScriptedResponse::WELL }
     })
     .await;
     assert_eq!((report.outcome, report.outage_ms), (Outcome::Unknown, None));
@@ -141,7 +146,7 @@ async fn an_old_token_that_cannot_be_tried_is_a_doubt() {
     let report = reset_with(move |call| {
         // The new one and the old one are tried side by side, in this order.
         asked += usize::from(call == Call::Accepts);
-        if call == Call::Accepts && asked % 2 == 0 { TRANSIENT } else { Fate::WELL }
+        if call == Call::Accepts && asked % 2 == 0 { TRANSIENT } else { ScriptedResponse::WELL }
     })
     .await;
     assert_eq!(report.outcome, Outcome::Complete);
@@ -150,7 +155,7 @@ async fn an_old_token_that_cannot_be_tried_is_a_doubt() {
 
 /// A reset that fails so before it is late; somebody else resets in the middle of that time.
 async fn reset_overtaken(fault: Fault) -> (Report, Stage) {
-    let fails = Fate { takes: 2 * AWHILE, ending: Ending::Failed(fault) };
+    let fails = ScriptedResponse { takes: 2 * AWHILE, ending: Ending::Failed(fault) };
     let stage = Stage::new(1, if_asked(Call::Reset, fails));
     (stage.reset_overtaken_after(AWHILE).await, stage)
 }
@@ -165,18 +170,18 @@ async fn a_refusal_is_not_believed_where_the_token_moved() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_is_not_believed_where_upstash_shows_another_token() {
-    let fails = Fate { takes: 2 * AWHILE, ending: Ending::Failed(Fault::Permanent) };
+    let fails = ScriptedResponse { takes: 2 * AWHILE, ending: Ending::Failed(Fault::Permanent) };
     let stage = Stage::new(1, if_asked(Call::Reset, fails));
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
     stage.world.play(move |call| match call {
         Call::Reset => fails,
         Call::Accepts => TRANSIENT,
-        _ => Fate::WELL,
+        _ => ScriptedResponse::WELL,
     });
     let moved = async {
         sleep(AWHILE).await;
-        stage.world.reset_as_stranger();
+        stage.world.reset_externally();
     };
     let (report, ()) = tokio::join!(coordinator.reset(plan), moved);
     assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Unknown, State::Unknown));
@@ -186,7 +191,8 @@ async fn a_refusal_is_not_believed_where_upstash_shows_another_token() {
 
 #[tokio::test(start_paused = true)]
 async fn a_token_that_cannot_be_read_again_is_no_proof_though_the_old_one_works_too() {
-    let lost = Fate { takes: Duration::ZERO, ending: Ending::AnswerLost(Duration::ZERO) };
+    let lost =
+        ScriptedResponse { takes: Duration::ZERO, ending: Ending::AnswerLost(Duration::ZERO) };
     let stage = Stage::new(1, Calm);
     stage.world.let_old_tokens_in();
     let coordinator = stage.coordinator().await;
@@ -197,7 +203,7 @@ async fn a_token_that_cannot_be_read_again_is_no_proof_though_the_old_one_works_
         match call {
             Call::Reset => lost,
             Call::Current if is_written => TRANSIENT,
-            _ => Fate::WELL,
+            _ => ScriptedResponse::WELL,
         }
     });
     let report = coordinator.reset(plan).await;
@@ -214,9 +220,12 @@ async fn a_reset_that_never_left_is_not_sent_on_top_of_somebody_elses() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_said_of_an_unknown_reset_is_what_was_seen() {
-    let lost = Fate { takes: Duration::ZERO, ending: Ending::AnswerLost(Duration::from_secs(60)) };
+    let lost = ScriptedResponse {
+        takes: Duration::ZERO,
+        ending: Ending::AnswerLost(Duration::from_secs(60)),
+    };
     for (after, fate, words) in [
-        (Call::Current, Fate::WELL, "still shows the old token"),
+        (Call::Current, ScriptedResponse::WELL, "still shows the old token"),
         (Call::Current, TRANSIENT, "could not be read"),
     ] {
         let mut is_reset = false;
@@ -226,7 +235,7 @@ async fn what_is_said_of_an_unknown_reset_is_what_was_seen() {
             match call {
                 Call::Reset => lost,
                 call if was_reset && call == after => fate,
-                _ => Fate::WELL,
+                _ => ScriptedResponse::WELL,
             }
         })
         .await;
@@ -251,7 +260,8 @@ async fn a_reset_is_confirmed_once_and_by_a_reset_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn a_reset_that_was_only_seen_is_confirmed_when_it_has_held() {
-    let lost = Fate { takes: Duration::ZERO, ending: Ending::AnswerLost(Duration::ZERO) };
+    let lost =
+        ScriptedResponse { takes: Duration::ZERO, ending: Ending::AnswerLost(Duration::ZERO) };
     let stage = Stage::new(1, Planned::default().then(Call::Reset, lost));
     assert_eq!(stage.reset().await.outcome, Outcome::Complete);
     let record = stage.record().await;
@@ -264,7 +274,7 @@ async fn a_reset_that_was_only_seen_is_confirmed_when_it_has_held() {
         match call {
             Call::Reset => lost,
             Call::Current if is_written => LAGGING,
-            _ => Fate::WELL,
+            _ => ScriptedResponse::WELL,
         }
     });
     assert_eq!(stage.reset().await.outcome, Outcome::Unknown);
@@ -274,9 +284,11 @@ async fn a_reset_that_was_only_seen_is_confirmed_when_it_has_held() {
 #[tokio::test(start_paused = true)]
 async fn a_view_that_lags_after_a_crash_is_waited_for() {
     let stage = Stage::new(1, Calm);
-    stage.world.reset_as_stranger();
-    let lagging =
-        Fate { takes: Duration::ZERO, ending: Ending::AnsweredLate(Duration::from_secs(3)) };
+    stage.world.reset_externally();
+    let lagging = ScriptedResponse {
+        takes: Duration::ZERO,
+        ending: Ending::AnsweredLate(Duration::from_secs(3)),
+    };
     stage.world.play(if_asked(Call::Current, lagging));
     let report = stage.sync().await;
     assert_eq!(report.outcome, Outcome::Complete, "{:?}", report.errors);

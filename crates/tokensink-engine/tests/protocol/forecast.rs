@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokensink_core::{Pace, Quota, WriteCost};
+use tokensink_core::{RateLimit, RateLimits, WriteEstimate};
 use tokensink_engine::{Command, Forecast, Outcome};
 use tokensink_testkit::{Call, Calm};
 
@@ -10,11 +10,11 @@ use crate::stage::Stage;
 
 const AWAY: Duration = Duration::from_millis(50);
 const SECOND: Duration = Duration::from_secs(1);
-const COST: WriteCost = WriteCost { round_trip: AWAY, requests: 1, shared_place: None };
+const COST: WriteEstimate = WriteEstimate { round_trip: AWAY, requests: 1, shared_place: None };
 
-fn quota(writes_a_minute: u32) -> Quota {
-    let writes = Some(Pace { requests: writes_a_minute, per: Duration::from_secs(60) });
-    Quota { key: "q".to_owned(), concurrent: 100, reads: None, writes }
+fn quota(writes_a_minute: u32) -> RateLimits {
+    let writes = Some(RateLimit { requests: writes_a_minute, per: Duration::from_secs(60) });
+    RateLimits { key: "q".to_owned(), concurrent: 100, reads: None, writes }
 }
 
 async fn forecast(stage: &Stage) -> Forecast {
@@ -33,7 +33,7 @@ async fn a_few_sinks_take_a_round_trip() {
 
 #[tokio::test(start_paused = true)]
 async fn a_write_of_two_requests_takes_two_round_trips() {
-    let twice = WriteCost { requests: 2, ..COST };
+    let twice = WriteEstimate { requests: 2, ..COST };
     assert_eq!(forecast(&Stage::new(1, Calm).costing(twice)).await.whole, 2 * AWAY);
 }
 
@@ -59,8 +59,8 @@ async fn the_most_important_are_expected_first() {
 #[tokio::test(start_paused = true)]
 async fn many_writes_that_one_place_could_replace_get_advice() {
     let place = Some("repositories of acme: one organization secret".to_owned());
-    let shared = WriteCost { shared_place: place, ..COST };
-    let advice = async |sinks: usize, cost: &WriteCost| {
+    let shared = WriteEstimate { shared_place: place, ..COST };
+    let advice = async |sinks: usize, cost: &WriteEstimate| {
         forecast(&Stage::new(sinks, Calm).costing(cost.clone())).await.advice
     };
     assert_eq!(advice(40, &COST).await, None);

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use tokensink_engine::journal::Entry;
 use tokensink_engine::{Command, Outcome, SinkReport};
-use tokensink_testkit::{Call, Calm, Ending, Fate, Planned};
+use tokensink_testkit::{Call, Calm, Ending, Planned, ScriptedResponse};
 
 use crate::stage::Stage;
 
 #[tokio::test(start_paused = true)]
 async fn an_interrupt_before_the_reset_stops_it() {
-    let hangs = Fate { takes: Duration::ZERO, ending: Ending::Hangs(None) };
+    let hangs = ScriptedResponse { takes: Duration::ZERO, ending: Ending::Hangs(None) };
     let stage = Stage::new(1, Planned::default().then(Call::Prepare(0), hangs));
     assert_eq!(stage.interrupter.interrupt(), 1);
     assert_eq!(stage.interrupter.interrupt(), 2);
@@ -30,7 +30,7 @@ async fn an_interrupt_before_the_reset_stops_it() {
 #[tokio::test(start_paused = true)]
 async fn after_the_reset_the_first_one_waits_and_the_second_does_not() {
     for (interrupts, outcome) in [(1, Outcome::Complete), (2, Outcome::Partial)] {
-        let slow = Fate::slow(Duration::from_secs(5));
+        let slow = ScriptedResponse::slow(Duration::from_secs(5));
         let stage = Stage::new(1, Planned::default().then(Call::Write(0), slow));
         let coordinator = stage.coordinator().await;
         let plan = coordinator.plan(Command::Reset).await.unwrap();

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use tokensink_core::{Quota, Token};
+use tokensink_core::{RateLimits, Token};
 use tokensink_engine::journal::Journal as _;
 use tokensink_engine::{Command, Outcome};
-use tokensink_testkit::{Call, Calm, Fate, Fault, Planned};
+use tokensink_testkit::{Call, Calm, Fault, Planned, ScriptedResponse};
 use tokio::time::sleep;
 
 use crate::stage::Stage;
 
-const DENIED: Fate = Fate::failed(Fault::Permanent);
+const DENIED: ScriptedResponse = ScriptedResponse::failed(Fault::Permanent);
 
 #[tokio::test(start_paused = true)]
 async fn a_plan_that_has_grown_old_is_made_anew() {
@@ -29,9 +29,12 @@ async fn a_plan_that_has_grown_old_is_made_anew() {
 #[tokio::test(start_paused = true)]
 async fn a_slow_sink_lets_no_other_grow_old() {
     for (thinks, prepared) in [(0, (2, 1)), (10, (3, 2))] {
-        let slow = Fate::slow(Duration::from_secs(7));
+        let slow = ScriptedResponse::slow(Duration::from_secs(7));
         let stage =
-            Stage::new(2, move |call| if call == Call::Prepare(1) { slow } else { Fate::WELL });
+            Stage::new(
+                2,
+                move |call| if call == Call::Prepare(1) { slow } else { ScriptedResponse::WELL },
+            );
         let coordinator = stage.coordinator().await;
         let plan = coordinator.plan(Command::Reset).await.unwrap();
         sleep(Duration::from_secs(thinks)).await;
@@ -44,7 +47,7 @@ async fn a_slow_sink_lets_no_other_grow_old() {
 /// On several threads, as in the program: whoever is scheduled first must not come first.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_most_important_are_written_first_where_a_limit_forces_an_order() {
-    let one_by_one = Quota { key: "q".to_owned(), concurrent: 1, reads: None, writes: None };
+    let one_by_one = RateLimits { key: "q".to_owned(), concurrent: 1, reads: None, writes: None };
     let stage = Stage::new(60, Calm).within(one_by_one).rising_in_priority();
     assert_eq!(stage.reset().await.outcome, Outcome::Complete);
     let calls = stage.world.calls().into_iter();
@@ -64,7 +67,7 @@ async fn a_reset_of_somebody_else_before_ours_stops_it() {
         let coordinator = stage.coordinator().await;
         let plan = coordinator.plan(Command::Reset).await.unwrap();
         sleep(Duration::from_secs(waits)).await;
-        stage.world.reset_as_stranger();
+        stage.world.reset_externally();
         let report = coordinator.reset(plan).await;
         assert_eq!((report.outcome, stage.count(Call::Reset)), (Outcome::Unchanged, 0));
         assert!(report.errors[0].contains("someone else reset"), "{:?}", report.errors);
@@ -86,7 +89,7 @@ async fn what_was_not_sent_is_recorded_as_finished() {
 async fn a_sync_that_has_grown_old_asks_for_the_token_again() {
     for (waits, asked) in [(1, 2), (10, 3)] {
         let stage = Stage::new(1, Calm);
-        stage.world.store_as_stranger(0, Some(Token::new("theirs")));
+        stage.world.store_externally(0, Some(Token::new("theirs")));
         let coordinator = stage.coordinator().await;
         let plan = coordinator.plan(Command::Sync).await.unwrap();
         sleep(Duration::from_secs(waits)).await;
@@ -102,7 +105,7 @@ async fn a_sync_that_was_overtaken_writes_no_dead_token() {
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Sync).await.unwrap();
     sleep(Duration::from_secs(10)).await;
-    stage.world.reset_as_stranger();
+    stage.world.reset_externally();
     assert_eq!(coordinator.sync(plan).await.outcome, Outcome::Complete);
     assert_eq!((stage.count(Call::Prepare(0)), stage.count(Call::Write(0))), (2, 1));
     assert_eq!(stage.world.held(0), Some(stage.world.live()));

@@ -5,18 +5,19 @@ use std::time::Duration;
 use tokensink_core::Token;
 use tokensink_engine::journal::Entry;
 use tokensink_engine::{Command, Outcome, State};
-use tokensink_testkit::{Call, Calm, Ending, Evidence, Fate, Fault, Planned};
+use tokensink_testkit::{Call, Calm, Ending, Evidence, Fault, Planned, ScriptedResponse};
 use tokio::time::sleep;
 
 use crate::stage::Stage;
 
-const HANGS: Fate = Fate { takes: Duration::ZERO, ending: Ending::Hangs(None) };
-const DENIED: Fate = Fate::failed(Fault::Permanent);
+const HANGS: ScriptedResponse =
+    ScriptedResponse { takes: Duration::ZERO, ending: Ending::Hangs(None) };
+const DENIED: ScriptedResponse = ScriptedResponse::failed(Fault::Permanent);
 
 #[tokio::test(start_paused = true)]
 async fn a_rehearsal_writes_what_is_there_already() {
     let stage = Stage::new(2, Calm);
-    stage.world.store_as_stranger(1, Some(Token::new("theirs")));
+    stage.world.store_externally(1, Some(Token::new("theirs")));
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
     let plan = coordinator.rehearse(plan).await.unwrap();
@@ -82,7 +83,7 @@ async fn a_reset_of_somebody_else_before_it_stops_it() {
         let coordinator = stage.coordinator().await;
         let plan = coordinator.plan(Command::Reset).await.unwrap();
         sleep(Duration::from_secs(waits)).await;
-        stage.world.reset_as_stranger();
+        stage.world.reset_externally();
         let report = coordinator.rehearse(plan).await.unwrap_err();
         assert_eq!(report.outcome, Outcome::Unchanged);
         assert!(report.errors[0].contains("someone else reset"), "{:?}", report.errors);
@@ -93,13 +94,13 @@ async fn a_reset_of_somebody_else_before_it_stops_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_reset_of_somebody_else_during_it_stops_ours() {
-    let slow = Fate::slow(Duration::from_secs(4));
+    let slow = ScriptedResponse::slow(Duration::from_secs(4));
     let stage = Stage::new(1, Planned::default().then(Call::Write(0), slow));
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
     let stranger = async {
         sleep(Duration::from_secs(1)).await;
-        stage.world.reset_as_stranger();
+        stage.world.reset_externally();
     };
     let (rehearsed, ()) = tokio::join!(coordinator.rehearse(plan), stranger);
     let report = rehearsed.unwrap_err();
@@ -129,7 +130,7 @@ async fn what_it_wrote_is_remembered_where_values_cannot_be_read() {
 
 #[tokio::test(start_paused = true)]
 async fn one_that_is_interrupted_says_so() {
-    let slow = Fate::slow(Duration::from_secs(4));
+    let slow = ScriptedResponse::slow(Duration::from_secs(4));
     let stage = Stage::new(1, Planned::default().then(Call::Write(0), slow));
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();

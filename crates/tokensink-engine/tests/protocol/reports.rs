@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use tokensink_engine::{Command, Outcome, Report, State};
-use tokensink_testkit::{Call, Calm, Ending, Evidence, Fate, Fault, Planned};
+use tokensink_testkit::{Call, Calm, Ending, Evidence, Fault, Planned, ScriptedResponse};
 
 use crate::stage::Stage;
 
 #[tokio::test(start_paused = true)]
 async fn a_cut_off_reset_must_be_synced_first() {
-    let hangs = Fate { takes: Duration::ZERO, ending: Ending::Hangs(None) };
+    let hangs = ScriptedResponse { takes: Duration::ZERO, ending: Ending::Hangs(None) };
     let stage = Stage::new(1, Planned::default().then(Call::Reset, hangs));
     let report = stage.reset().await;
     assert_eq!(report.outcome, Outcome::Unknown);
@@ -32,8 +32,9 @@ async fn a_cut_off_reset_must_be_synced_first() {
 
 #[tokio::test(start_paused = true)]
 async fn a_sink_that_is_left_out_is_not_forgotten() {
-    let lost = Fate { takes: Duration::ZERO, ending: Ending::Hangs(None) };
-    let fates = Planned::default().then(Call::Reset, Fate::WELL).then(Call::Reset, lost);
+    let lost = ScriptedResponse { takes: Duration::ZERO, ending: Ending::Hangs(None) };
+    let fates =
+        Planned::default().then(Call::Reset, ScriptedResponse::WELL).then(Call::Reset, lost);
     let stage = Stage::new(1, fates).leaving_out("ci");
     let check = stage.check().await;
     assert!(check.warnings[0].contains("left out: ci"), "{check:?}");
@@ -54,9 +55,12 @@ async fn a_sink_that_is_left_out_is_not_forgotten() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_forecast_where_a_reset_cannot_be() {
-    let denied = Fate::failed(Fault::Permanent);
+    let denied = ScriptedResponse::failed(Fault::Permanent);
     let stage =
-        Stage::new(2, move |call| if call == Call::Prepare(0) { denied } else { Fate::WELL });
+        Stage::new(
+            2,
+            move |call| if call == Call::Prepare(0) { denied } else { ScriptedResponse::WELL },
+        );
     let report = stage.check().await;
     assert_eq!((report.outcome, report.forecast_ms), (Outcome::Unchanged, None));
     assert_eq!(report.dominated_by, None);
@@ -76,7 +80,7 @@ async fn without_a_history_nothing_is_believed_at_once() {
     let stage = Stage::new(1, Calm);
     let stranger = async {
         tokio::time::sleep(Duration::from_secs(2)).await;
-        stage.world.reset_as_stranger();
+        stage.world.reset_externally();
     };
     let coordinator = stage.coordinator_without_history();
     let plan = coordinator.plan(Command::Sync).await.unwrap();
@@ -108,8 +112,9 @@ async fn what_a_sink_warns_of_is_told_with_its_name() {
     let stage = Stage::new(1, Calm).warning("mind the gap");
     assert_eq!(stage.reset().await.warnings, ["sink (place 0): mind the gap"]);
 
-    let transient = Fate::failed(Fault::Transient);
-    let unseen = move |call| if call == Call::Inspect(0) { transient } else { Fate::WELL };
+    let transient = ScriptedResponse::failed(Fault::Transient);
+    let unseen =
+        move |call| if call == Call::Inspect(0) { transient } else { ScriptedResponse::WELL };
     let stage = Stage::new(1, unseen);
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Status).await.unwrap();

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use tokensink_core::Token;
 use tokensink_engine::{Outcome, State};
-use tokensink_testkit::{Call, Ending, Fate, Fault, Planned};
+use tokensink_testkit::{Call, Ending, Fault, Planned, ScriptedResponse};
 use tokio::time::Instant;
 
 use crate::stage::Stage;
 
-const TRANSIENT: Fate = Fate::failed(Fault::Transient);
+const TRANSIENT: ScriptedResponse = ScriptedResponse::failed(Fault::Transient);
 
 #[tokio::test(start_paused = true)]
 async fn the_issuer_is_asked_again_while_that_may_help() {
@@ -18,7 +18,11 @@ async fn the_issuer_is_asked_again_while_that_may_help() {
     let stage = Stage::new(1, three_times);
     assert_eq!(stage.reset().await.outcome, Outcome::Complete);
 
-    let stage = Stage::new(1, |call| if call == Call::Current { TRANSIENT } else { Fate::WELL });
+    let stage =
+        Stage::new(
+            1,
+            |call| if call == Call::Current { TRANSIENT } else { ScriptedResponse::WELL },
+        );
     let started = Instant::now();
     let report = stage.reset().await;
     assert_eq!((report.outcome, stage.count(Call::Reset)), (Outcome::Unchanged, 0));
@@ -30,7 +34,8 @@ async fn the_issuer_is_asked_again_while_that_may_help() {
 #[tokio::test(start_paused = true)]
 async fn the_issuer_is_not_asked_again_in_vain() {
     for fault in [Fault::Permanent, Fault::Limited(Duration::from_secs(3600))] {
-        let stage = Stage::new(1, Planned::default().then(Call::Current, Fate::failed(fault)));
+        let stage =
+            Stage::new(1, Planned::default().then(Call::Current, ScriptedResponse::failed(fault)));
         let report = stage.reset().await;
         assert_eq!(report.outcome, Outcome::Unchanged);
         assert!(report.errors[0].contains("as scripted"), "{:?}", report.errors);
@@ -40,7 +45,7 @@ async fn the_issuer_is_not_asked_again_in_vain() {
 
 #[tokio::test(start_paused = true)]
 async fn only_a_write_that_may_still_land_leaves_a_doubt() {
-    let denied = Fate::failed(Fault::Permanent);
+    let denied = ScriptedResponse::failed(Fault::Permanent);
     let stage = Stage::new(1, Planned::default().then(Call::Write(0), denied));
     let report = stage.reset().await;
     assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Partial, State::Stale));
@@ -48,16 +53,19 @@ async fn only_a_write_that_may_still_land_leaves_a_doubt() {
 
     // The answer is lost each time, and nothing lands while anybody looks.
     let never = Ending::AnswerLost(Duration::from_secs(9999));
-    let lost = Fate { takes: Duration::ZERO, ending: never };
-    let stage = Stage::new(1, move |call| if call == Call::Write(0) { lost } else { Fate::WELL });
+    let lost = ScriptedResponse { takes: Duration::ZERO, ending: never };
+    let stage = Stage::new(
+        1,
+        move |call| if call == Call::Write(0) { lost } else { ScriptedResponse::WELL },
+    );
     let report = stage.reset().await;
     assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Partial, State::Unknown));
     assert!(report.sinks[0].attempts >= 6);
 
     // After a conflict it could not be prepared anew: what was never taken cannot land.
     let fails_later = Planned::default()
-        .then(Call::Write(0), Fate::failed(Fault::Conflict))
-        .then(Call::Prepare(0), Fate::WELL)
+        .then(Call::Write(0), ScriptedResponse::failed(Fault::Conflict))
+        .then(Call::Prepare(0), ScriptedResponse::WELL)
         .then(Call::Prepare(0), denied);
     let report = Stage::new(1, fails_later).reset().await;
     assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Partial, State::Stale));
@@ -65,7 +73,7 @@ async fn only_a_write_that_may_still_land_leaves_a_doubt() {
 
 #[tokio::test(start_paused = true)]
 async fn a_conflict_is_prepared_and_written_anew() {
-    let conflict = Fate::failed(Fault::Conflict);
+    let conflict = ScriptedResponse::failed(Fault::Conflict);
     let stage = Stage::new(1, Planned::default().then(Call::Write(0), conflict));
     assert_eq!(stage.reset().await.outcome, Outcome::Complete);
     assert_eq!((stage.count(Call::Prepare(0)), stage.count(Call::Write(0))), (2, 2));
@@ -78,14 +86,15 @@ async fn a_conflict_is_prepared_and_written_anew() {
 #[tokio::test(start_paused = true)]
 async fn a_conflict_that_an_inspection_sees_is_written_over() {
     let seen_later = Planned::default()
-        .then(Call::Inspect(0), Fate::WELL)
-        .then(Call::Inspect(0), Fate::failed(Fault::Conflict));
+        .then(Call::Inspect(0), ScriptedResponse::WELL)
+        .then(Call::Inspect(0), ScriptedResponse::failed(Fault::Conflict));
     let stage = Stage::new(1, seen_later);
     assert_eq!(stage.reset().await.outcome, Outcome::Complete);
     assert_eq!(stage.count(Call::Write(0)), 2);
 
-    let fails_once =
-        Planned::default().then(Call::Inspect(0), Fate::WELL).then(Call::Inspect(0), TRANSIENT);
+    let fails_once = Planned::default()
+        .then(Call::Inspect(0), ScriptedResponse::WELL)
+        .then(Call::Inspect(0), TRANSIENT);
     let stage = Stage::new(1, fails_once);
     assert_eq!(stage.reset().await.outcome, Outcome::Complete);
     assert_eq!(stage.count(Call::Write(0)), 1);
@@ -97,7 +106,7 @@ async fn a_preparation_is_tried_again_where_that_may_help() {
     assert_eq!(stage.reset().await.outcome, Outcome::Complete);
     assert_eq!(stage.count(Call::Prepare(0)), 2);
 
-    let denied = Fate::failed(Fault::Permanent);
+    let denied = ScriptedResponse::failed(Fault::Permanent);
     let stage = Stage::new(1, Planned::default().then(Call::Prepare(0), denied));
     let report = stage.reset().await;
     assert_eq!((report.outcome, stage.count(Call::Prepare(0))), (Outcome::Unchanged, 1));
@@ -106,7 +115,11 @@ async fn a_preparation_is_tried_again_where_that_may_help() {
 
 #[tokio::test(start_paused = true)]
 async fn a_sink_that_keeps_failing_is_given_its_time_and_no_more() {
-    let stage = Stage::new(1, |call| if call == Call::Write(0) { TRANSIENT } else { Fate::WELL });
+    let stage =
+        Stage::new(
+            1,
+            |call| if call == Call::Write(0) { TRANSIENT } else { ScriptedResponse::WELL },
+        );
     let started = Instant::now();
     assert_eq!(stage.reset().await.outcome, Outcome::Partial);
     let calls = stage.world.calls();
@@ -114,16 +127,19 @@ async fn a_sink_that_keeps_failing_is_given_its_time_and_no_more() {
     let took = last.at - started;
     assert!((50.0..60.0).contains(&took.as_secs_f64()), "{took:?}");
 
-    let conflict = Fate::failed(Fault::Conflict);
+    let conflict = ScriptedResponse::failed(Fault::Conflict);
     let stage =
-        Stage::new(1, move |call| if call == Call::Write(0) { conflict } else { Fate::WELL });
+        Stage::new(
+            1,
+            move |call| if call == Call::Write(0) { conflict } else { ScriptedResponse::WELL },
+        );
     assert_eq!(stage.reset().await.outcome, Outcome::Partial);
     assert_eq!(stage.count(Call::Write(0)), 11);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_pause_that_the_provider_asks_for_is_not_taken_from_that_time() {
-    let pause = Fate::failed(Fault::Limited(Duration::from_secs(70)));
+    let pause = ScriptedResponse::failed(Fault::Limited(Duration::from_secs(70)));
     let fails_then = (0..3).fold(Planned::default().then(Call::Write(0), pause), |plan, _| {
         plan.then(Call::Write(0), TRANSIENT)
     });
@@ -133,9 +149,9 @@ async fn a_pause_that_the_provider_asks_for_is_not_taken_from_that_time() {
 
 #[tokio::test(start_paused = true)]
 async fn what_could_never_be_prepared_was_never_written() {
-    let fails = |call| if call == Call::Prepare(0) { TRANSIENT } else { Fate::WELL };
+    let fails = |call| if call == Call::Prepare(0) { TRANSIENT } else { ScriptedResponse::WELL };
     let stage = Stage::new(1, fails).optional();
-    stage.world.store_as_stranger(0, Some(Token::new("theirs")));
+    stage.world.store_externally(0, Some(Token::new("theirs")));
     let report = stage.sync().await;
     assert_eq!((report.sinks[0].state, report.sinks[0].attempts), (State::Stale, 0));
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use tokensink_core::{Pace, Quota, Token};
+use tokensink_core::{RateLimit, RateLimits, Token};
 use tokensink_engine::{Command, Outcome, State};
-use tokensink_testkit::{Call, Calm, Ending, Fate, Fault, Planned};
+use tokensink_testkit::{Call, Calm, Ending, Fault, Planned, ScriptedResponse};
 use tokio::time::{Instant, sleep};
 
 use crate::stage::Stage;
@@ -13,8 +13,8 @@ const SECOND: Duration = Duration::from_secs(1);
 /// How often the coordinator writes again after somebody else.
 const ROUNDS: usize = 5;
 
-fn ends(ending: Ending) -> Fate {
-    Fate { takes: Duration::ZERO, ending }
+fn ends(ending: Ending) -> ScriptedResponse {
+    ScriptedResponse { takes: Duration::ZERO, ending }
 }
 
 #[tokio::test(start_paused = true)]
@@ -40,13 +40,16 @@ async fn a_reset_that_never_answers_is_seen_while_it_is_waited_for() {
 
 #[tokio::test(start_paused = true)]
 async fn what_certainly_never_left_is_sent_again() {
-    let unsent = Fate::failed(Fault::NotSent);
+    let unsent = ScriptedResponse::failed(Fault::NotSent);
     let twice = Planned::default().then(Call::Reset, unsent).then(Call::Reset, unsent);
     let stage = Stage::new(1, twice);
     let report = stage.reset().await;
     assert_eq!((report.outcome, stage.count(Call::Reset)), (Outcome::Complete, 3));
 
-    let stage = Stage::new(1, move |call| if call == Call::Reset { unsent } else { Fate::WELL });
+    let stage = Stage::new(
+        1,
+        move |call| if call == Call::Reset { unsent } else { ScriptedResponse::WELL },
+    );
     let report = stage.reset().await;
     assert_eq!(report.outcome, Outcome::Unchanged);
     assert!(stage.count(Call::Reset) <= 6);
@@ -54,14 +57,14 @@ async fn what_certainly_never_left_is_sent_again() {
 
 #[tokio::test(start_paused = true)]
 async fn what_someone_else_wrote_over_ours_is_written_again() {
-    let stage = Stage::new(1, Planned::default().then(Call::Inspect(0), Fate::WELL));
+    let stage = Stage::new(1, Planned::default().then(Call::Inspect(0), ScriptedResponse::WELL));
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
     // The look takes two seconds, and tells what was true in their middle.
-    stage.world.play(Planned::default().then(Call::Inspect(0), Fate::slow(2 * SECOND)));
+    stage.world.play(Planned::default().then(Call::Inspect(0), ScriptedResponse::slow(2 * SECOND)));
     let stranger = async {
         sleep(SECOND / 2).await;
-        stage.world.store_as_stranger(0, Some(Token::new("theirs")));
+        stage.world.store_externally(0, Some(Token::new("theirs")));
     };
     let (report, ()) = tokio::join!(coordinator.reset(plan), stranger);
     assert_eq!(report.outcome, Outcome::Complete);
@@ -72,14 +75,14 @@ async fn what_someone_else_wrote_over_ours_is_written_again() {
 #[tokio::test(start_paused = true)]
 async fn someone_who_writes_without_end_does_not_keep_the_run_from_ending() {
     let stage = Stage::new(1, |call| match call {
-        Call::Inspect(0) => Fate::slow(SECOND),
-        _ => Fate::WELL,
+        Call::Inspect(0) => ScriptedResponse::slow(SECOND),
+        _ => ScriptedResponse::WELL,
     });
     let world = stage.world.clone();
     let stranger = tokio::spawn(async move {
         loop {
             sleep(SECOND / 10).await;
-            world.store_as_stranger(0, Some(Token::new("theirs")));
+            world.store_externally(0, Some(Token::new("theirs")));
         }
     });
     let report = stage.reset().await;
@@ -90,8 +93,8 @@ async fn someone_who_writes_without_end_does_not_keep_the_run_from_ending() {
 
 #[tokio::test(start_paused = true)]
 async fn a_reset_of_somebody_else_is_noticed_while_others_still_wait_for_their_turn() {
-    let writes = Some(Pace { requests: 1, per: 60 * SECOND });
-    let quota = Quota { key: "q".to_owned(), concurrent: 9, reads: None, writes };
+    let writes = Some(RateLimit { requests: 1, per: 60 * SECOND });
+    let quota = RateLimits { key: "q".to_owned(), concurrent: 9, reads: None, writes };
     let stage = Stage::new(3, Calm).within(quota);
     let report = stage.reset_overtaken_after(5 * SECOND).await;
     assert_eq!(report.outcome, Outcome::Complete, "{:?}", report.errors);
@@ -117,16 +120,16 @@ async fn a_write_of_a_superseded_token_that_may_still_land_is_not_forgotten() {
 #[tokio::test(start_paused = true)]
 async fn a_write_that_was_given_up_before_its_token_was_superseded_is_not_forgotten() {
     let lost = ends(Ending::AnswerLost(20 * SECOND));
-    let denied = Fate::failed(Fault::Permanent);
+    let denied = ScriptedResponse::failed(Fault::Permanent);
     let mut writes = [lost, denied].into_iter();
     let mut is_reset = false;
     let stage = Stage::new(1, move |call| {
         is_reset |= call == Call::Reset;
         match call {
-            Call::Write(0) => writes.next().unwrap_or(Fate::WELL),
+            Call::Write(0) => writes.next().unwrap_or(ScriptedResponse::WELL),
             // What it tells is true in the middle, and the stranger comes before that.
-            Call::Current if is_reset => Fate::slow(4 * SECOND),
-            _ => Fate::WELL,
+            Call::Current if is_reset => ScriptedResponse::slow(4 * SECOND),
+            _ => ScriptedResponse::WELL,
         }
     });
     let report = stage.reset_overtaken_after(SECOND).await;
@@ -153,7 +156,11 @@ async fn someone_who_resets_without_end_does_not_keep_the_run_from_ending() {
     let stage = Stage::new(1, move |call| {
         is_reset |= call == Call::Reset;
         // What it tells is true in the middle, and the stranger comes before that.
-        if is_reset && call == Call::Current { Fate::slow(SECOND) } else { Fate::WELL }
+        if is_reset && call == Call::Current {
+            ScriptedResponse::slow(SECOND)
+        } else {
+            ScriptedResponse::WELL
+        }
     });
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
@@ -161,7 +168,7 @@ async fn someone_who_resets_without_end_does_not_keep_the_run_from_ending() {
     let stranger = tokio::spawn(async move {
         sleep(SECOND / 4).await;
         loop {
-            world.reset_as_stranger();
+            world.reset_externally();
             sleep(SECOND).await;
         }
     });
@@ -185,8 +192,8 @@ async fn a_reset_whose_answer_carries_the_old_token_is_looked_after() {
 
 #[tokio::test(start_paused = true)]
 async fn each_sink_is_reported_with_what_it_took() {
-    let denied = Fate::failed(Fault::Permanent);
-    let slow = Fate::slow(SECOND);
+    let denied = ScriptedResponse::failed(Fault::Permanent);
+    let slow = ScriptedResponse::slow(SECOND);
     let fates = Planned::default().then(Call::Write(0), slow).then(Call::Write(1), denied);
     let report = Stage::new(2, fates).reset().await;
     let (current, stale) = (&report.sinks[0], &report.sinks[1]);

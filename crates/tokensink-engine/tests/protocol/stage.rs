@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokensink_core::{
-    Holds, PreparedSink, Quota, Readiness, Receipt, SinkError, TakesEffect, TargetId, Token,
-    TokenSink, WriteCost, async_trait,
+    Holds, PreparedSink, RateLimits, Readiness, Receipt, SinkError, TakesEffect, TargetId, Token,
+    TokenSink, WriteEstimate, async_trait,
 };
 use tokensink_engine::journal::{Entry, Journal, JournalError, MemoryJournal, Run, RunId};
 use tokensink_engine::{
@@ -25,8 +25,8 @@ pub(crate) struct Stage {
     sinks: usize,
     required: bool,
     evidence: Evidence,
-    quota: Option<Quota>,
-    cost: WriteCost,
+    quota: Option<RateLimits>,
+    cost: WriteEstimate,
     warning: Option<String>,
     telling: bool,
     rising_in_priority: bool,
@@ -47,7 +47,7 @@ impl Stage {
             required: true,
             evidence: Evidence::Value,
             quota: None,
-            cost: WriteCost { round_trip: Duration::ZERO, requests: 1, shared_place: None },
+            cost: WriteEstimate { round_trip: Duration::ZERO, requests: 1, shared_place: None },
             warning: None,
             telling: false,
             rising_in_priority: false,
@@ -65,11 +65,11 @@ impl Stage {
         Self { required: false, ..self }
     }
 
-    pub(crate) fn within(self, quota: Quota) -> Self {
+    pub(crate) fn within(self, quota: RateLimits) -> Self {
         Self { quota: Some(quota), ..self }
     }
 
-    pub(crate) fn costing(self, cost: WriteCost) -> Self {
+    pub(crate) fn costing(self, cost: WriteEstimate) -> Self {
         Self { cost, ..self }
     }
 
@@ -78,8 +78,8 @@ impl Stage {
         Self { rising_in_priority: true, ..self }
     }
 
-    pub(crate) fn allowing(self, most_outage: Duration) -> Self {
-        Self { timing: Timing { most_outage: Some(most_outage), ..self.timing }, ..self }
+    pub(crate) fn allowing(self, max_outage: Duration) -> Self {
+        Self { timing: Timing { max_outage: Some(max_outage), ..self.timing }, ..self }
     }
 
     /// With a disk that is full when writes are to be recorded.
@@ -168,7 +168,7 @@ impl Stage {
         let plan = coordinator.plan(Command::Reset).await.unwrap();
         let stranger = async {
             sleep(pause).await;
-            self.world.reset_as_stranger();
+            self.world.reset_externally();
         };
         tokio::join!(coordinator.reset(plan), stranger).0
     }
@@ -266,7 +266,7 @@ impl TokenSink for Telling {
         self.0.takes_effect()
     }
 
-    fn quota(&self) -> Option<Quota> {
+    fn quota(&self) -> Option<RateLimits> {
         None
     }
 
@@ -289,11 +289,11 @@ impl PreparedSink for Telling {
         Vec::new()
     }
 
-    fn cost(&self) -> WriteCost {
-        WriteCost { round_trip: Duration::ZERO, requests: 1, shared_place: None }
+    fn cost(&self) -> WriteEstimate {
+        WriteEstimate { round_trip: Duration::ZERO, requests: 1, shared_place: None }
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
-        Err(SinkError::refused(format!("it was {}", token.expose())))
+        Err(SinkError::rejected(format!("it was {}", token.expose())))
     }
 }

@@ -5,11 +5,12 @@ use std::time::Duration;
 use tokensink_core::Token;
 use tokensink_engine::journal::{Entry, Journal as _, Record};
 use tokensink_engine::{Command, Outcome, State};
-use tokensink_testkit::{Call, Calm, Ending, Evidence, Fate, Fault, Planned};
+use tokensink_testkit::{Call, Calm, Ending, Evidence, Fault, Planned, ScriptedResponse};
 
 use crate::stage::Stage;
 
-const HANGS: Fate = Fate { takes: Duration::ZERO, ending: Ending::Hangs(None) };
+const HANGS: ScriptedResponse =
+    ScriptedResponse { takes: Duration::ZERO, ending: Ending::Hangs(None) };
 
 #[tokio::test(start_paused = true)]
 async fn it_tells_drift_of_required_sinks() {
@@ -18,7 +19,7 @@ async fn it_tells_drift_of_required_sinks() {
     {
         let report = stage.status().await;
         assert_eq!((report.outcome, report.next.len()), (Outcome::Complete, 0));
-        stage.world.store_as_stranger(0, Some(Token::new("theirs")));
+        stage.world.store_externally(0, Some(Token::new("theirs")));
         let report = stage.status().await;
         assert_eq!((report.outcome, report.sinks[0].state), (outcome, State::Stale));
         assert_eq!(report.warnings, [""; 0]);
@@ -31,7 +32,7 @@ async fn a_sink_that_cannot_be_read_is_known_by_what_an_earlier_run_left_there()
     assert_eq!(stage.status().await.sinks[0].state, State::Unknown);
     stage.reset().await;
     assert_eq!(stage.status().await.sinks[0].state, State::Current);
-    stage.world.store_as_stranger(0, Some(Token::new("theirs")));
+    stage.world.store_externally(0, Some(Token::new("theirs")));
     assert_eq!(stage.status().await.sinks[0].state, State::Stale);
 }
 
@@ -60,8 +61,11 @@ async fn it_names_a_run_that_was_cut_off() {
     assert!(report.warnings[0].contains("has not finished"), "{:?}", report.warnings);
 
     // A run that ended badly has ended all the same.
-    let denied = Fate::failed(Fault::Permanent);
-    let stage = Stage::new(1, move |call| if call == Call::Write(0) { denied } else { Fate::WELL });
+    let denied = ScriptedResponse::failed(Fault::Permanent);
+    let stage = Stage::new(
+        1,
+        move |call| if call == Call::Write(0) { denied } else { ScriptedResponse::WELL },
+    );
     assert_eq!(stage.reset().await.outcome, Outcome::Partial);
     assert!(stage.status().await.warnings.is_empty());
 }

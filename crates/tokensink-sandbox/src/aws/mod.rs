@@ -72,7 +72,7 @@ impl Aws {
     }
 
     /// Adds a secret, or a version to one, as somebody else would.
-    pub fn put_as_stranger(&self, name: &str, value: &str) {
+    pub fn put_externally(&self, name: &str, value: &str) {
         let mut vault = locked(&self.vault);
         let secret = vault.secrets.entry(name.to_owned()).or_default();
         let version = format!("{:036}", secret.versions.len());
@@ -82,7 +82,7 @@ impl Aws {
     /// Adds a secret that holds bytes instead of a text.
     pub fn put_binary(&self, name: &str) {
         // In base64, as it goes over the wire.
-        self.put_as_stranger(name, "AAEC");
+        self.put_externally(name, "AAEC");
         self.change(name, |secret| secret.is_binary = true);
     }
 

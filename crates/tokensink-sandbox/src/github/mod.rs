@@ -144,7 +144,7 @@ impl GitHub {
     }
 
     /// Puts a secret at `path` (`repos/acme/api/actions/secrets/NAME`), as somebody else would.
-    pub fn put_as_stranger(&self, path: &str, value: &str) {
+    pub fn put_externally(&self, path: &str, value: &str) {
         // A minute ahead, so that a clock of whole seconds tells it from what was before.
         self.put_as_stranger_at(path, value, Timestamp::now().as_second() + 60);
     }

@@ -37,7 +37,7 @@ fn json_sink(aws: &Aws) -> Box<dyn TokenSink> {
 
 async fn refusal(sink: &dyn TokenSink) -> (SinkErrorKind, String) {
     let error = sink.prepare().await.unwrap_err();
-    (error.kind(), format!("{error} {}", error.advice().unwrap_or_default()))
+    (error.kind(), format!("{error} {}", error.help().unwrap_or_default()))
 }
 
 fn operations(aws: &Aws) -> Vec<String> {

@@ -12,35 +12,38 @@ use crate::{NAME, build, json_sink, operations, refusal, sink, sink_at};
 #[tokio::test]
 async fn each_unfit_secret_is_refused_with_its_reason() {
     let aws = Aws::start().await.unwrap();
-    aws.put_as_stranger(NAME, "not json");
+    aws.put_externally(NAME, "not json");
     let (kind, words) = refusal(json_sink(&aws).as_ref()).await;
-    assert!(kind == SinkErrorKind::Refused && words.contains("not a JSON object"), "{words}");
-    aws.put_as_stranger(NAME, "{}");
+    assert!(kind == SinkErrorKind::Rejected && words.contains("not a JSON object"), "{words}");
+    aws.put_externally(NAME, "{}");
     let (kind, words) = refusal(json_sink(&aws).as_ref()).await;
     assert!(kind == SinkErrorKind::NotFound && words.contains("no key `T`"), "{words}");
     aws.delete(NAME);
     let (kind, words) = refusal(json_sink(&aws).as_ref()).await;
-    assert!(kind == SinkErrorKind::Refused && words.contains("scheduled for deletion"), "{words}");
+    assert!(kind == SinkErrorKind::Rejected && words.contains("scheduled for deletion"), "{words}");
     let stranger = sink_at(&aws.url(), "AKIDOTHER", json!({}));
     let (kind, words) = refusal(stranger.as_ref()).await;
-    assert!(kind == SinkErrorKind::Denied && words.contains("credentials are wrong"), "{words}");
+    assert!(
+        kind == SinkErrorKind::PermissionDenied && words.contains("credentials are wrong"),
+        "{words}"
+    );
 }
 
 #[tokio::test]
 async fn a_secret_of_another_service_or_region_is_refused_before_any_write() {
     let aws = Aws::start().await.unwrap();
-    aws.put_as_stranger(NAME, "old");
+    aws.put_externally(NAME, "old");
     // The primary names its own region.
     aws.make_replica_of(NAME, "eu-central-1");
     sink(&aws, json!({})).prepare().await.unwrap();
     aws.make_replica_of(NAME, "us-east-1");
     let (kind, words) = refusal(sink(&aws, json!({})).as_ref()).await;
-    assert!(kind == SinkErrorKind::Refused && words.contains("replica"), "{words}");
+    assert!(kind == SinkErrorKind::Rejected && words.contains("replica"), "{words}");
     assert!(words.contains("set `region = \"us-east-1\"`"), "{words}");
     aws.hand_over_to(NAME, "rds");
     let before = operations(&aws).len();
     let (kind, words) = refusal(sink(&aws, json!({})).as_ref()).await;
-    assert!(kind == SinkErrorKind::Refused && words.contains("managed by rds"), "{words}");
+    assert!(kind == SinkErrorKind::Rejected && words.contains("managed by rds"), "{words}");
     assert_eq!(operations(&aws)[before..], ["DescribeSecret"]);
     assert_eq!(aws.versions(NAME), 1);
 }
@@ -56,16 +59,16 @@ async fn a_secret_without_room_for_a_token_is_refused_before_the_reset() {
         // A new token may be as long as the old one, and is at least given room.
         let room = token.len().max(1024);
         let most = 65_536 - value("", 0).len() - 2 * room;
-        aws.put_as_stranger(NAME, &value(&token, most));
+        aws.put_externally(NAME, &value(&token, most));
         let prepared = both().prepare().await.unwrap();
-        aws.put_as_stranger(NAME, &value(&token, most + 1));
+        aws.put_externally(NAME, &value(&token, most + 1));
         let (kind, words) = refusal(both().as_ref()).await;
-        assert!(kind == SinkErrorKind::Refused && words.contains("64 KB"), "{words}");
+        assert!(kind == SinkErrorKind::Rejected && words.contains("64 KB"), "{words}");
         prepared.write(&Token::new("n".repeat(room))).await.unwrap();
     }
     let prepared = both().prepare().await.unwrap();
     let error = prepared.write(&Token::new("n".repeat(2000))).await.unwrap_err();
-    assert_eq!(error.kind(), SinkErrorKind::Refused);
+    assert_eq!(error.kind(), SinkErrorKind::Rejected);
 }
 
 /// A server that answers everything alike. Returns its base URL.
@@ -97,7 +100,7 @@ async fn a_server_that_echoes_secrets_is_not_quoted() {
     ];
     let sink = build(table, &variables).unwrap().remove(0);
     let (kind, words) = refusal(sink.as_ref()).await;
-    assert_eq!(kind, SinkErrorKind::Denied);
+    assert_eq!(kind, SinkErrorKind::PermissionDenied);
     let shown = "'[redacted] [redacted] [redacted]'";
     assert!(words.contains(shown) && words.contains(arn), "{words}");
     assert!(words.contains("InvalidSignatureException") && words.len() < 500, "{words}");
@@ -108,7 +111,7 @@ async fn an_answer_without_a_code_is_known_by_its_status() {
     for (status, kind) in [
         // The write may have landed.
         (StatusCode::OK, SinkErrorKind::Transient),
-        (StatusCode::FORBIDDEN, SinkErrorKind::Denied),
+        (StatusCode::FORBIDDEN, SinkErrorKind::PermissionDenied),
         (StatusCode::BAD_GATEWAY, SinkErrorKind::Transient),
     ] {
         let body = "<ErrorResponse><Code>AccessDenied</Code></ErrorResponse>";
@@ -126,7 +129,7 @@ async fn a_code_that_nobody_listed_is_known_by_its_status() {
         (StatusCode::REQUEST_TIMEOUT, "RequestTimeoutException", SinkErrorKind::Transient),
         (StatusCode::BAD_REQUEST, "RequestTimeout", SinkErrorKind::Transient),
         (StatusCode::BAD_REQUEST, "RequestAbortedException", SinkErrorKind::Transient),
-        (StatusCode::FORBIDDEN, "OptInRequired", SinkErrorKind::Denied),
+        (StatusCode::FORBIDDEN, "OptInRequired", SinkErrorKind::PermissionDenied),
         (StatusCode::BAD_REQUEST, "ValidationException", SinkErrorKind::Other),
     ] {
         let body = json!({"__type": code, "message": "said so"}).to_string();
@@ -139,14 +142,14 @@ async fn a_code_that_nobody_listed_is_known_by_its_status() {
         let body = json!({"__type": code, "message": "said so"}).to_string();
         let url = answering(StatusCode::BAD_REQUEST, &body).await;
         let (seen, words) = refusal(sink_at(&url, "AKID", json!({})).as_ref()).await;
-        assert!(matches!(seen, SinkErrorKind::Limited { .. }), "{words}");
+        assert!(matches!(seen, SinkErrorKind::RateLimited { .. }), "{words}");
     }
 }
 
 #[tokio::test]
 async fn an_impatient_table_makes_no_other_impatient() {
     let aws = Aws::start().await.unwrap();
-    aws.put_as_stranger(NAME, "old");
+    aws.put_externally(NAME, "old");
     let keys = [("AWS_ACCESS_KEY_ID", aws.access_key_id()), ("AWS_SECRET_ACCESS_KEY", "any")];
     let variables = keys.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let context = BuildContext::new("/", Environment::from_iter(variables));
@@ -176,7 +179,7 @@ async fn nobody_listening_may_pass_and_is_named() {
 #[tokio::test]
 async fn an_endpoint_from_a_variable_is_safe_and_named_by_its_host() {
     let aws = Aws::start().await.unwrap();
-    aws.put_as_stranger(NAME, "old");
+    aws.put_externally(NAME, "old");
     let table = json!({"secret_id": NAME, "region": "eu-central-1"});
     let set = |name: &'static str, url: &str, more: &[(&str, &str)]| {
         let keys = [

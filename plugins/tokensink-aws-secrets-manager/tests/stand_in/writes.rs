@@ -9,7 +9,7 @@ use crate::{NAME, json_sink, operations, refusal, sink};
 #[tokio::test]
 async fn a_prepared_write_is_one_put_and_a_repeat_is_none() {
     let aws = Aws::start().await.unwrap();
-    aws.put_as_stranger(NAME, "{ \"a\": 1.50, \"T\": \"old\" }");
+    aws.put_externally(NAME, "{ \"a\": 1.50, \"T\": \"old\" }");
     let sink = json_sink(&aws);
     let prepared = sink.prepare().await.unwrap();
     assert_eq!(prepared.readiness(), Readiness::Ready);
@@ -33,7 +33,7 @@ async fn a_prepared_write_is_one_put_and_a_repeat_is_none() {
 #[tokio::test]
 async fn what_someone_else_wrote_in_between_is_kept() {
     let aws = Aws::start().await.unwrap();
-    aws.put_as_stranger(NAME, r#"{"T":"old","theirs":1}"#);
+    aws.put_externally(NAME, r#"{"T":"old","theirs":1}"#);
     let sink = json_sink(&aws);
     let prepared = sink.prepare().await.unwrap();
     aws.interfere_with_next_put(NAME, r#"{"T":"old","theirs":2}"#);
@@ -51,7 +51,7 @@ async fn what_someone_else_wrote_in_between_is_kept() {
 #[tokio::test]
 async fn what_someone_else_wrote_in_between_is_kept_by_the_next_run() {
     let aws = Aws::start().await.unwrap();
-    aws.put_as_stranger(NAME, r#"{"T":"old","theirs":1}"#);
+    aws.put_externally(NAME, r#"{"T":"old","theirs":1}"#);
     let prepared = json_sink(&aws).prepare().await.unwrap();
     aws.interfere_with_next_put(NAME, r#"{"T":"old","theirs":2}"#);
     // The run dies when this is acknowledged and recorded.
@@ -81,10 +81,10 @@ async fn what_someone_else_wrote_in_between_is_kept_by_the_next_run() {
 #[tokio::test]
 async fn what_someone_else_wrote_later_and_took_back_stays_taken_back() {
     let aws = Aws::start().await.unwrap();
-    aws.put_as_stranger(NAME, r#"{"T":"old","theirs":1}"#);
+    aws.put_externally(NAME, r#"{"T":"old","theirs":1}"#);
     let token = Token::new("new");
     let receipt = json_sink(&aws).prepare().await.unwrap().write(&token).await.unwrap();
-    aws.put_as_stranger(NAME, r#"{"T":"new","theirs":2}"#);
+    aws.put_externally(NAME, r#"{"T":"new","theirs":2}"#);
     aws.roll_back(NAME);
     let sink = json_sink(&aws);
     assert_eq!(sink.inspect(&token, Some(&receipt)).await.unwrap(), Holds::Token);
@@ -95,7 +95,7 @@ async fn what_someone_else_wrote_later_and_took_back_stays_taken_back() {
 #[tokio::test]
 async fn our_own_earlier_write_is_nobody_elses() {
     let aws = Aws::start().await.unwrap();
-    aws.put_as_stranger(NAME, r#"{"T":"old","theirs":1}"#);
+    aws.put_externally(NAME, r#"{"T":"old","theirs":1}"#);
     let sink = json_sink(&aws);
     let prepared = sink.prepare().await.unwrap();
     for token in ["one", "two", "two", "one"] {
@@ -112,7 +112,7 @@ async fn our_own_earlier_write_is_nobody_elses() {
 #[tokio::test]
 async fn an_earlier_token_can_be_written_again() {
     let aws = Aws::start().await.unwrap();
-    aws.put_as_stranger(NAME, "start");
+    aws.put_externally(NAME, "start");
     let sink = sink(&aws, json!({}));
     for token in ["one", "two", "one"] {
         sink.prepare().await.unwrap().write(&Token::new(token)).await.unwrap();
@@ -123,7 +123,7 @@ async fn an_earlier_token_can_be_written_again() {
 #[tokio::test]
 async fn a_write_that_somebody_took_back_is_made_again() {
     let aws = Aws::start().await.unwrap();
-    aws.put_as_stranger(NAME, "old");
+    aws.put_externally(NAME, "old");
     let token = Token::new("new");
     for _ in 0..3 {
         // Each run knows nothing of the ones before.
@@ -138,7 +138,7 @@ async fn a_write_that_somebody_took_back_is_made_again() {
 #[tokio::test]
 async fn a_secret_that_may_not_be_read_is_known_by_its_version() {
     let aws = Aws::start().await.unwrap();
-    aws.put_as_stranger(NAME, "old");
+    aws.put_externally(NAME, "old");
     aws.forbid_reading(NAME);
     let sink = sink(&aws, json!({}));
     let prepared = sink.prepare().await.unwrap();
@@ -146,15 +146,18 @@ async fn a_secret_that_may_not_be_read_is_known_by_its_version() {
     let token = Token::new("new");
     let receipt = prepared.write(&token).await.unwrap();
     assert_eq!(aws.value(NAME).as_deref(), Some("new"));
-    assert_eq!(sink.inspect(&token, Some(&receipt)).await.unwrap(), Holds::LastWriteIsOurs);
+    assert_eq!(sink.inspect(&token, Some(&receipt)).await.unwrap(), Holds::UnchangedSinceOurWrite);
     assert!(matches!(sink.inspect(&token, None).await.unwrap(), Holds::Unknown { .. }));
-    aws.put_as_stranger(NAME, "theirs");
+    aws.put_externally(NAME, "theirs");
     assert_eq!(sink.inspect(&token, Some(&receipt)).await.unwrap(), Holds::AnotherValue);
     // The same token again is another version: the first one would be a repeat, and stay behind.
     sink.prepare().await.unwrap().write(&token).await.unwrap();
     assert_eq!(aws.value(NAME).as_deref(), Some("new"));
     let (kind, words) = refusal(json_sink(&aws).as_ref()).await;
-    assert!(kind == SinkErrorKind::Denied && words.contains("read the secret"), "{words}");
+    assert!(
+        kind == SinkErrorKind::PermissionDenied && words.contains("read the secret"),
+        "{words}"
+    );
 }
 
 #[tokio::test]

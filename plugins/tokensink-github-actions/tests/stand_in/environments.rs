@@ -27,7 +27,7 @@ async fn environments_of_a_renamed_repository_are_looked_through() {
     github.add_environment("acme/api", "prod");
     github.rename("acme/api", "acme/service");
     let path = "repos/acme/service/environments/prod/secrets/QSTASH_TOKEN";
-    github.put_as_stranger(path, "old");
+    github.put_externally(path, "old");
     let warnings = api_sink(&github).prepare().await.unwrap().warnings();
     let hidden = "the environment prod has a QSTASH_TOKEN of its own, which wins";
     assert_eq!(warnings, ["it is called acme/service now", hidden]);
@@ -53,7 +53,7 @@ async fn environments_that_may_not_be_looked_at_are_told_and_stop_nothing() {
     for name in ["a", "b", "c"] {
         github.add_environment("acme/api", name);
     }
-    github.put_as_stranger("repos/acme/api/environments/a/secrets/QSTASH_TOKEN", "old");
+    github.put_externally("repos/acme/api/environments/a/secrets/QSTASH_TOKEN", "old");
     for status in [403, 404, 429] {
         github.refuse_reads("repos/acme/api/environments", status);
         let prepared = api_sink(&github).prepare().await.unwrap();

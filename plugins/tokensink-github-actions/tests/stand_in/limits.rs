@@ -13,7 +13,10 @@ async fn a_quota_that_would_not_last_stops_before_the_reset() {
     let github = github().await;
     github.leave(6);
     let (kind, words) = refusal(api_sink(&github).as_ref()).await;
-    assert!(kind == SinkErrorKind::Denied && words.contains("3 requests are left"), "{words}");
+    assert!(
+        kind == SinkErrorKind::PermissionDenied && words.contains("3 requests are left"),
+        "{words}"
+    );
     assert!(words.contains("4 may be needed"), "{words}");
     github.leave(7);
     let sink = api_sink(&github);
@@ -21,13 +24,16 @@ async fn a_quota_that_would_not_last_stops_before_the_reset() {
     // The key is known by now, and somebody else used the token meanwhile.
     github.leave(3);
     let (kind, words) = refusal(sink.as_ref()).await;
-    assert!(kind == SinkErrorKind::Denied && words.contains("3 may be needed"), "{words}");
+    assert!(
+        kind == SinkErrorKind::PermissionDenied && words.contains("3 may be needed"),
+        "{words}"
+    );
     github.leave(0);
     let sink = api_sink(&github);
     let before = github.requests().len();
     for _ in 0..2 {
         let (kind, _) = refusal(sink.as_ref()).await;
-        let SinkErrorKind::Limited { wait } = kind else { panic!("{kind:?}") };
+        let SinkErrorKind::RateLimited { retry_after } = kind else { panic!("{kind:?}") };
         assert!((3500..=3601).contains(&wait.as_secs()), "{wait:?}");
     }
     // The second one knows it, and does not ask.
@@ -73,7 +79,9 @@ async fn a_limit_is_a_pause_of_the_length_that_github_names() {
     ] {
         github.limit_next_writes(status, 1, said);
         let error = prepared.write(&Token::new("one")).await.unwrap_err();
-        let SinkErrorKind::Limited { wait } = error.kind() else { panic!("{status}: {error}") };
+        let SinkErrorKind::RateLimited { retry_after } = error.kind() else {
+            panic!("{status}: {error}")
+        };
         assert!(seconds.contains(&wait.as_secs()), "{status} {said:?}: {wait:?}");
     }
     prepared.write(&Token::new("one")).await.unwrap();

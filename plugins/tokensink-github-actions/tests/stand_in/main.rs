@@ -36,7 +36,7 @@ async fn write(sink: &dyn TokenSink, token: &str) -> Receipt {
 
 async fn refusal(sink: &dyn TokenSink) -> (SinkErrorKind, String) {
     let error = sink.prepare().await.unwrap_err();
-    (error.kind(), format!("{error} {}", error.advice().unwrap_or_default()))
+    (error.kind(), format!("{error} {}", error.help().unwrap_or_default()))
 }
 
 async fn github() -> GitHub {

@@ -19,7 +19,7 @@ async fn a_renamed_repository_is_found_by_id() {
     let moved = "repos/acme/service/actions/secrets/QSTASH_TOKEN";
     assert_eq!(github.secret(moved).as_deref(), Some("one"));
     let seen = sink.inspect(&Token::new("one"), Some(&receipt)).await.unwrap();
-    assert_eq!(seen, Holds::LastWriteIsOurs);
+    assert_eq!(seen, Holds::UnchangedSinceOurWrite);
 }
 
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn codespaces_take_secrets_from_an_admin_alone() {
     }
     let table = json!({"repositories": ["acme/api"], "app": "codespaces"});
     let (kind, words) = refusal(sink(&github, table.clone()).as_ref()).await;
-    assert!(kind == SinkErrorKind::Denied && words.contains("admin"), "{words}");
+    assert!(kind == SinkErrorKind::PermissionDenied && words.contains("admin"), "{words}");
     let github = super::github().await;
     write(sink(&github, table).as_ref(), "one").await;
     let path = "repos/acme/api/codespaces/secrets/QSTASH_TOKEN";
@@ -47,10 +47,10 @@ async fn each_unfit_repository_is_refused_with_its_reason() {
     assert!(kind == SinkErrorKind::NotFound && words.contains("may not see"), "{words}");
     github.make_read_only("acme/api");
     let (kind, words) = refusal(api_sink(&github).as_ref()).await;
-    assert!(kind == SinkErrorKind::Denied && words.contains("may only read"), "{words}");
+    assert!(kind == SinkErrorKind::PermissionDenied && words.contains("may only read"), "{words}");
     github.archive("acme/api");
     let (kind, words) = refusal(api_sink(&github).as_ref()).await;
-    assert!(kind == SinkErrorKind::Refused && words.contains("archived"), "{words}");
+    assert!(kind == SinkErrorKind::Rejected && words.contains("archived"), "{words}");
 }
 
 /// Prepares each; returns the paths that were asked for, without those of keys, and the refusals.
@@ -103,11 +103,14 @@ async fn a_wrong_token_is_named_by_its_variable_and_never_shown() {
         json!({"repositories": ["acme/api"], "api_url": github.url(), "token_env": "CI_TOKEN"});
     let unset = build(table.clone(), &[("GH_TOKEN", github.token())]).unwrap().remove(0);
     let (kind, words) = refusal(unset.as_ref()).await;
-    assert!(kind == SinkErrorKind::Denied && words.contains("CI_TOKEN is not set"), "{words}");
+    assert!(
+        kind == SinkErrorKind::PermissionDenied && words.contains("CI_TOKEN is not set"),
+        "{words}"
+    );
     assert!(github.requests().is_empty());
     let wrong = build(table, &[("CI_TOKEN", "ghp_wrong_0123456789")]).unwrap().remove(0);
     let (kind, words) = refusal(wrong.as_ref()).await;
-    assert!(kind == SinkErrorKind::Denied && words.contains("401"), "{words}");
+    assert!(kind == SinkErrorKind::PermissionDenied && words.contains("401"), "{words}");
     assert!(!format!("{words}{wrong:?}").contains("ghp_wrong"), "{words}");
 }
 

@@ -31,7 +31,7 @@ async fn a_prepared_write_is_one_put() {
     assert_eq!((after.last().unwrap().method.as_str(), after.last().unwrap().status), ("PUT", 201));
 
     let token = Token::new("one");
-    assert_eq!(sink.inspect(&token, Some(&receipt)).await.unwrap(), Holds::LastWriteIsOurs);
+    assert_eq!(sink.inspect(&token, Some(&receipt)).await.unwrap(), Holds::UnchangedSinceOurWrite);
     assert!(matches!(sink.inspect(&token, None).await.unwrap(), Holds::Unknown { .. }));
     prepared.write(&token).await.unwrap();
     assert_eq!(github.requests().last().unwrap().status, 204);
@@ -43,7 +43,7 @@ async fn a_strangers_write_is_seen() {
     let sink = api_sink(&github);
     assert_eq!(sink.inspect(&Token::new("one"), None).await.unwrap(), Holds::Nothing);
     let receipt = write(sink.as_ref(), "one").await;
-    github.put_as_stranger(SECRET, "theirs");
+    github.put_externally(SECRET, "theirs");
     let seen = sink.inspect(&Token::new("one"), Some(&receipt)).await.unwrap();
     assert_eq!(seen, Holds::AnotherValue);
 }
@@ -57,10 +57,10 @@ async fn a_strangers_write_is_told_from_ours_by_its_second() {
     let written: i64 = receipt.get("written_at").unwrap().parse().unwrap();
     let cases = [
         // Before the answer, as ours is.
-        (-2, Holds::LastWriteIsOurs),
-        (0, Holds::LastWriteIsOurs),
+        (-2, Holds::UnchangedSinceOurWrite),
+        (0, Holds::UnchangedSinceOurWrite),
         // GitHub may round the second of ours up: this one cannot be told from it.
-        (1, Holds::LastWriteIsOurs),
+        (1, Holds::UnchangedSinceOurWrite),
         (2, Holds::AnotherValue),
         (3, Holds::AnotherValue),
         (-3, Holds::AnotherValue),

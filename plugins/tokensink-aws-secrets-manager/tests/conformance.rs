@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use tokensink_aws_secrets_manager as _;
 use tokensink_core::{BuildContext, Environment, Registry, SinkFactory, async_trait};
 use tokensink_sandbox::Aws;
-use tokensink_testkit::{Evidence, Target, obeys_the_laws};
+use tokensink_testkit::{Evidence, SinkFixture, assert_conformance};
 
 struct Secret {
     aws: Aws,
@@ -14,7 +14,7 @@ struct Secret {
 }
 
 #[async_trait]
-impl Target for Secret {
+impl SinkFixture for Secret {
     fn factory(&self) -> &'static SinkFactory {
         Registry::linked().unwrap().get("aws-secrets-manager").unwrap()
     }
@@ -57,7 +57,7 @@ impl Target for Secret {
             Some(key) => json!({"other": 1.5, key: value}).to_string(),
             None => value.to_owned(),
         };
-        self.aws.put_as_stranger("s", &value);
+        self.aws.put_externally("s", &value);
     }
 
     async fn obstruct(&self) {
@@ -69,6 +69,6 @@ impl Target for Secret {
 async fn aws_secrets_manager_obeys_the_laws() {
     for json_key in [None, Some("T")] {
         let target = Secret { aws: Aws::start().await.unwrap(), json_key };
-        assert_eq!(obeys_the_laws(&target).await, Ok(()));
+        assert_eq!(assert_conformance(&target).await, Ok(()));
     }
 }

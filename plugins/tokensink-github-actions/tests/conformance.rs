@@ -6,14 +6,14 @@ use serde_json::{Map, Value, json};
 use tokensink_core::{BuildContext, Environment, Registry, SinkFactory, async_trait};
 use tokensink_github_actions as _;
 use tokensink_sandbox::GitHub;
-use tokensink_testkit::{Evidence, Target, obeys_the_laws};
+use tokensink_testkit::{Evidence, SinkFixture, assert_conformance};
 
 const SECRET: &str = "repos/acme/api/actions/secrets/QSTASH_TOKEN";
 
 struct Secret(GitHub);
 
 #[async_trait]
-impl Target for Secret {
+impl SinkFixture for Secret {
     fn factory(&self) -> &'static SinkFactory {
         Registry::linked().unwrap().get("github-actions").unwrap()
     }
@@ -41,7 +41,7 @@ impl Target for Secret {
     }
 
     async fn overwrite(&self, value: &str) {
-        self.0.put_as_stranger(SECRET, value);
+        self.0.put_externally(SECRET, value);
     }
 
     async fn obstruct(&self) {
@@ -53,5 +53,5 @@ impl Target for Secret {
 async fn github_actions_obeys_the_laws() {
     let github = GitHub::start().await.unwrap();
     github.add_repository("acme/api");
-    assert_eq!(obeys_the_laws(&Secret(github)).await, Ok(()));
+    assert_eq!(assert_conformance(&Secret(github)).await, Ok(()));
 }

@@ -7,16 +7,16 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::StatusCode;
 use tokensink_core::Secret;
-use tokensink_http::{Answer, build_client, parse_base_url};
+use tokensink_http::{Response, build_client, parse_base_url};
 
-async fn complaint(body: &str, secrets: &[&Secret]) -> String {
+async fn error_message(body: &str, secrets: &[&Secret]) -> String {
     let body = body.to_owned();
     let router = Router::new().fallback(move || async move { (StatusCode::BAD_REQUEST, body) });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = parse_base_url(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });
     let client = build_client(&base, Duration::from_secs(5)).unwrap();
-    Answer::to(client.get(base)).await.unwrap().complaint(secrets)
+    Response::to(client.get(base)).await.unwrap().error_message(secrets)
 }
 
 #[tokio::test]
@@ -29,7 +29,7 @@ async fn the_servers_own_words_are_shown() {
         ("<html>proxy</html>", ""),
         ("", ""),
     ] {
-        assert_eq!(complaint(body, &[]).await, format!("400 Bad Request{shown}"), "{body}");
+        assert_eq!(error_message(body, &[]).await, format!("400 Bad Request{shown}"), "{body}");
     }
 }
 
@@ -42,7 +42,7 @@ async fn no_part_of_a_secret_is_left_where_the_text_is_cut() {
         for secret in [ours.expose(), theirs, nobodys] {
             let filling = "-".repeat(length);
             let body = serde_json::json!({"error": format!("{filling} {secret} {filling}")});
-            let shown = complaint(&body.to_string(), &[&ours]).await;
+            let shown = error_message(&body.to_string(), &[&ours]).await;
             let caller = shown.replace(theirs, "");
             for start in ["know", "eyJ"] {
                 assert!(!caller.contains(start), "{shown}");

@@ -15,7 +15,7 @@ use crate::excerpt::excerpt;
 pub const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
 
 /// A whole answer. `Debug` shows no body: it may hold a secret.
-pub struct Answer {
+pub struct Response {
     /// The HTTP status.
     pub status: StatusCode,
     /// The headers.
@@ -27,7 +27,7 @@ pub struct Answer {
 
 /// Why there is no whole answer.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum TransportError {
     /// It is certain that the request never left: no connection could be made.
     #[error("could not connect: {0}")]
     NotSent(String),
@@ -42,13 +42,13 @@ pub enum Failure {
     TooLong,
 }
 
-impl Answer {
+impl Response {
     /// Sends `request` and reads the whole answer, whatever its status.
     ///
     /// # Errors
     ///
     /// When there is no whole answer. The texts carry neither the URL's query nor any header.
-    pub async fn to(request: RequestBuilder) -> Result<Self, Failure> {
+    pub async fn to(request: RequestBuilder) -> Result<Self, TransportError> {
         let started = Instant::now();
         let mut response = request.send().await.map_err(|error| describe(&error))?;
         let (status, headers) = (response.status(), response.headers().clone());
@@ -58,7 +58,7 @@ impl Answer {
         let mut body = Zeroizing::new(Vec::with_capacity(capacity as usize));
         while let Some(chunk) = response.chunk().await.map_err(|error| describe(&error))? {
             if body.len() + chunk.len() > MAX_BODY_BYTES {
-                return Err(Failure::TooLong);
+                return Err(TransportError::TooLong);
             }
             if body.len() + chunk.len() > body.capacity() {
                 let mut larger = Zeroizing::new(Vec::with_capacity(2 * (body.len() + chunk.len())));
@@ -81,7 +81,7 @@ impl Answer {
 
     /// What the server says went wrong, in one line without `secrets`: the `error` or `message` of
     /// a JSON body, else the start of a plain text, else the bare status.
-    pub fn complaint(&self, secrets: &[&Secret]) -> String {
+    pub fn error_message(&self, secrets: &[&Secret]) -> String {
         let text = self.spoken_error().unwrap_or_default();
         let clean = secrets.iter().fold(text, |text, secret| secret.redact(&text).into_owned());
         let shown = excerpt(&clean);
@@ -104,9 +104,9 @@ impl Answer {
     }
 }
 
-impl std::fmt::Debug for Answer {
+impl std::fmt::Debug for Response {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Answer")
+        f.debug_struct("Response")
             .field("status", &self.status)
             .field("body_bytes", &self.body.len())
             .finish_non_exhaustive()
@@ -117,7 +117,7 @@ fn error_of(body: &Value) -> Option<&str> {
     body.as_str().or_else(|| ["error", "message"].iter().find_map(|key| body.get(key)?.as_str()))
 }
 
-fn describe(error: &reqwest::Error) -> Failure {
+fn describe(error: &reqwest::Error) -> TransportError {
     // The innermost cause speaks of sockets and certificates; the outer ones repeat the URL.
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
@@ -129,10 +129,10 @@ fn describe(error: &reqwest::Error) -> Failure {
         cause.to_string()
     };
     if error.is_connect() {
-        Failure::NotSent(reason)
+        TransportError::NotSent(reason)
     } else if error.is_timeout() {
-        Failure::TimedOut(reason)
+        TransportError::TimedOut(reason)
     } else {
-        Failure::Broken(reason)
+        TransportError::Broken(reason)
     }
 }

@@ -29,7 +29,7 @@ impl<T> Ended<T> {
 /// Runs `work` for all `items` at once, started in their order. Answers come back in that order,
 /// and are shown to `watch` in the order of their arrival. When `abandon` completes, what is still
 /// under way is dropped.
-pub(crate) async fn side_by_side<I, T, F>(
+pub(crate) async fn run_concurrently<I, T, F>(
     items: impl IntoIterator<Item = I>,
     work: impl Fn(I) -> F,
     watch: impl Fn(usize, &T),
@@ -80,7 +80,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_panic_and_a_hang_stay_where_they_are() {
-        let ended = side_by_side(
+        let ended = run_concurrently(
             0..3_u32,
             |item| async move {
                 match item {

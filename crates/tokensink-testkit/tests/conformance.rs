@@ -1,4 +1,4 @@
-//! Each law fails on a sink that breaks it, and holds for one that is sound.
+//! Each check fails on a sink with the matching flaw, and passes for a sound one.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
@@ -10,11 +10,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokensink_core::{
-    BuildContext, Environment, Holds, PreparedSink, Quota, Readiness, Receipt, SinkConfig,
-    SinkError, SinkFactory, TakesEffect, TargetId, Token, TokenSink, WriteCost, async_trait,
+    BuildContext, Content, Environment, HeldValue, Inspection, Preparation, Readiness, Receipt,
+    SinkConfig, SinkError, SinkFactory, SinkInfo, Survey, Token, TokenSink, TokenWriter,
+    async_trait,
 };
 use tokensink_testkit::{
-    Call, Calm, Evidence, Fate, Fault, MemorySink, Target, Violation, World, obeys_the_laws,
+    Call, Calm, Change, Evidence, Fault, MemorySink, ScriptedResponse, SinkFixture, Violation,
+    World, assert_conformance,
 };
 
 /// How a sink can be broken.
@@ -28,9 +30,11 @@ enum Flaw {
     InspectGuessesWithoutReceipt,
     SecondWriteAppends,
     FirstWriteStays,
-    AnythingIsTheToken,
-    AnythingIsOurs,
-    TokenInDisplay,
+    InspectIsStale,
+    InspectClaimsItsReceipt,
+    SurveyWrites,
+    ProveWrites,
+    TokenInLabel,
     TokenInDebug,
     TokenInReceipt,
     TokenInError,
@@ -66,7 +70,11 @@ macro_rules! memory_kind {
                 let world = context.shared("world", || World::new(1, Calm));
                 let seen = context.shared("seen", Seen::default);
                 let inner = world.sink(0, evidence_of(&self.evidence));
-                Ok(vec![Flawed { inner, world, flaw: self.flaw, seen }])
+                let mut info = inner.info().clone();
+                if let (Flaw::TokenInLabel, Some(held)) = (self.flaw, world.held(0)) {
+                    info.label = format!("{} with {}", info.label, held.expose());
+                }
+                Ok(vec![Flawed { info, inner, world, flaw: self.flaw, seen }])
             }
         }
     };
@@ -91,6 +99,7 @@ struct Seen(AtomicBool);
 
 #[derive(Clone)]
 struct Flawed {
+    info: SinkInfo,
     inner: MemorySink,
     world: Arc<World>,
     flaw: Flaw,
@@ -103,74 +112,71 @@ impl Flawed {
     }
 }
 
-impl fmt::Display for Flawed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.flaw {
-            Flaw::TokenInDisplay => write!(f, "{} with {}", self.inner, self.held()),
-            _ => write!(f, "{}", self.inner),
-        }
-    }
-}
-
 impl fmt::Debug for Flawed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.flaw {
             Flaw::TokenInDebug => write!(f, "Flawed({:?})", self.held()),
-            _ => write!(f, "Flawed({})", self.inner),
+            _ => write!(f, "Flawed({})", self.info.label),
         }
     }
 }
 
 #[async_trait]
 impl TokenSink for Flawed {
-    fn target(&self) -> TargetId {
-        self.inner.target()
+    fn info(&self) -> &SinkInfo {
+        &self.info
     }
 
-    fn takes_effect(&self) -> TakesEffect {
-        self.inner.takes_effect()
-    }
-
-    fn quota(&self) -> Option<Quota> {
-        self.inner.quota()
-    }
-
-    async fn prepare(&self) -> Result<Box<dyn PreparedSink>, SinkError> {
+    async fn prepare(&self) -> Result<Preparation, SinkError> {
         if self.flaw == Flaw::PrepareWrites {
-            self.world.store_as_stranger(0, Some(Token::new("a probe")));
+            self.world.store_externally(0, Some(Token::new("a probe")));
         }
-        self.inner.prepare().await?;
-        Ok(Box::new(self.clone()))
+        let honest = self.inner.prepare().await?;
+        Ok(Preparation::new(Box::new(self.clone()), honest.estimate)
+            .with_readiness(honest.readiness))
     }
 
-    async fn inspect(&self, token: &Token, last: Option<&Receipt>) -> Result<Holds, SinkError> {
-        let honest = self.inner.inspect(token, last).await?;
+    async fn inspect(&self, last: Option<&Receipt>) -> Result<Inspection, SinkError> {
+        let honest = self.inner.inspect(last).await?;
         Ok(match self.flaw {
             Flaw::InspectWrites => {
-                self.world.store_as_stranger(0, Some(Token::new("a probe")));
+                self.world.store_externally(0, Some(Token::new("a probe")));
                 honest
             }
-            Flaw::InspectNeverSees => Holds::Unknown { why: "it did not look".to_owned() },
-            Flaw::InspectGuessesWithoutReceipt if last.is_none() => Holds::LastWriteIsOurs,
-            Flaw::AnythingIsTheToken => Holds::Token,
-            Flaw::AnythingIsOurs if last.is_some() => Holds::LastWriteIsOurs,
+            Flaw::InspectNeverSees => {
+                Content::Unknown { reason: "it did not look".to_owned() }.into()
+            }
+            Flaw::InspectGuessesWithoutReceipt if last.is_none() => {
+                Content::UnchangedSinceOurWrite.into()
+            }
+            Flaw::InspectIsStale => match self.world.history(0).iter().rev().nth(1) {
+                Some(Change { value: Some(older), .. }) => {
+                    Content::Value(HeldValue::of(older.expose())).into()
+                }
+                _ => honest,
+            },
+            Flaw::InspectClaimsItsReceipt if last.is_some() => {
+                Content::UnchangedSinceOurWrite.into()
+            }
             _ => honest,
         })
+    }
+
+    async fn survey(&self) -> Result<Survey, SinkError> {
+        if self.flaw == Flaw::SurveyWrites {
+            self.world.store_externally(0, Some(Token::new("a probe")));
+        }
+        self.inner.survey().await
     }
 }
 
 #[async_trait]
-impl PreparedSink for Flawed {
-    fn readiness(&self) -> Readiness {
-        self.inner.readiness()
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        self.inner.warnings()
-    }
-
-    fn cost(&self) -> WriteCost {
-        self.inner.cost()
+impl TokenWriter for Flawed {
+    async fn prove(&self) -> Result<Readiness, SinkError> {
+        if self.flaw == Flaw::ProveWrites {
+            self.world.store_externally(0, Some(Token::new("a probe")));
+        }
+        self.inner.prove().await
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
@@ -187,7 +193,10 @@ impl PreparedSink for Flawed {
         match self.flaw {
             Flaw::TokenInReceipt => Ok(written?.with("value", token.expose())),
             Flaw::TokenInError => written.map_err(|error| {
-                SinkError::denied(format!("{error}: {:?} is not allowed", token.expose()))
+                SinkError::permission_denied(format!(
+                    "{error}: {:?} is not allowed",
+                    token.expose()
+                ))
             }),
             _ => written,
         }
@@ -202,7 +211,7 @@ struct Place {
 }
 
 #[async_trait]
-impl Target for Place {
+impl SinkFixture for Place {
     fn factory(&self) -> &'static SinkFactory {
         self.factory
     }
@@ -232,53 +241,60 @@ impl Target for Place {
 
     async fn overwrite(&self, value: &str) {
         self.world.play(Calm);
-        self.world.store_as_stranger(0, Some(Token::new(value)));
+        self.world.store_externally(0, Some(Token::new(value)));
     }
 
     async fn obstruct(&self) {
-        self.world.play(|_: Call| Fate::failed(Fault::Permanent));
+        self.world.play(|_: Call| ScriptedResponse::failed(Fault::Permanent));
     }
 }
 
-async fn broken(
+async fn violations_of(
     flaw: Flaw,
     evidence: &'static str,
     factory: &'static SinkFactory,
 ) -> Vec<Violation> {
     let place = Place { world: World::new(1, Calm), flaw, evidence, factory };
-    obeys_the_laws(&place).await.err().unwrap_or_default()
+    assert_conformance(&place).await.err().unwrap_or_default()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sound_sink_obeys_them_all() {
+async fn a_sound_sink_passes_every_check() {
     for evidence in ["value", "receipt", "nothing"] {
-        assert_eq!(broken(Flaw::None, evidence, &MEMORY).await, []);
+        assert_eq!(violations_of(Flaw::None, evidence, &MEMORY).await, []);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_law_fails_on_a_sink_that_breaks_it() {
-    for (flaw, evidence, law) in [
+async fn each_check_fails_on_a_sink_with_the_matching_flaw() {
+    for (flaw, evidence, check) in [
         (Flaw::PrepareWrites, "value", "prepare changes nothing"),
         (Flaw::InspectWrites, "value", "prepare changes nothing"),
-        (Flaw::WriteIsForgotten, "value", "a write is seen by inspect"),
-        (Flaw::WriteIsForgotten, "nothing", "a write is seen by inspect"),
-        (Flaw::InspectNeverSees, "value", "a write is seen by inspect"),
-        (Flaw::InspectGuessesWithoutReceipt, "receipt", "a write is seen by inspect"),
+        (Flaw::SurveyWrites, "value", "prepare changes nothing"),
+        (Flaw::ProveWrites, "value", "prove changes no value"),
+        (Flaw::WriteIsForgotten, "value", "a write is visible to inspect"),
+        (Flaw::WriteIsForgotten, "nothing", "a write is visible to inspect"),
+        (Flaw::InspectNeverSees, "value", "a write is visible to inspect"),
+        (Flaw::InspectGuessesWithoutReceipt, "receipt", "a write is visible to inspect"),
         (Flaw::SecondWriteAppends, "value", "writing twice equals once"),
         (Flaw::FirstWriteStays, "value", "a newer write wins"),
-        (Flaw::AnythingIsTheToken, "value", "another value is seen as another"),
-        (Flaw::AnythingIsTheToken, "receipt", "another value is seen as another"),
-        (Flaw::AnythingIsOurs, "receipt", "a receipt tells a foreign overwrite"),
-        (Flaw::TokenInDisplay, "value", "nothing printable carries a token"),
-        (Flaw::TokenInDebug, "value", "nothing printable carries a token"),
-        (Flaw::TokenInReceipt, "value", "nothing printable carries a token"),
-        (Flaw::TokenInError, "value", "nothing printable carries a token"),
+        (Flaw::InspectIsStale, "value", "a newer write wins"),
+        (
+            Flaw::InspectGuessesWithoutReceipt,
+            "receipt",
+            "another value is never taken for the token",
+        ),
+        (Flaw::InspectIsStale, "value", "a receipt reveals an external write"),
+        (Flaw::InspectClaimsItsReceipt, "receipt", "a receipt reveals an external write"),
+        (Flaw::TokenInLabel, "value", "nothing printable contains a token"),
+        (Flaw::TokenInDebug, "value", "nothing printable contains a token"),
+        (Flaw::TokenInReceipt, "value", "nothing printable contains a token"),
+        (Flaw::TokenInError, "value", "nothing printable contains a token"),
     ] {
-        let violations = broken(flaw, evidence, &MEMORY).await;
+        let violations = violations_of(flaw, evidence, &MEMORY).await;
         assert!(
-            violations.iter().any(|violation| violation.law == law),
-            "{flaw:?} over {evidence} should break {law:?}, not {violations:?}"
+            violations.iter().any(|violation| violation.check == check),
+            "{flaw:?} over {evidence} should fail {check:?}, not {violations:?}"
         );
         let shown = format!("{violations:?}");
         assert!(!shown.contains("eyJVc2VySUQi"), "{shown}");
@@ -286,8 +302,8 @@ async fn each_law_fails_on_a_sink_that_breaks_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_option_too_many_is_noticed() {
-    let violations = broken(Flaw::None, "value", &TOLERANT).await;
-    let laws: Vec<&str> = violations.iter().map(|violation| violation.law).collect();
-    assert_eq!(laws, ["an unknown option is refused by name"]);
+async fn an_accepted_unknown_option_is_noticed() {
+    let violations = violations_of(Flaw::None, "value", &TOLERANT).await;
+    let checks: Vec<&str> = violations.iter().map(|violation| violation.check).collect();
+    assert_eq!(checks, ["an unknown option is refused by name"]);
 }

@@ -9,7 +9,7 @@ const LONGEST: Duration = Duration::from_secs(3600);
 
 /// The pause that `Retry-After` asks for, in seconds or as an HTTP date. A date is compared with
 /// the answer's own `Date`, so that a wrong local clock does no harm.
-pub fn requested_pause(headers: &HeaderMap) -> Option<Duration> {
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u64>() {
         return Some(Duration::from_secs(seconds).min(LONGEST));
@@ -34,7 +34,7 @@ mod tests {
 
     #[test]
     fn both_spellings_are_understood() {
-        let pause = |pairs| requested_pause(&headers(pairs));
+        let pause = |pairs| retry_after(&headers(pairs));
         assert_eq!(pause(&[("retry-after", "17")]), Some(Duration::from_secs(17)));
         assert_eq!(
             pause(&[

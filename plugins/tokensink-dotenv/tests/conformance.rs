@@ -7,12 +7,12 @@ use std::fs;
 use serde_json::{Map, Value, json};
 use tokensink_core::{BuildContext, Environment, Registry, SinkFactory, async_trait};
 use tokensink_dotenv as _;
-use tokensink_testkit::{Evidence, Target, obeys_the_laws};
+use tokensink_testkit::{Evidence, SinkFixture, assert_conformance};
 
 struct Dotenv(tempfile::TempDir);
 
 #[async_trait]
-impl Target for Dotenv {
+impl SinkFixture for Dotenv {
     fn factory(&self) -> &'static SinkFactory {
         Registry::linked().unwrap().get("dotenv").unwrap()
     }
@@ -56,5 +56,5 @@ impl Target for Dotenv {
 #[tokio::test]
 async fn dotenv_obeys_the_laws() {
     let target = Dotenv(tempfile::tempdir().unwrap());
-    assert_eq!(obeys_the_laws(&target).await, Ok(()));
+    assert_eq!(assert_conformance(&target).await, Ok(()));
 }
