@@ -1,6 +1,7 @@
-//! Development tasks, as plain Rust: `cargo xtask test | sim | sabotage | bench | tidy | demo | ci`.
+//! Development tasks, as plain Rust: `cargo xtask TASK`.
 
 mod bench;
+mod docs;
 mod peers;
 mod sabotage;
 mod tidy;
@@ -8,8 +9,8 @@ mod tidy;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-const USAGE: &str =
-    "usage: cargo xtask test | sim [--runs N] [--seed N] | sabotage | bench | tidy | demo | ci";
+const USAGE: &str = "usage: cargo xtask \
+    test | sim [--runs N] [--seed N] | sabotage | bench | tidy | docs | demo | ci";
 
 fn main() -> ExitCode {
     let task = std::env::args().nth(1);
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
         Some("sabotage") => sabotage::sabotage(&project_root(), &cargo_path(), report),
         Some("bench") => bench::bench(&rest),
         Some("tidy") => tidy(),
+        Some("docs") => docs::write(),
         Some("demo") => cargo(&["run", "--quiet", "--", "demo"]),
         Some("ci") => ci(),
         _ => Err(USAGE.to_owned()),
@@ -68,6 +70,7 @@ fn ci() -> Result<(), String> {
 fn tidy() -> Result<(), String> {
     let mut violations = tidy::violations(&project_root());
     violations.extend(second_tls_provider()?);
+    violations.extend(docs::check().err());
     if violations.is_empty() {
         return Ok(());
     }
