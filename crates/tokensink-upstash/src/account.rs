@@ -4,7 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode, Url};
-use tokensink_core::{Issued, IssuerError, ResetError, Token, TokenIssuer, async_trait};
+use tokensink_core::{
+    Issued, IssuerError, ResetError, Token, TokenIssuer, TokenSource, async_trait,
+};
 use tokensink_http::{ClientError, Response, TransportError};
 
 use crate::Credentials;
@@ -135,7 +137,7 @@ impl fmt::Debug for Upstash {
 }
 
 #[async_trait]
-impl TokenIssuer for Upstash {
+impl TokenSource for Upstash {
     async fn current(&self) -> Result<Issued, IssuerError> {
         self.api.user(&self.id).await?.issued().ok_or_else(|| IssuerError::Permanent {
             message: "Upstash shows no token for this QStash: may the API key manage it?"
@@ -143,6 +145,13 @@ impl TokenIssuer for Upstash {
         })
     }
 
+    async fn accepts(&self, token: &Token) -> Result<bool, IssuerError> {
+        self.probe.accepts(token).await
+    }
+}
+
+#[async_trait]
+impl TokenIssuer for Upstash {
     async fn reset(&self) -> Result<Issued, ResetError> {
         let path = format!("qstash/rotate-token/{}", self.id);
         let request = self.api.request(Method::POST, &path);
@@ -173,10 +182,6 @@ impl TokenIssuer for Upstash {
             _ => self.api.error_message(&answer),
         };
         Err(self.unknown(&said))
-    }
-
-    async fn accepts(&self, token: &Token) -> Result<bool, IssuerError> {
-        self.probe.accepts(token).await
     }
 }
 

@@ -56,7 +56,7 @@ impl DeveloperApi {
             .map_err(|message| IssuerError::Permanent { message })?;
         let answer = Response::to(request).await.map_err(|failure| IssuerError::Transient {
             message: format!("could not {doing}: {}", self.unanswered(&failure)),
-            wait: None,
+            retry_after: None,
         })?;
         if answer.status.is_success() {
             return Ok(answer);
@@ -66,7 +66,7 @@ impl DeveloperApi {
             || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT]
                 .contains(&answer.status);
         Err(if may_pass {
-            IssuerError::Transient { message, wait: retry_after(&answer.headers) }
+            IssuerError::Transient { message, retry_after: retry_after(&answer.headers) }
         } else {
             IssuerError::Permanent { message }
         })
@@ -93,7 +93,7 @@ impl DeveloperApi {
             "{host}: the answer about {what} is not what is documented (at column {column}); see \
              `api_url` and what stands in between, then try again"
         );
-        IssuerError::Transient { message, wait: None }
+        IssuerError::Transient { message, retry_after: None }
     }
 
     /// What the server says went wrong, without the key.

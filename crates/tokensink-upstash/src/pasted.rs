@@ -1,12 +1,11 @@
 //! A token that a person pasted: for accounts of a marketplace, which have no Developer API.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use reqwest::Url;
-use tokensink_core::{Issued, IssuerError, ResetError, Secret, Token, TokenIssuer, async_trait};
+use tokensink_core::{Issued, IssuerError, Secret, Token, TokenSource, async_trait};
 use tokensink_http::ClientError;
 
 use crate::probe::{self, Probe};
@@ -87,14 +86,9 @@ impl fmt::Display for Pasted {
 }
 
 #[async_trait]
-impl TokenIssuer for Pasted {
+impl TokenSource for Pasted {
     async fn current(&self) -> Result<Issued, IssuerError> {
-        Ok(Issued { token: self.token.clone(), others: BTreeMap::new() })
-    }
-
-    async fn reset(&self) -> Result<Issued, ResetError> {
-        let message = "a pasted token can only be synced".to_owned();
-        Err(ResetError::Refused { message })
+        Ok(Issued::new(self.token.clone()))
     }
 
     async fn accepts(&self, token: &Token) -> Result<bool, IssuerError> {

@@ -44,7 +44,7 @@ impl Probe {
         let asked = Response::to(self.client.get(url).header(AUTHORIZATION, bearer)).await;
         let answer = asked.map_err(|failure| IssuerError::Transient {
             message: format!("could not ask {host} whether it accepts the token: {failure}"),
-            wait: None,
+            retry_after: None,
         })?;
         let secret = Secret::new(token.expose());
         let error_message =
@@ -59,8 +59,8 @@ impl Probe {
             // Out of messages for today, but known.
             StatusCode::TOO_MANY_REQUESTS if is_daily_limit(&answer.headers) => Ok(true),
             status if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() => {
-                let wait = retry_after(&answer.headers);
-                Err(IssuerError::Transient { message: error_message, wait })
+                let retry_after = retry_after(&answer.headers);
+                Err(IssuerError::Transient { message: error_message, retry_after })
             }
             _ => Err(permanent(error_message)),
         }

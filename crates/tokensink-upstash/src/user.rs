@@ -32,7 +32,7 @@ impl User {
                 Some((field.to_owned(), Fingerprint::of(secret?.expose())))
             })
             .collect();
-        Some(Issued { token, others })
+        Some(Issued::new(token).with_others(others))
     }
 }
 

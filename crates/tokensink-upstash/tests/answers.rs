@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use tokensink_core::{Environment, IssuerError, Secret, Token, TokenIssuer as _};
+use tokensink_core::{Environment, IssuerError, Secret, Token, TokenSource as _};
 use tokensink_http::parse_base_url;
 use tokensink_upstash::{ConnectError, Credentials, Named, Pasted, Settings, Upstash};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -52,10 +52,10 @@ async fn each_answer_to_the_probe_means_something() {
     assert!(probed(429, &[("ratelimit-limit", "500")]).await.unwrap());
     let per_second =
         [("ratelimit-limit", "500"), ("burst-ratelimit-limit", "10"), ("retry-after", "7")];
-    let wait = Some(Duration::from_secs(7));
+    let retry_after = Some(Duration::from_secs(7));
     assert!(matches!(
         probed(429, &per_second).await,
-        Err(IssuerError::Transient { wait: seen, .. }) if seen == wait
+        Err(IssuerError::Transient { retry_after: seen, .. }) if seen == retry_after
     ));
     assert!(matches!(probed(429, &[]).await, Err(IssuerError::Transient { .. })));
     assert!(matches!(probed(503, &[]).await, Err(IssuerError::Transient { .. })));
@@ -193,8 +193,10 @@ async fn failing_later(status: u16) -> Upstash {
 async fn what_may_pass_is_told_from_what_stays() {
     for status in [500, 503, 504, 429, 408] {
         let error = failing_later(status).await.current().await.unwrap_err();
-        let IssuerError::Transient { wait, .. } = &error else { panic!("{status}: {error}") };
-        assert_eq!(*wait, Some(Duration::from_secs(3)), "{status}");
+        let IssuerError::Transient { retry_after, .. } = &error else {
+            panic!("{status}: {error}")
+        };
+        assert_eq!(*retry_after, Some(Duration::from_secs(3)), "{status}");
     }
     for status in [302, 400, 401, 403, 404] {
         let error = failing_later(status).await.current().await.unwrap_err();

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use tokensink_core::{Environment, ResetError, Token, TokenIssuer as _};
+use tokensink_core::{Environment, ResetError, Token, TokenIssuer as _, TokenSource as _};
 use tokensink_http::parse_base_url;
 use tokensink_sandbox::{ResetFault, Upstash as StandIn};
 use tokensink_upstash::{Credentials, Named, Settings, Upstash};
