@@ -20,7 +20,8 @@ use crypto_box::aead::OsRng;
 use crypto_box::aead::rand_core::RngCore as _;
 use serde_json::{Value, json};
 
-use crate::network::{Network, Protocol};
+use crate::network::Network;
+use crate::protocol::Protocol;
 use crate::server::{Request, Server, locked};
 
 const EMAIL: &str = "owner@example.com";

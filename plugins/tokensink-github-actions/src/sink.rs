@@ -1,6 +1,5 @@
 //! The sink: one secret, prepared with its key at hand, written with one request.
 
-use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -11,8 +10,8 @@ use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokensink_core::{
-    Holds, PreparedSink, RateLimit, RateLimits, Readiness, Receipt, SinkError, TakesEffect,
-    TargetId, Token, TokenSink, WriteEstimate,
+    Content, Inspection, Preparation, RateLimit, RateLimits, Readiness, Receipt, SinkError,
+    SinkInfo, Survey, TakesEffect, TargetId, Token, TokenSink, TokenWriter, WriteEstimate,
 };
 use tokensink_http::{Response, server_time};
 
@@ -21,6 +20,9 @@ use crate::config::Limits;
 use crate::sealing::{Envelope, SealingKey};
 use crate::target::{App, Scope, Target};
 use crate::{environments, organization};
+
+/// A sink at this host is shown without it.
+const PUBLIC_HOST: &str = "api.github.com";
 
 /// Requests under way at once, reads of one endpoint and writes, that GitHub lets in
 /// (docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api). There is also an hourly
@@ -50,8 +52,8 @@ const TO_COME: usize = 2;
 /// One secret of one repository, environment or organization.
 #[derive(Debug)]
 pub struct GitHubSink {
+    info: SinkInfo,
     target: Target,
-    host: String,
     api: Share,
     /// Where the repository is now, if it was renamed.
     moved_to: Mutex<Option<String>>,
@@ -74,9 +76,10 @@ struct SecretRecord {
 
 impl GitHubSink {
     pub(crate) fn new(target: Target, host: &str, api: Arc<Api>) -> Self {
+        let info = sink_info(&target, host, &api);
         let (moved_to, key) = (Mutex::default(), Arc::default());
         let api = Share::of(api, &target);
-        Self { target, host: host.to_owned(), api, moved_to, key }
+        Self { info, target, api, moved_to, key }
     }
 
     /// The path of the repository or organization, whatever it is called now.
@@ -128,49 +131,44 @@ impl GitHubSink {
     }
 }
 
-impl fmt::Display for GitHubSink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.target.fmt(f)
+fn sink_info(target: &Target, host: &str, api: &Api) -> SinkInfo {
+    let id = TargetId::new("github-actions", target.identity(host));
+    let takes_effect = match target.app {
+        App::Actions | App::Dependabot => TakesEffect::OnNextRun,
+        App::Codespaces => TakesEffect::OnRestart,
+    };
+    let info =
+        SinkInfo::new(id, target.to_string(), takes_effect).with_rate_limits(rate_limits(api));
+    if host == PUBLIC_HOST { info } else { info.with_host(host) }
+}
+
+fn rate_limits(api: &Api) -> RateLimits {
+    let Api { base, limits, credential, .. } = api;
+    let key = format!("github-actions {base} {} {limits:?}", credential.origin());
+    match limits {
+        Limits::GitHubCom => {
+            RateLimits::concurrent(key, CONCURRENT).with_reads(READS).with_writes(WRITES)
+        }
+        Limits::None => RateLimits::concurrent(key, CONCURRENT_WITHOUT_LIMITS),
     }
+}
+
+fn readiness() -> Readiness {
+    Readiness::Unknown { reason: "only a write proves the permission at GitHub".to_owned() }
 }
 
 #[async_trait]
 impl TokenSink for GitHubSink {
-    fn target(&self) -> TargetId {
-        TargetId::new("github-actions", self.target.identity(&self.host))
+    fn info(&self) -> &SinkInfo {
+        &self.info
     }
 
-    fn takes_effect(&self) -> TakesEffect {
-        match self.target.app {
-            App::Actions | App::Dependabot => TakesEffect::OnNextRun,
-            App::Codespaces => TakesEffect::OnRestart,
-        }
-    }
-
-    fn quota(&self) -> Option<RateLimits> {
-        let Api { base, limits, credential, .. } = &*self.api;
-        let key = format!("github-actions {base} {} {limits:?}", credential.origin());
-        Some(match limits {
-            Limits::GitHubCom => {
-                RateLimits { key, concurrent: CONCURRENT, reads: Some(READS), writes: Some(WRITES) }
-            }
-            Limits::None => {
-                RateLimits { key, concurrent: CONCURRENT_WITHOUT_LIMITS, reads: None, writes: None }
-            }
-        })
-    }
-
-    async fn prepare(&self) -> Result<Box<dyn PreparedSink>, SinkError> {
+    async fn prepare(&self) -> Result<Preparation, SinkError> {
         let mut warnings = Vec::new();
         let mut extra = Map::new();
         match &self.target.scope {
-            Scope::Repository { repository, environment } => {
+            Scope::Repository { repository, .. } => {
                 warnings.extend(self.check_repository(repository).await?);
-                if environment.is_none() && self.target.app == App::Actions {
-                    let (api, owner_path) = (&self.api, self.owner_path());
-                    let hiding = environments::warnings(api, &self.target, repository, &owner_path);
-                    warnings.extend(hiding.await);
-                }
             }
             Scope::Organization(_) => {
                 let app = self.target.app;
@@ -178,23 +176,26 @@ impl TokenSink for GitHubSink {
             }
         }
         let known = self.sealing_key(self.secrets_path()).await?;
-        Ok(Box::new(Prepared {
+        let estimate = WriteEstimate::one_request(known.round_trip)
+            .with_shared_place(self.target.shared_place());
+        let writer = Prepared {
             api: self.api.api(),
             secret: self.target.secret.clone(),
             envelope: Mutex::new(Some(known.key.envelope())),
             known,
             remembered: Arc::clone(&self.key),
             extra,
-            warnings,
-            shared_place: self.target.shared_place(),
-        }))
+        };
+        Ok(Preparation::new(Box::new(writer), estimate)
+            .with_readiness(readiness())
+            .with_warnings(warnings))
     }
 
-    async fn inspect(&self, _token: &Token, last: Option<&Receipt>) -> Result<Holds, SinkError> {
+    async fn inspect(&self, last: Option<&Receipt>) -> Result<Inspection, SinkError> {
         let doing = "see when the secret was written";
         let answer = self.api.send(Method::GET, &self.secret_path(), None, doing).await?;
         if answer.status == StatusCode::NOT_FOUND {
-            return Ok(Holds::Nothing);
+            return Ok(Content::Absent.into());
         }
         if !answer.status.is_success() {
             return Err(self.api.refusal(doing, &answer).await);
@@ -204,14 +205,28 @@ impl TokenSink for GitHubSink {
         })?;
         let written = last.and_then(|last| last.get("written_at")?.parse::<i64>().ok());
         let Some(written) = written else {
-            return Ok(Holds::Unknown { why: "GitHub does not show values".to_owned() });
+            let reason = "GitHub does not show values".to_owned();
+            return Ok(Content::Unknown { reason }.into());
         };
         let later = record.updated_at.as_second() - written;
         Ok(if OUR_SECONDS.contains(&later) {
-            Holds::UnchangedSinceOurWrite
+            Content::UnchangedSinceOurWrite.into()
         } else {
-            Holds::AnotherValue
+            Content::ChangedSinceOurWrite.into()
         })
+    }
+
+    async fn survey(&self) -> Result<Survey, SinkError> {
+        let Scope::Repository { repository, environment: None } = &self.target.scope else {
+            return Ok(Survey::default());
+        };
+        if self.target.app != App::Actions {
+            return Ok(Survey::default());
+        }
+        self.check_repository(repository).await?;
+        let owner_path = self.owner_path();
+        let warnings = environments::warnings(&self.api, &self.target, repository, &owner_path);
+        Ok(Survey::new(Vec::new(), warnings.await))
     }
 }
 
@@ -227,8 +242,6 @@ struct Prepared {
     envelope: Mutex<Option<Envelope>>,
     /// What the PUT must repeat beside the value.
     extra: Map<String, Value>,
-    warnings: Vec<String>,
-    shared_place: Option<String>,
 }
 
 impl Prepared {
@@ -248,18 +261,10 @@ impl Prepared {
 }
 
 #[async_trait]
-impl PreparedSink for Prepared {
-    fn readiness(&self) -> Readiness {
-        Readiness::Unknown { why: "only a write proves that GitHub lets it in".to_owned() }
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        self.warnings.clone()
-    }
-
-    fn cost(&self) -> WriteEstimate {
-        let shared_place = self.shared_place.clone();
-        WriteEstimate { round_trip: self.known.round_trip, requests: 1, shared_place }
+impl TokenWriter for Prepared {
+    /// GitHub has no write that changes nothing: a value cannot be read, and so not repeated.
+    async fn prove(&self) -> Result<Readiness, SinkError> {
+        Ok(readiness())
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {

@@ -39,16 +39,16 @@ async fn only_what_github_answers_to_a_write_acknowledges_it() {
     let (token, page) = (Token::new("new"), "<html>welcome</html>");
     for status in [StatusCode::CREATED, StatusCode::NO_CONTENT] {
         let prepared = sink_at(status).await.prepare().await.unwrap();
-        assert!(prepared.write(&token).await.unwrap().get("written_at").is_some());
+        assert!(prepared.writer.write(&token).await.unwrap().get("written_at").is_some());
     }
     for status in [StatusCode::OK, StatusCode::ACCEPTED] {
         let sink = sink_at((status, page)).await;
         // It may have been carried out, and may be repeated.
-        let error = sink.prepare().await.unwrap().write(&token).await.unwrap_err();
+        let error = sink.prepare().await.unwrap().writer.write(&token).await.unwrap_err();
         assert_eq!(error.kind(), SinkErrorKind::Transient, "{error}");
         assert!(error.to_string().contains(&status.to_string()), "{error}");
         // The same page is no answer to a question either.
-        assert!(sink.inspect(&token, None).await.is_err());
+        assert!(sink.inspect(None).await.is_err());
     }
 }
 
@@ -59,10 +59,10 @@ async fn an_hour_that_never_ends_is_taken_for_an_hour() {
     for status in [StatusCode::CREATED, StatusCode::FORBIDDEN] {
         let sink = sink_at((status, hour)).await;
         let prepared = sink.prepare().await.unwrap();
-        assert_eq!(prepared.write(&token).await.is_ok(), status.is_success());
+        assert_eq!(prepared.writer.write(&token).await.is_ok(), status.is_success());
         // No request is left for the hour, so this one is not sent.
-        let error = prepared.write(&token).await.unwrap_err();
+        let error = prepared.writer.write(&token).await.unwrap_err();
         let SinkErrorKind::RateLimited { retry_after } = error.kind() else { panic!("{error}") };
-        assert!((3500..=3600).contains(&wait.as_secs()), "{wait:?}");
+        assert!((3500..=3600).contains(&retry_after.as_secs()), "{retry_after:?}");
     }
 }

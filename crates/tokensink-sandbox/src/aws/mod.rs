@@ -18,7 +18,8 @@ use axum::routing::post;
 use serde_json::{Value, json};
 
 use self::vault::{Secret, Vault};
-use crate::network::{Network, Protocol};
+use crate::network::Network;
+use crate::protocol::Protocol;
 use crate::server::{Request, Server, locked};
 
 const ACCESS_KEY_ID: &str = "AKIDSTANDIN";

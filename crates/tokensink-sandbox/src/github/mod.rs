@@ -28,7 +28,8 @@ use serde_json::json;
 use self::limits::{SERVICE_TIME, SecondaryLimits};
 use self::quota::HourlyQuota;
 use self::world::{Repository, Role, Secret, World};
-use crate::network::{Network, Protocol};
+use crate::network::Network;
+use crate::protocol::Protocol;
 use crate::server::{Request, Server, locked};
 
 const TOKEN: &str = "ghp_stand_in_for_a_personal_access_token";

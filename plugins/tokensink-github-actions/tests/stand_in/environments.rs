@@ -1,7 +1,7 @@
 //! Environments of a repository, whose secrets win over its own.
 
 use serde_json::json;
-use tokensink_core::{SinkErrorKind, Token};
+use tokensink_core::SinkErrorKind;
 use tokensink_sandbox::GitHub;
 
 use crate::{api_sink, build, github, refusal, sink, write};
@@ -15,7 +15,7 @@ async fn an_environments_name_is_encoded_and_its_secret_hides_the_repositorys() 
     let hidden = "repos/acme/api/environments/prod%2Feu/secrets/QSTASH_TOKEN";
     assert_eq!(github.secret(hidden).as_deref(), Some("one"));
 
-    let warnings = api_sink(&github).prepare().await.unwrap().warnings();
+    let warnings = api_sink(&github).survey().await.unwrap().warnings;
     assert_eq!(warnings, ["the environment prod/eu has a QSTASH_TOKEN of its own, which wins"]);
     let table = json!({"repositories": ["acme/api"], "environment": "absent"});
     assert_eq!(refusal(sink(&github, table).as_ref()).await.0, SinkErrorKind::NotFound);
@@ -28,9 +28,9 @@ async fn environments_of_a_renamed_repository_are_looked_through() {
     github.rename("acme/api", "acme/service");
     let path = "repos/acme/service/environments/prod/secrets/QSTASH_TOKEN";
     github.put_externally(path, "old");
-    let warnings = api_sink(&github).prepare().await.unwrap().warnings();
+    let warnings = api_sink(&github).survey().await.unwrap().warnings;
     let hidden = "the environment prod has a QSTASH_TOKEN of its own, which wins";
-    assert_eq!(warnings, ["it is called acme/service now", hidden]);
+    assert_eq!(warnings, [hidden]);
 }
 
 #[tokio::test]
@@ -39,9 +39,9 @@ async fn environments_that_were_not_looked_at_are_said_to_be_there() {
     for number in 0..100 {
         github.add_environment("acme/api", &format!("e{number}"));
     }
-    assert_eq!(api_sink(&github).prepare().await.unwrap().warnings(), [""; 0]);
+    assert_eq!(api_sink(&github).survey().await.unwrap().warnings, [""; 0]);
     github.add_environment("acme/api", "prod");
-    let warnings = api_sink(&github).prepare().await.unwrap().warnings();
+    let warnings = api_sink(&github).survey().await.unwrap().warnings;
     let said =
         "it has 101 environments, and only 100 were searched for a QSTASH_TOKEN of their own";
     assert_eq!(warnings, [said]);
@@ -56,24 +56,24 @@ async fn environments_that_may_not_be_looked_at_are_told_and_stop_nothing() {
     github.put_externally("repos/acme/api/environments/a/secrets/QSTASH_TOKEN", "old");
     for status in [403, 404, 429] {
         github.refuse_reads("repos/acme/api/environments", status);
-        let prepared = api_sink(&github).prepare().await.unwrap();
-        let [warning] = prepared.warnings().try_into().unwrap();
+        let sink = api_sink(&github);
+        let [warning] = sink.survey().await.unwrap().warnings.try_into().unwrap();
         let said = "its environments were not searched for a QSTASH_TOKEN of their own: could not \
                     list the environments: ";
         assert!(warning.starts_with(&format!("{said}{status}")), "{warning}");
-        prepared.write(&Token::new("one")).await.unwrap();
+        write(sink.as_ref(), "one").await;
     }
     for status in [403, 429] {
         github.refuse_reads("repos/acme/api/environments/b", status);
         let before = github.requests().len();
-        let warnings = api_sink(&github).prepare().await.unwrap().warnings();
+        let warnings = api_sink(&github).survey().await.unwrap().warnings;
         let hidden = "the environment a has a QSTASH_TOKEN of its own, which wins";
         let said = "it has 3 environments, and only 1 were searched for a QSTASH_TOKEN of their \
                     own: could not see an environment's secret: ";
         assert_eq!((warnings.len(), warnings[0].as_str()), (2, hidden));
         assert!(warnings[1].starts_with(&format!("{said}{status}")), "{warnings:?}");
-        // The repository, the list, two secrets and the key: c is not asked for.
-        assert_eq!(github.requests().len(), before + 5);
+        // The repository, the list and two secrets: c is not asked for.
+        assert_eq!(github.requests().len(), before + 4);
     }
 }
 
@@ -90,7 +90,7 @@ async fn with_many_sinks_one_says_that_no_environments_were_looked_at() {
     for _ in 0..2 {
         let mut warnings = Vec::new();
         for sink in &sinks {
-            warnings.extend(sink.prepare().await.unwrap().warnings());
+            warnings.extend(sink.survey().await.unwrap().warnings);
         }
         let [warning] = warnings.try_into().unwrap();
         let said = "no environments were searched for a QSTASH_TOKEN of their own";

@@ -31,7 +31,7 @@ fn api_sink(github: &GitHub) -> Box<dyn TokenSink> {
 }
 
 async fn write(sink: &dyn TokenSink, token: &str) -> Receipt {
-    sink.prepare().await.unwrap().write(&Token::new(token)).await.unwrap()
+    sink.prepare().await.unwrap().writer.write(&Token::new(token)).await.unwrap()
 }
 
 async fn refusal(sink: &dyn TokenSink) -> (SinkErrorKind, String) {

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use serde_json::json;
-use tokensink_core::{Holds, SinkErrorKind, Token};
+use tokensink_core::{Content, SinkErrorKind, Token};
 use tokensink_sandbox::GitHub;
 
 use crate::{api_sink, build, github, refusal, sink, write};
@@ -14,12 +14,12 @@ async fn a_renamed_repository_is_found_by_id() {
     github.rename("acme/api", "acme/service");
     let sink = api_sink(&github);
     let prepared = sink.prepare().await.unwrap();
-    assert_eq!(prepared.warnings(), ["it is called acme/service now"]);
-    let receipt = prepared.write(&Token::new("one")).await.unwrap();
+    assert_eq!(prepared.warnings, ["it is called acme/service now"]);
+    let receipt = prepared.writer.write(&Token::new("one")).await.unwrap();
     let moved = "repos/acme/service/actions/secrets/QSTASH_TOKEN";
     assert_eq!(github.secret(moved).as_deref(), Some("one"));
-    let seen = sink.inspect(&Token::new("one"), Some(&receipt)).await.unwrap();
-    assert_eq!(seen, Holds::UnchangedSinceOurWrite);
+    let seen = sink.inspect(Some(&receipt)).await.unwrap().content;
+    assert_eq!(seen, Content::UnchangedSinceOurWrite);
 }
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn prepare_all(github: &GitHub, repositories: &[String]) -> (Vec<String>, 
     let mut refusals = Vec::new();
     for sink in &sinks {
         if let Err(error) = sink.prepare().await {
-            refusals.push(format!("{sink}: {error}"));
+            refusals.push(format!("{}: {error}", sink.info().label));
         }
     }
     let asked = github.requests().into_iter().skip(before).map(|request| request.path);
