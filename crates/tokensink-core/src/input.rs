@@ -50,7 +50,7 @@ pub struct PathProblem {
 pub fn path_problem(path: &Path, home: Option<&str>) -> Option<PathProblem> {
     let problem =
         |problem: &str, help: String| Some(PathProblem { problem: problem.to_owned(), help });
-    let Some(text) = path.to_str() else { return None };
+    let text = path.to_str()?;
     let home = home.map_or("/home/NAME", |home| home.trim_end_matches('/'));
     if text.is_empty() {
         return problem("the path is empty", "name a file".to_owned());
