@@ -11,5 +11,5 @@ mod probe;
 mod user;
 
 pub use account::{ConnectError, Settings, Upstash};
-pub use credentials::{Credentials, CredentialsError, Named};
+pub use credentials::{Credentials, CredentialsError, Named, ReadFile};
 pub use pasted::{Pasted, PastedError};

@@ -84,11 +84,45 @@ async fn a_success_that_is_not_of_qstash_accepts_no_token() {
     }
 }
 
+#[tokio::test]
+async fn a_token_of_another_region_is_not_accepted_by_a_404() {
+    for (body, is_accepted) in [
+        (r#"{"error":"user (u-1) not found in this region (eu-central-1)"}"#, Some(false)),
+        (r#"{"error":"not found"}"#, None),
+        ("not found in this region", None),
+        ("<html>not found in this region</html>", None),
+    ] {
+        let url = answering(404, &[], body).await;
+        let accepted = pasted(&url).accepts(&Token::new("token")).await;
+        assert_eq!(accepted.ok(), is_accepted, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn the_advice_about_a_404_fits_the_request() {
+    let said = connecting(404, r#"{"error":"no"}"#, None).await;
+    assert!(said.contains("list the account's QStash: 127.0.0.1: 404"), "{said}");
+    assert!(said.contains("`api_url`") && !said.contains("`id`"), "{said}");
+    let said = failing_later(404).await.current().await.unwrap_err().to_string();
+    assert!(said.contains("no longer in the account") && !said.contains("`id`"), "{said}");
+}
+
+#[tokio::test]
+async fn a_retry_after_of_zero_is_a_pause() {
+    for status in [429, 503] {
+        let url = answering(status, &[("retry-after", "0")], "").await;
+        let error = pasted(&url).accepts(&Token::new("token")).await.unwrap_err();
+        let IssuerError::Transient { retry_after, .. } = &error else { panic!("{error}") };
+        assert_eq!(*retry_after, Some(Duration::from_secs(1)), "{status}");
+    }
+}
+
 async fn connected(url: &str, region: Option<&str>) -> Result<Upstash, ConnectError> {
     let variables = [("UPSTASH_EMAIL", "e@x"), ("UPSTASH_API_KEY", "a-key-of-some-length")];
     let environment: Environment =
         variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
-    let credentials = Credentials::find(&Named::default(), &environment).unwrap();
+    let credentials =
+        Credentials::find(&Named::default(), &environment, &|_| unreachable!()).unwrap();
     assert!(credentials.origin().contains("UPSTASH_EMAIL"));
     assert!(format!("{credentials:?}").contains("UPSTASH_EMAIL"));
     let settings = Settings {
@@ -158,7 +192,7 @@ async fn no_usable_answer_names_the_host_and_a_next_step() {
         (answering(407, &[], "<html>").await, "407"),
     ] {
         let said = connected(&url, None).await.unwrap_err().to_string();
-        let next = ["see `api_url`", "try again"];
+        let next = ["see `api_url`", "try again", "HTTPS_PROXY"];
         assert!(said.contains(words) && said.contains("127.0.0.1"), "{said}");
         assert!(next.iter().any(|step| said.contains(step)), "{said}");
         assert!(!said.contains('\n') && !said.contains(". "), "{said}");
