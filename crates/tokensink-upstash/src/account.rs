@@ -12,7 +12,7 @@ use tokensink_http::{ClientError, Response};
 use crate::Credentials;
 use crate::developer_api::{DeveloperApi, Subject};
 use crate::probe::{self, Probe};
-use crate::user::User;
+use crate::user::{TokenKind, User};
 
 /// Which QStash, and where it is.
 #[derive(Clone, Debug)]
@@ -78,6 +78,21 @@ impl Upstash {
         };
         let probe = Probe::new(qstash_url, settings.timeout)?;
         Ok(Self { api, id: user.id, region: user.region, subject, probe })
+    }
+
+    /// Asks the account what `token` may do. A probe of QStash cannot tell: a read-only token reads
+    /// as well (upstash.com/docs/qstash/howto/readonly-token).
+    ///
+    /// # Errors
+    ///
+    /// When the API cannot be asked.
+    pub async fn kind_of(
+        token: &Token,
+        credentials: &Credentials,
+        settings: &Settings,
+    ) -> Result<TokenKind, ConnectError> {
+        let users = DeveloperApi::new(credentials, settings)?.users().await?;
+        Ok(TokenKind::among(&users, token))
     }
 
     /// The id of the QStash.

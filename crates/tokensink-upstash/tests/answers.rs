@@ -8,7 +8,7 @@ use axum::Router;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokensink_core::{Environment, IssuerError, Secret, Token, TokenSource as _};
 use tokensink_http::parse_base_url;
-use tokensink_upstash::{ConnectError, Credentials, Named, Pasted, Settings, Upstash};
+use tokensink_upstash::{ConnectError, Credentials, Named, PastedToken, Settings, Upstash};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// A server that answers everything alike. Returns its base URL.
@@ -28,9 +28,9 @@ async fn answering(status: u16, headers: &[(&'static str, &'static str)], body: 
     url
 }
 
-fn pasted(urls: &str) -> Pasted {
+fn pasted(urls: &str) -> PastedToken {
     let url = parse_base_url(urls).unwrap();
-    Pasted::new(&Secret::new("token"), Some(url), None, Duration::from_secs(5)).unwrap()
+    PastedToken::new(&Secret::new("token"), Some(url), None, Duration::from_secs(5)).unwrap()
 }
 
 /// What QStash answers to the probe.
@@ -242,11 +242,14 @@ async fn what_may_pass_is_told_from_what_stays() {
 async fn a_pasted_token_is_named_by_its_host_and_tried_at_each() {
     let url = answering(200, &[], PARALLELISM).await;
     assert_eq!(pasted(&url).id(), "pasted-127.0.0.1");
-    let anywhere = Pasted::new(&Secret::new("t"), None, None, Duration::from_secs(1)).unwrap();
+    let anywhere = PastedToken::new(&Secret::new("t"), None, None, Duration::from_secs(1)).unwrap();
     assert_eq!(anywhere.id(), "pasted-any");
     let regional =
-        Pasted::new(&Secret::new("t"), None, Some("us-east-1"), Duration::from_secs(1)).unwrap();
+        PastedToken::new(&Secret::new("t"), None, Some("us-east-1"), Duration::from_secs(1))
+            .unwrap();
     assert_eq!(regional.id(), "pasted-qstash-us-east-1.upstash.io");
     assert!(anywhere.to_string().contains("pasted token"));
-    assert!(Pasted::new(&Secret::new("t"), None, Some("EU_1"), Duration::from_secs(1)).is_err());
+    assert!(
+        PastedToken::new(&Secret::new("t"), None, Some("EU_1"), Duration::from_secs(1)).is_err()
+    );
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokensink_core::{Environment, ResetError, Token, TokenIssuer as _, TokenSource as _};
 use tokensink_http::parse_base_url;
 use tokensink_sandbox::{ResetFault, Upstash as StandIn};
-use tokensink_upstash::{Credentials, Named, Settings, Upstash};
+use tokensink_upstash::{Credentials, Named, Settings, TokenKind, Upstash};
 
 fn credentials(email: &str, api_key: &str) -> Credentials {
     let variables = [("UPSTASH_EMAIL", email), ("UPSTASH_API_KEY", api_key)];
@@ -153,6 +153,22 @@ async fn a_token_of_another_region_is_not_accepted() {
     assert_eq!(stand_in.qstash_requests().last().map(|request| request.status), Some(404));
     let ours = Token::new(stand_in.token(&us).unwrap());
     assert!(issuer.accepts(&ours).await.unwrap());
+}
+
+#[tokio::test]
+async fn the_account_tells_a_read_only_token_from_a_full_one() {
+    let stand_in = StandIn::start().await.unwrap();
+    let (eu, us) = (stand_in.add_user("eu-central-1"), stand_in.add_user("us-east-1"));
+    let credentials = credentials(stand_in.email(), &stand_in.api_key());
+    let region = "us-east-1".to_owned();
+    for (token, kind) in [
+        (stand_in.token(&eu).unwrap(), TokenKind::Full),
+        (stand_in.read_only_token(&us).unwrap(), TokenKind::ReadOnly { id: us, region }),
+        ("eyJ9".to_owned(), TokenKind::NotOfTheAccount),
+    ] {
+        let found = Upstash::kind_of(&Token::new(token), &credentials, &settings(&stand_in)).await;
+        assert_eq!(found.unwrap(), kind);
+    }
 }
 
 #[tokio::test]
