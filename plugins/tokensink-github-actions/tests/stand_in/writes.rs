@@ -61,7 +61,7 @@ async fn a_strangers_write_is_told_from_ours_by_its_second() {
         (-3, Content::ChangedSinceOurWrite),
     ];
     for (later, expected) in cases {
-        github.put_as_stranger_at(SECRET, "theirs", written + later);
+        github.put_externally_at(SECRET, "theirs", written + later);
         let seen = sink.inspect(Some(&receipt)).await.unwrap().content;
         assert_eq!(seen, expected, "{later}");
     }
