@@ -399,7 +399,7 @@ fn route(world: &mut World, method: Method, path: &str, query: &str, body: &[u8]
     };
     if let Some((refused, status)) = &world.refused
         && method == Method::GET
-        && path.starts_with(refused)
+        && format!("{path}?{query}").starts_with(refused)
     {
         return message(*status, "Resource not accessible by personal access token");
     }
