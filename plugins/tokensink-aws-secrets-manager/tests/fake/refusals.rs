@@ -64,10 +64,10 @@ async fn a_secret_without_room_for_a_token_is_refused_before_the_reset() {
         aws.put_externally(NAME, &value(&token, most + 1));
         let (kind, words) = refusal(both().as_ref()).await;
         assert!(kind == SinkErrorKind::Rejected && words.contains("64 KB"), "{words}");
-        prepared.write(&Token::new("n".repeat(room))).await.unwrap();
+        prepared.writer.write(&Token::new("n".repeat(room))).await.unwrap();
     }
     let prepared = both().prepare().await.unwrap();
-    let error = prepared.write(&Token::new("n".repeat(2000))).await.unwrap_err();
+    let error = prepared.writer.write(&Token::new("n".repeat(2000))).await.unwrap_err();
     assert_eq!(error.kind(), SinkErrorKind::Rejected);
 }
 
@@ -190,7 +190,7 @@ async fn an_endpoint_from_a_variable_is_safe_and_named_by_its_host() {
         build(table.clone(), &[&keys, more].concat())
     };
     for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER"] {
-        let warnings = set(name, &aws.url(), &[]).unwrap()[0].prepare().await.unwrap().warnings();
+        let warnings = set(name, &aws.url(), &[]).unwrap()[0].prepare().await.unwrap().warnings;
         assert_eq!(warnings, [format!("{name} sends it to 127.0.0.1")]);
         for (url, words) in [
             ("http://10.0.0.1:4566/x", "in the clear"),

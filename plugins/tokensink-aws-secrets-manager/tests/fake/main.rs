@@ -1,4 +1,4 @@
-//! The sink against the stand-in for AWS Secrets Manager.
+//! The sink against the fake of AWS Secrets Manager.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
@@ -7,7 +7,7 @@ mod writes;
 
 use serde_json::{Value, json};
 use tokensink_aws_secrets_manager as _;
-use tokensink_core::{SinkError, SinkErrorKind, TokenSink};
+use tokensink_core::{Content, HeldValue, Receipt, SinkError, SinkErrorKind, TokenSink};
 use tokensink_sandbox::Aws;
 
 const NAME: &str = "prod/qstash";
@@ -43,4 +43,12 @@ async fn refusal(sink: &dyn TokenSink) -> (SinkErrorKind, String) {
 fn operations(aws: &Aws) -> Vec<String> {
     let name = |operation: String| operation.rsplit('.').next().unwrap().to_owned();
     aws.requests().into_iter().filter_map(|request| request.operation.map(name)).collect()
+}
+
+async fn content(sink: &dyn TokenSink, last: Option<&Receipt>) -> Content {
+    sink.inspect(last).await.unwrap().content
+}
+
+fn held(value: &str) -> Content {
+    Content::Value(HeldValue::of(value))
 }

@@ -5,8 +5,8 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use serde_json::Value;
 
-use crate::servers;
-use crate::world::{World, assert_clear, words};
+use crate::support::servers;
+use crate::support::world::{World, assert_clear, words};
 
 const DOTENV: &str = "[sinks.local]\nkind = \"dotenv\"\npath = \".env\"\n";
 
