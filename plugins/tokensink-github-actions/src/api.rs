@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::Limits;
 use crate::credential::Credential;
-use crate::failure::{header, refused, unanswered, until_renewal};
+use crate::failure::{header, refused, until_renewal, without_response};
 use crate::listing::Owner;
 use crate::repository::{self, Repository};
 use crate::sealing::SealingKey;
@@ -170,8 +170,7 @@ impl Api {
         doing: &str,
     ) -> Result<Response, SinkError> {
         let url = self.base.join(path).map_err(|error| {
-            SinkError::other(format!("could not {doing}: no URL comes of `{path}`"))
-                .with_source(error)
+            SinkError::other(format!("cannot {doing}: no URL comes of `{path}`")).with_source(error)
         })?;
         self.refuse_while_closed(doing)?;
         let authorization = self.credential.header(self.timeout).await?;
@@ -187,7 +186,7 @@ impl Api {
         }
         let answer = Response::to(request).await;
         let host = self.base.host_str().unwrap_or_default();
-        let answer = answer.map_err(|failure| unanswered(doing, host, failure))?;
+        let answer = answer.map_err(|error| without_response(doing, host, error))?;
         if let Some(remaining) = remaining(&answer) {
             self.remaining.store(remaining, Ordering::Relaxed);
             if let Some(pause) = until_renewal(&answer).filter(|_| remaining == 0) {
@@ -222,7 +221,7 @@ impl Api {
         response: &Response,
     ) -> Result<T, SinkError> {
         response.json().map_err(|_| {
-            SinkError::other(format!("could not {doing}: the response is not what is documented"))
+            SinkError::other(format!("cannot {doing}: the response is not what is documented"))
         })
     }
 
@@ -252,8 +251,8 @@ impl Api {
     /// What an answer that is no success means, without the credential in it.
     pub(crate) async fn refusal(&self, doing: &str, answer: &Response) -> SinkError {
         match self.credential.secret(self.timeout).await {
-            Ok(secret) => refused(doing, answer, &[secret]),
-            Err(_) => refused(doing, answer, &[]),
+            Ok(secret) => refused(doing, &self.base, answer, &[secret]),
+            Err(_) => refused(doing, &self.base, answer, &[]),
         }
     }
 
@@ -261,7 +260,7 @@ impl Api {
     pub(crate) async fn sealing_key(&self, secrets_path: &str) -> Result<SealingKey, SinkError> {
         let doing = "fetch the public key";
         let answer = self.get(&format!("{secrets_path}/public-key"), doing).await?;
-        let unusable = |why: &str| SinkError::other(format!("could not {doing}: {why}"));
+        let unusable = |why: &str| SinkError::other(format!("cannot {doing}: {why}"));
         let key: PublicKeyAnswer =
             answer.json().map_err(|_| unusable("the answer is not what is documented"))?;
         let bytes = STANDARD.decode(&key.key).map_err(|_| unusable("it is no base64"))?;
@@ -307,7 +306,7 @@ impl Api {
         match wait.filter(|wait| !wait.is_zero()) {
             Some(wait) => Err(SinkError::rate_limited(
                 wait,
-                format!("could not {doing}: no request is left to this GitHub token for the hour"),
+                format!("cannot {doing}: no request is left to this GitHub token for the hour"),
             )),
             None => Ok(()),
         }
@@ -328,7 +327,7 @@ impl Api {
             return Ok(client);
         }
         let built = build_client(&self.base, self.timeout)
-            .map_err(|error| SinkError::other("could not start a client").with_source(error))?;
+            .map_err(|error| SinkError::other("cannot start a client").with_source(error))?;
         Ok(client.get_or_init(|| built))
     }
 }

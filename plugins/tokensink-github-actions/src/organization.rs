@@ -54,7 +54,7 @@ impl Visibility {
         let secret: Secret = api.read(secret_path, doing).await?;
         secret
             .visibility
-            .ok_or_else(|| SinkError::other(format!("could not {doing}: GitHub does not show it")))
+            .ok_or_else(|| SinkError::other(format!("cannot {doing}: GitHub does not show it")))
     }
 
     /// The fields of a write that keep it.

@@ -5,6 +5,7 @@
 mod evidence;
 mod limits;
 mod organizations;
+mod permissions;
 mod repositories;
 mod survey;
 mod writes;

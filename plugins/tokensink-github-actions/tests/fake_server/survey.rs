@@ -111,10 +111,7 @@ async fn refused_lookups_are_reported_and_prevent_no_write() {
         github.refuse_reads("repos/acme/api/environments", status);
         let sink = api_sink(&github);
         let error = sink.survey().await.unwrap_err().to_string();
-        assert!(
-            error.starts_with(&format!("could not list the environments: {status}")),
-            "{error}"
-        );
+        assert!(error.starts_with(&format!("cannot list the environments: {status}")), "{error}");
         write(sink.as_ref(), "one").await;
     }
     for status in [403, 429] {
@@ -124,7 +121,7 @@ async fn refused_lookups_are_reported_and_prevent_no_write() {
         assert_eq!(places(&found), ["acme/api (environment e00) QSTASH_TOKEN"]);
         let [warning] = found.warnings.try_into().unwrap();
         assert!(warning.contains(" of 60 closer places were searched"), "{warning}");
-        assert!(warning.contains(&format!("could not look for a closer secret: {status}")));
+        assert!(warning.contains(&format!("cannot look for a closer secret: {status}")));
         // The others would be refused as well.
         let sent = github.requests().len() - before;
         assert!(sent < 30, "{sent} requests");

@@ -105,7 +105,7 @@ async fn names_that_cannot_be_listed_are_reported_and_prevent_no_write() {
     github.refuse_reads("repos/acme/api/actions/secrets?", 403);
     let preparation = api_sink(&github).prepare().await.unwrap();
     let [warning] = preparation.warnings.try_into().unwrap();
-    let expected = "not checked whether the secret QSTASH_TOKEN exists: could not list the names";
+    let expected = "not checked whether the secret QSTASH_TOKEN exists: cannot list the names";
     assert!(warning.starts_with(expected) && warning.contains("403"), "{warning}");
     preparation.writer.write(&Token::new("one")).await.unwrap();
 }
