@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 
-use crate::world::{World, words};
+use crate::support::world::{World, words};
 
 async fn encrypted_world() -> World {
     let encryption = Encryption::generate().unwrap();

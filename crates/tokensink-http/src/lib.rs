@@ -8,6 +8,7 @@ mod client;
 mod excerpt;
 mod response;
 mod retry_after;
+mod send;
 
 pub use authorization::{basic, bearer};
 pub use client::{ClientError, build_client, is_loopback, parse_base_url};
@@ -15,3 +16,4 @@ pub use excerpt::{excerpt, looks_like_a_token};
 pub use reqwest;
 pub use response::{MAX_BODY_BYTES, Response, TransportError};
 pub use retry_after::{retry_after, server_time};
+pub use send::{error_kind, send, status_error, transport_error};

@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-use crate::world::World;
+use crate::support::world::World;
 
 fn left_behind(world: &World) -> usize {
     fs::read_dir(world.folder.path().join("home/tmp")).unwrap().count()

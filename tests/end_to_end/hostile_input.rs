@@ -5,8 +5,8 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use serde_json::Value;
 
-use crate::servers;
-use crate::world::{World, assert_clear, words};
+use crate::support::servers;
+use crate::support::world::{World, assert_clear, words};
 
 const DOTENV: &str = "[sinks.local]\nkind = \"dotenv\"\npath = \".env\"\n";
 
@@ -84,7 +84,7 @@ async fn unfit_repositories_and_secrets_are_refused() {
         (ci("repositories = [\"acme/old\"]"), "archived"),
         (ci("repositories = [\"acme/theirs\"]"), "may only read"),
         (ci("repositories = [\"acme/api\"]\nenvironment = \"none\""), "none"),
-        (ci("organization = \"acme\""), "once by hand"),
+        (ci("organization = \"acme\""), "create the organization secret"),
         (prod("secret_id = \"none\""), "create = true"),
         (prod("secret_id = \"text\"\njson_key = \"T\""), "not a JSON object"),
         (prod("secret_id = \"list\"\njson_key = \"T\""), "not a JSON object"),

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::world::{World, words};
+use crate::support::world::{World, words};
 
 const LOCAL: &str = "[sinks.local]\nkind = \"dotenv\"\npath = \".env\"\n";
 

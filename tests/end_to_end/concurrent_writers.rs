@@ -1,13 +1,11 @@
-//! Somebody else writes to the same place, and the run that would have put both into it dies.
+//! Another program writes to the same place, and the run that would have merged both is killed.
 
 use std::fs;
-use std::time::Duration;
 
-use tokio::time::sleep;
+use crate::support::wait::until;
+use crate::support::world::{World, words};
 
-use crate::world::{World, words};
-
-/// Whether a record says that the secret of AWS was written.
+/// Whether the journal contains a write to the AWS secret.
 fn is_recorded(world: &World) -> bool {
     let runs = world.folder.path().join("home/.local/state/tokensink/runs");
     let files = fs::read_dir(runs).into_iter().flatten().flatten();
@@ -17,18 +15,19 @@ fn is_recorded(world: &World) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_neighbours_key_outlives_the_run_that_dropped_it() {
+async fn a_key_of_another_program_survives_a_run_that_overwrote_it() {
     let world = World::new().await;
     let before = world.live();
     let theirs = |token: &str| format!("{{\"T\":\"{token}\",\"n\":1.0,\"theirs\":true}}");
     world.sandbox.aws.interfere_with_next_put("prod", &theirs(&before));
-    // Keeps the run from looking at the secrets.
+    // Keeps the run from inspecting the secrets.
     world.sandbox.github.stall_writes(true);
     let mut child = world.command(&["reset", "--yes", "--output", "json"]).spawn().unwrap();
-    while !is_recorded(&world) {
-        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
-        sleep(Duration::from_millis(5)).await;
-    }
+    until("a recorded write", || {
+        assert!(child.try_wait().unwrap().is_none(), "the run ended by itself");
+        is_recorded(&world)
+    })
+    .await;
     child.kill().await.unwrap();
     world.sandbox.github.stall_writes(false);
     assert!(!world.sandbox.aws.value("prod").unwrap().contains("theirs"));
