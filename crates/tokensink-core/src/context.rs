@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use crate::Secret;
 
-/// A snapshot of the process environment. Values are secrets until proven otherwise.
+/// A snapshot of the process environment. Values are secrets until proven otherwise, and
+/// [`trimmed`](crate::trimmed): no variable is meant to end in a blank or a line end.
 #[derive(Clone, Default)]
 pub struct Environment(Arc<BTreeMap<String, Secret>>);
 
 impl Environment {
     /// The credential in variable `name`; `None` where it is unset, empty or blank.
     pub fn secret(&self, name: &str) -> Option<&Secret> {
-        self.0.get(name).filter(|secret| !secret.expose().trim().is_empty())
+        self.0.get(name).filter(|secret| !secret.is_empty())
     }
 
     /// The plain setting in variable `name` (a path, a host); `None` where it is unset or empty.
@@ -32,7 +33,8 @@ impl Environment {
 
 impl FromIterator<(String, String)> for Environment {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
-        let variables = variables.into_iter().map(|(name, value)| (name, Secret::new(value)));
+        let variables =
+            variables.into_iter().map(|(name, value)| (name, Secret::new(value).trimmed()));
         Self(Arc::new(variables.collect()))
     }
 }
@@ -218,5 +220,15 @@ mod tests {
         let environment = Environment::from_iter(variables);
         assert_eq!(format!("{environment:?}"), r#"{"A", "B"}"#);
         assert!(environment.secret("B").is_none());
+    }
+
+    #[test]
+    fn variables_are_trimmed() {
+        for value in ["key\r", " key\n", "\u{feff}key"] {
+            let environment = Environment::from_iter([("A".to_owned(), value.to_owned())]);
+            assert_eq!(environment.setting("A"), Some("key"));
+        }
+        let environment = Environment::from_iter([("A".to_owned(), " \u{feff}\n".to_owned())]);
+        assert_eq!(environment.setting("A"), None);
     }
 }

@@ -6,6 +6,7 @@
 mod authorization;
 mod client;
 mod excerpt;
+mod network;
 mod response;
 mod retry_after;
 mod send;
@@ -13,6 +14,7 @@ mod send;
 pub use authorization::{basic, bearer};
 pub use client::{ClientError, build_client, is_loopback, parse_base_url};
 pub use excerpt::{excerpt, looks_like_a_token};
+pub use network::{check_network_settings, proxy_label};
 pub use reqwest;
 pub use response::{MAX_BODY_BYTES, Response, TransportError};
 pub use retry_after::{retry_after, server_time};
