@@ -8,6 +8,7 @@ mod client;
 mod excerpt;
 mod response;
 mod retry_after;
+mod trust;
 
 pub use authorization::{basic, bearer};
 pub use client::{ClientError, build_client, is_loopback, parse_base_url};
@@ -15,3 +16,8 @@ pub use excerpt::{excerpt, looks_like_a_token};
 pub use reqwest;
 pub use response::{MAX_BODY_BYTES, Response, TransportError};
 pub use retry_after::{retry_after, server_time};
+pub use trust::{
+    AllowedHost, AllowedHostError, DefaultCredential, GrantedCredential, HostGrant, HostRefusal,
+    HostSetting, InvalidVariableName, RefusalReason, VariableName, Vendor, authorize,
+    is_aws_region, is_same_server, shown_host,
+};
