@@ -1,13 +1,13 @@
-//! A plugin as bad as they come: its write panics, and says the token aloud.
+//! A faulty plugin: its write panics, and quotes the token.
 
-use std::fmt;
 use std::time::Duration;
 
 use tokensink_core::schemars::{self, JsonSchema};
 use tokensink_core::serde::Deserialize;
 use tokensink_core::{
-    BuildContext, Holds, PreparedSink, RateLimits, Readiness, Receipt, SinkConfig, SinkError,
-    SinkFactory, TakesEffect, TargetId, Token, TokenSink, WriteEstimate, async_trait, inventory,
+    BuildContext, Content, Inspection, Preparation, Readiness, Receipt, SinkConfig, SinkError,
+    SinkFactory, SinkInfo, Survey, TakesEffect, TargetId, Token, TokenSink, TokenWriter,
+    WriteEstimate, async_trait, inventory,
 };
 
 #[derive(Deserialize, JsonSchema)]
@@ -23,56 +23,43 @@ impl SinkConfig for PanickingConfig {
     type Sink = PanickingSink;
 
     fn build(self, _: &BuildContext) -> Result<Vec<PanickingSink>, Vec<SinkError>> {
-        Ok(vec![PanickingSink])
+        let target = TargetId::new("panicking", "a bad place");
+        let info = SinkInfo::new(target, "a bad place", TakesEffect::Immediately);
+        Ok(vec![PanickingSink { info }])
     }
 }
 
 inventory::submit! { SinkFactory::of::<PanickingConfig>() }
 
 #[derive(Clone, Debug)]
-struct PanickingSink;
-
-impl fmt::Display for PanickingSink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a bad place")
-    }
+struct PanickingSink {
+    info: SinkInfo,
 }
 
 #[async_trait]
 impl TokenSink for PanickingSink {
-    fn target(&self) -> TargetId {
-        TargetId::new("panicking", self)
+    fn info(&self) -> &SinkInfo {
+        &self.info
     }
 
-    fn takes_effect(&self) -> TakesEffect {
-        TakesEffect::Immediately
+    async fn prepare(&self) -> Result<Preparation, SinkError> {
+        let estimate = WriteEstimate::one_request(Duration::ZERO);
+        Ok(Preparation::new(Box::new(self.clone()), estimate))
     }
 
-    fn quota(&self) -> Option<RateLimits> {
-        None
+    async fn inspect(&self, _: Option<&Receipt>) -> Result<Inspection, SinkError> {
+        Ok(Content::Unknown { reason: "values cannot be read here".to_owned() }.into())
     }
 
-    async fn prepare(&self) -> Result<Box<dyn PreparedSink>, SinkError> {
-        Ok(Box::new(self.clone()))
-    }
-
-    async fn inspect(&self, _: &Token, _: Option<&Receipt>) -> Result<Holds, SinkError> {
-        Ok(Holds::Unknown { why: "it is a bad place".to_owned() })
+    async fn survey(&self) -> Result<Survey, SinkError> {
+        Ok(Survey::default())
     }
 }
 
 #[async_trait]
-impl PreparedSink for PanickingSink {
-    fn readiness(&self) -> Readiness {
-        Readiness::Ready
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn cost(&self) -> WriteEstimate {
-        WriteEstimate { round_trip: Duration::ZERO, requests: 1, shared_place: None }
+impl TokenWriter for PanickingSink {
+    async fn prove(&self) -> Result<Readiness, SinkError> {
+        Ok(Readiness::Ready)
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokensink_engine::journal::MemoryJournal;
-use tokensink_engine::{Command as Asked, Coordinator, Interrupter, Outcome, Parties};
-use tokensink_engine::{Silent, Sink, Timing};
+use tokensink_engine::{Command as Asked, Coordinator, Interrupter, Outcome, RunContext};
+use tokensink_engine::{Silent, Sink, SinkOptions, Timing};
 use tokensink_testkit::{Calm, Evidence, World};
 use tokio::process::Command;
 
@@ -18,18 +18,14 @@ use crate::usage;
 pub(crate) async fn in_memory(sinks: usize) -> Result<String, Failure> {
     let world = World::new(sinks, Calm);
     let (_interrupter, interrupt) = Interrupter::new();
-    let sink = |index: usize| Sink {
-        name: format!("sink-{index}"),
-        kind: "memory".to_owned(),
-        required: true,
-        priority: 0,
-        deadline: Duration::from_secs(60),
-        takes_effect: None,
-        target: Box::new(world.sink(index, Evidence::Value)),
+    let sink = |index: usize| {
+        let plugin = Box::new(world.sink(index, Evidence::Value));
+        Sink::new(format!("sink-{index}"), "memory", SinkOptions::default(), plugin)
     };
-    let parties = Parties {
-        issuer: Arc::new(world.issuer()),
-        issuer_id: "made-up".to_owned(),
+    let issuer = Arc::new(world.issuer());
+    let context = RunContext {
+        source: Arc::clone(&issuer) as Arc<_>,
+        source_id: "made-up".to_owned(),
         left_out: Vec::new(),
         sinks: (0..sinks).map(|index| Arc::new(sink(index))).collect(),
         journal: Arc::new(MemoryJournal::default()),
@@ -37,9 +33,9 @@ pub(crate) async fn in_memory(sinks: usize) -> Result<String, Failure> {
         interrupt,
     };
     let started = Instant::now();
-    let coordinator = Coordinator::new(parties, Timing::default()).await?;
+    let coordinator = Coordinator::new(context, Timing::default()).await?;
     let plan = coordinator.plan(Asked::Reset).await.map_err(|report| format!("{report:?}"))?;
-    let report = coordinator.reset(plan).await;
+    let report = coordinator.reset(plan, issuer).await;
     if report.outcome != Outcome::Complete {
         return Err(format!("it ended {:?}", report.outcome).into());
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokensink_core::TokenIssuer;
+use tokensink_core::{TokenIssuer, TokenSource};
 use tokensink_engine::{Command, Outcome, Report};
 use tokensink_upstash::{
     ConnectError, Credentials, CredentialsError, Named, Pasted, Settings, Upstash,
@@ -10,11 +10,13 @@ use tokensink_upstash::{
 
 use crate::config::UpstashTable;
 use crate::pasting;
-use crate::run::{NOTHING_CHANGED, Request, TokenSource};
+use crate::run::{NOTHING_CHANGED, Request, TokenOrigin};
 
-/// The issuer, and what it is called in the journal.
+/// Where the token is read, and what that is called in the journal.
 pub(crate) struct Chosen {
-    pub(crate) issuer: Arc<dyn TokenIssuer>,
+    pub(crate) source: Arc<dyn TokenSource>,
+    /// Replaces the token; a pasted one cannot be replaced.
+    pub(crate) issuer: Option<Arc<dyn TokenIssuer>>,
     pub(crate) id: String,
     pub(crate) warnings: Vec<String>,
 }
@@ -49,9 +51,9 @@ impl Failure {
 }
 
 pub(crate) async fn choose(request: &Request<'_>, table: &UpstashTable) -> Result<Chosen, Failure> {
-    match request.token_source {
-        TokenSource::StandardInput => paste(table).await,
-        TokenSource::DeveloperApi => connect(request, table).await,
+    match request.token_origin {
+        TokenOrigin::StandardInput => paste(table).await,
+        TokenOrigin::DeveloperApi => connect(request, table).await,
     }
 }
 
@@ -63,7 +65,7 @@ async fn paste(table: &UpstashTable) -> Result<Chosen, Failure> {
     let pasted =
         Pasted::new(&text, url, region, table.timeout).map_err(|error| mistaken(&error))?;
     let id = pasted.id();
-    Ok(Chosen { issuer: Arc::new(pasted), id, warnings: Vec::new() })
+    Ok(Chosen { source: Arc::new(pasted), issuer: None, id, warnings: Vec::new() })
 }
 
 async fn connect(request: &Request<'_>, table: &UpstashTable) -> Result<Chosen, Failure> {
@@ -99,5 +101,6 @@ async fn connect(request: &Request<'_>, table: &UpstashTable) -> Result<Chosen, 
     tracing::info!(credentials = credentials.origin(), issuer = %upstash, "connected");
     let id = upstash.id().to_owned();
     let warnings = credentials.warning().map(str::to_owned).into_iter().collect();
-    Ok(Chosen { issuer: Arc::new(upstash), id, warnings })
+    let upstash = Arc::new(upstash);
+    Ok(Chosen { source: Arc::clone(&upstash) as Arc<_>, issuer: Some(upstash), id, warnings })
 }

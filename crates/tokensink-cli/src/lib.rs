@@ -26,6 +26,7 @@ mod plugins;
 mod records;
 mod run;
 mod signals;
+mod suggestion;
 mod usage;
 
 use std::process::ExitCode;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokensink_core::Environment;
 use tokensink_engine::journal::{FileJournal, Journal, Lock, LockError, MemoryJournal};
-use tokensink_engine::{Command, Coordinator, Outcome, Parties, Report, Timing};
+use tokensink_engine::{Command, Coordinator, Outcome, Report, RunContext, Timing};
 
 use crate::args::Global;
 use crate::environment::user_state_folder;
@@ -75,16 +75,16 @@ impl Records {
     /// The report of a reset that cannot know whether another one is unfinished.
     pub(crate) async fn coordinator(
         &mut self,
-        parties: impl Fn(Arc<dyn Journal>) -> Parties,
+        context: impl Fn(Arc<dyn Journal>) -> RunContext,
         timing: Timing,
     ) -> Result<Coordinator, Report> {
         if let Some(journal) = self.journal.clone() {
-            match Coordinator::new(parties(journal), timing).await {
+            match Coordinator::new(context(journal), timing).await {
                 Ok(coordinator) => return Ok(coordinator),
                 Err(error) => self.go_without("journal", Outcome::Unchanged, &error)?,
             }
         }
-        let unrecorded = parties(Arc::new(MemoryJournal::default()));
+        let unrecorded = context(Arc::new(MemoryJournal::default()));
         Ok(Coordinator::without_history(unrecorded, timing))
     }
 

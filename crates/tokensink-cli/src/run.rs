@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokensink_core::{BuildContext, Environment, Registry};
+use tokensink_core::{BuildContext, Environment, Registry, TokenIssuer};
 use tokensink_engine::journal::Lock;
-use tokensink_engine::{Command, Coordinator, Interrupt, Outcome, Parties, Plan, Report, Timing};
+use tokensink_engine::{
+    Command, Coordinator, Interrupt, Outcome, Plan, Report, RunContext, Timing,
+};
 
 use crate::args::{Global, Selection};
 use crate::config::{self, Invalid, Selected, Settings};
@@ -18,6 +20,8 @@ use crate::records::Records;
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) coordinator: Coordinator,
+    /// Replaces the token, where that can be done.
+    pub(crate) issuer: Option<Arc<dyn TokenIssuer>>,
     pub(crate) watcher: Arc<Watcher>,
     pub(crate) interrupt: Interrupt,
     /// What deserves attention before anything was asked.
@@ -32,7 +36,7 @@ pub(crate) const NOTHING_CHANGED: &str =
 
 /// Where the token comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TokenSource {
+pub(crate) enum TokenOrigin {
     DeveloperApi,
     StandardInput,
 }
@@ -44,7 +48,7 @@ pub(crate) struct Request<'a> {
     pub(crate) global: &'a Global,
     pub(crate) selection: &'a Selection,
     pub(crate) environment: &'a Environment,
-    pub(crate) token_source: TokenSource,
+    pub(crate) token_origin: TokenOrigin,
     /// The longest outage that a reset may be expected to lead to.
     pub(crate) max_outage: Option<Duration>,
 }
@@ -68,16 +72,16 @@ impl Run {
             chosen = issuer::choose(request, &settings.upstash) => chosen,
             () = interrupt.interrupted() => return Err(interrupted()),
         };
-        let Chosen { issuer, id, warnings } = chosen.map_err(|failure| Report {
+        let Chosen { source, issuer, id, warnings } = chosen.map_err(|failure| Report {
             warnings: records.warnings.clone(),
             ..failure.report(command)
         })?;
         let lock = records.lock(&id)?;
         let watcher = Arc::new(Watcher::start());
         let sinks: Vec<_> = sinks.into_iter().map(Arc::new).collect();
-        let parties = |journal| Parties {
-            issuer: Arc::clone(&issuer),
-            issuer_id: id.clone(),
+        let context = |journal| RunContext {
+            source: Arc::clone(&source),
+            source_id: id.clone(),
             sinks: sinks.clone(),
             left_out: left_out.clone(),
             journal,
@@ -90,9 +94,9 @@ impl Run {
             max_outage: request.max_outage,
             ..Timing::default()
         };
-        let coordinator = records.coordinator(parties, timing).await?;
+        let coordinator = records.coordinator(context, timing).await?;
         let warnings = [warnings, records.warnings].concat();
-        Ok(Self { coordinator, watcher, interrupt, warnings, command, lock })
+        Ok(Self { coordinator, issuer, watcher, interrupt, warnings, command, lock })
     }
 
     /// Asks everybody who takes part.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokensink_core::{Issued, IssuerError, Redactor, TargetId, Token, TokenIssuer};
+use tokensink_core::{Issued, IssuerError, Redactor, TargetId, Token, TokenSource};
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -21,13 +21,13 @@ use crate::{Command, Event, Interrupt, Outcome, Progress, Report, Sink, SinkRepo
 /// How long a record may take: a folder on another machine may hang, and no run waits for ever.
 const DISK_ANSWER: Duration = Duration::from_secs(10);
 
-/// Who takes part in a run.
+/// What a run works with.
 #[derive(Clone, Debug)]
-pub struct Parties {
-    /// Issues and resets the token.
-    pub issuer: Arc<dyn TokenIssuer>,
-    /// The issuer's id of the QStash: the journal's key.
-    pub issuer_id: String,
+pub struct RunContext {
+    /// Where the live token is read.
+    pub source: Arc<dyn TokenSource>,
+    /// The source's id of the QStash: the journal's key.
+    pub source_id: String,
     /// Where the token must arrive.
     pub sinks: Vec<Arc<Sink>>,
     /// The names of required sinks that do not take part this time.
@@ -42,7 +42,7 @@ pub struct Parties {
 
 /// Runs the protocol.
 pub struct Coordinator {
-    pub(crate) parties: Parties,
+    pub(crate) context: RunContext,
     pub(crate) timing: Timing,
     pub(crate) run: RunId,
     earlier_runs: Vec<Run>,
@@ -56,8 +56,8 @@ impl std::fmt::Debug for Coordinator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Coordinator")
             .field("run", &self.run)
-            .field("issuer", &self.parties.issuer)
-            .field("sinks", &self.parties.sinks.len())
+            .field("issuer", &self.context.source)
+            .field("sinks", &self.context.sinks.len())
             .finish_non_exhaustive()
     }
 }
@@ -68,21 +68,21 @@ impl Coordinator {
     /// # Errors
     ///
     /// When the journal could not be read.
-    pub async fn new(parties: Parties, timing: Timing) -> Result<Self, JournalError> {
-        let earlier_runs = parties.journal.runs().await?;
-        Ok(Self::after(earlier_runs, parties, timing))
+    pub async fn new(context: RunContext, timing: Timing) -> Result<Self, JournalError> {
+        let earlier_runs = context.journal.runs().await?;
+        Ok(Self::after(earlier_runs, context, timing))
     }
 
     /// A coordinator for one run where nobody knows what earlier ones did: it believes nothing that
     /// a reset which is still in flight could undo, and takes no part in a reset of its own.
-    pub fn without_history(parties: Parties, timing: Timing) -> Self {
-        Self { knows_earlier_runs: false, ..Self::after(Vec::new(), parties, timing) }
+    pub fn without_history(context: RunContext, timing: Timing) -> Self {
+        Self { knows_earlier_runs: false, ..Self::after(Vec::new(), context, timing) }
     }
 
-    fn after(earlier_runs: Vec<Run>, mut parties: Parties, timing: Timing) -> Self {
-        parties.sinks.sort_by_key(|sink| std::cmp::Reverse(sink.priority));
+    fn after(earlier_runs: Vec<Run>, mut context: RunContext, timing: Timing) -> Self {
+        context.sinks.sort_by_key(|sink| std::cmp::Reverse(sink.priority));
         Self {
-            parties,
+            context,
             timing,
             run: RunId::after(&earlier_runs),
             earlier_runs,
@@ -93,9 +93,9 @@ impl Coordinator {
         }
     }
 
-    /// Who issues the token, for people.
-    pub fn issuer(&self) -> &dyn TokenIssuer {
-        self.parties.issuer.as_ref()
+    /// Where the token is read; its `Display` names it for people.
+    pub fn source(&self) -> &dyn TokenSource {
+        self.context.source.as_ref()
     }
 
     /// The outcome of `work`, which changes nothing, unless Ctrl-C comes first.
@@ -107,7 +107,7 @@ impl Coordinator {
         tokio::select! {
             biased;
             outcome = work => Ok(outcome),
-            () = self.parties.interrupt.after(0) => {
+            () = self.context.interrupt.after(0) => {
                 Err(self.unchanged(command, "interrupted".to_owned()))
             }
         }
@@ -115,12 +115,12 @@ impl Coordinator {
 
     /// The runs before this one that concern the same QStash, oldest first.
     pub(crate) fn earlier_runs(&self) -> impl DoubleEndedIterator<Item = &Run> {
-        self.earlier_runs.iter().filter(|run| run.may_be_of(&self.parties.issuer_id))
+        self.earlier_runs.iter().filter(|run| run.may_be_of(&self.context.source_id))
     }
 
     /// The newest write to `target`, if nothing newer may have been written since.
     pub(crate) fn last_write(&self, target: &TargetId) -> Option<LastWrite> {
-        last_write(&self.earlier_runs, &self.parties.issuer_id, target)
+        last_write(&self.earlier_runs, &self.context.source_id, target)
     }
 
     pub(crate) fn last_written_at(&self, target: &TargetId) -> Option<Timestamp> {
@@ -129,7 +129,7 @@ impl Coordinator {
 
     /// Whether something that an earlier run sent may still take effect.
     pub(crate) fn is_unsettled(&self) -> bool {
-        !self.knows_earlier_runs || is_unsettled(&self.earlier_runs, &self.parties.issuer_id)
+        !self.knows_earlier_runs || is_unsettled(&self.earlier_runs, &self.context.source_id)
     }
 
     /// The report that offers `sync` instead, where an earlier reset was cut off, or where nobody
@@ -143,7 +143,7 @@ impl Coordinator {
             let why = "a reset needs a journal, and there is none";
             return Err(self.unchanged(Command::Reset, why.to_owned()));
         }
-        let Some(run) = unfinished_reset(&self.earlier_runs, &self.parties.issuer_id) else {
+        let Some(run) = unfinished_reset(&self.earlier_runs, &self.context.source_id) else {
             return Ok(());
         };
         let mut why = match run.outcome() {
@@ -163,8 +163,8 @@ impl Coordinator {
     /// Does what an interrupt no longer stops, and tells who watches so when there is one.
     pub(crate) async fn through_an_interrupt<T>(&self, work: impl Future<Output = T>) -> T {
         let tell = async {
-            self.parties.interrupt.after(0).await;
-            self.parties.progress.on(&Event::Interrupted);
+            self.context.interrupt.after(0).await;
+            self.context.progress.on(&Event::Interrupted);
             pending::<Infallible>().await
         };
         tokio::select! {
@@ -176,25 +176,25 @@ impl Coordinator {
 
     /// Opens the run's record, once.
     pub(crate) async fn start(&self, command: Command) -> Result<(), String> {
-        let issuer = self.parties.issuer_id.clone();
-        let entry = Entry::Started { command, issuer, left_out: self.parties.left_out.clone() };
+        let issuer = self.context.source_id.clone();
+        let entry = Entry::Started { command, issuer, left_out: self.context.left_out.clone() };
         self.started.get_or_try_init(|| self.record(entry)).await.copied()
     }
 
     /// The required sinks that take no part in this run, in words.
     pub(crate) fn left_out(&self) -> Option<String> {
-        let names = &self.parties.left_out;
+        let names = &self.context.left_out;
         (!names.is_empty()).then(|| names.join(", "))
     }
 
     /// The live token, as far as the issuer knows; never waited for without an end.
     pub(crate) async fn current(&self) -> Result<Issued, IssuerError> {
-        self.in_time(self.parties.issuer.current()).await
+        self.in_time(self.context.source.current()).await
     }
 
     /// Whether QStash lets `token` in; never waited for without an end.
     pub(crate) async fn accepts(&self, token: &Token) -> Result<bool, IssuerError> {
-        self.in_time(self.parties.issuer.accepts(token)).await
+        self.in_time(self.context.source.accepts(token)).await
     }
 
     async fn in_time<T>(
@@ -203,8 +203,8 @@ impl Coordinator {
     ) -> Result<T, IssuerError> {
         let patience = self.timing.issuer_answer;
         timeout(patience, answer).await.unwrap_or_else(|_| {
-            let message = format!("{} gave no answer within {patience:?}", self.parties.issuer);
-            Err(IssuerError::Transient { message, wait: None })
+            let message = format!("{} gave no answer within {patience:?}", self.context.source);
+            Err(IssuerError::Transient { message, retry_after: None })
         })
     }
 
@@ -216,7 +216,7 @@ impl Coordinator {
         let until = Instant::now() + self.timing.reset_answer;
         loop {
             match ask().await {
-                Err(IssuerError::Transient { wait, .. })
+                Err(IssuerError::Transient { retry_after: wait, .. })
                     if Instant::now() + wait.unwrap_or(self.timing.poll) < until =>
                 {
                     sleep(wait.unwrap_or(self.timing.poll)).await;
@@ -235,7 +235,7 @@ impl Coordinator {
     pub(crate) fn publish(&self, report: Report) -> Report {
         let redactor = self.redactor.lock().unwrap_or_else(PoisonError::into_inner);
         let report = report.cleaned(|text| redactor.redact(text));
-        let (run_id, left_out) = (Some(self.run.to_string()), self.parties.left_out.clone());
+        let (run_id, left_out) = (Some(self.run.to_string()), self.context.left_out.clone());
         Report { run_id, left_out, ..report }
     }
 
@@ -246,14 +246,14 @@ impl Coordinator {
     }
 
     pub(crate) fn with_unasked_sinks(&self, mut report: Report) -> Report {
-        let sinks = self.parties.sinks.iter();
+        let sinks = self.context.sinks.iter();
         report.sinks = sinks.map(|sink| SinkReport::unasked(sink)).collect();
         report
     }
 
     /// Makes `entry` durable before it returns.
     pub(crate) async fn record(&self, entry: Entry) -> Result<(), String> {
-        append(self.parties.journal.as_ref(), &self.run, &entry).await
+        append(self.context.journal.as_ref(), &self.run, &entry).await
     }
 
     /// The same, where there is something to record.
@@ -266,7 +266,7 @@ impl Coordinator {
 
     /// Makes `entry` durable while other work goes on.
     pub(crate) fn record_in_background(&self, entry: Entry) -> JoinHandle<Result<(), String>> {
-        let (journal, run) = (Arc::clone(&self.parties.journal), self.run.clone());
+        let (journal, run) = (Arc::clone(&self.context.journal), self.run.clone());
         tokio::spawn(async move { append(journal.as_ref(), &run, &entry).await })
     }
 }

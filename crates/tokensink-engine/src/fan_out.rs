@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokensink_core::{PreparedSink, Receipt, SinkErrorKind, Token};
+use tokensink_core::{Preparation, Receipt, SinkErrorKind, Token};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -22,7 +22,7 @@ pub(crate) struct Order {
     pub(crate) sink: Arc<Sink>,
     pub(crate) lane: Option<Arc<Lane>>,
     /// Where it could not be prepared: why. It is prepared again before the write.
-    pub(crate) writer: Result<Arc<dyn PreparedSink>, Failure>,
+    pub(crate) writer: Result<Arc<Preparation>, Failure>,
     pub(crate) turn: Turn,
 }
 
@@ -32,7 +32,7 @@ pub(crate) type Turn = Reverse<(i32, Option<Duration>)>;
 impl Order {
     pub(crate) fn of(prepared: &Prepared) -> Self {
         let writer = prepared.writer.as_ref().map(Arc::clone).map_err(Failure::clone);
-        let round_trip = writer.as_ref().map(|writer| writer.cost().round_trip).ok();
+        let round_trip = writer.as_ref().map(|writer| writer.estimate.round_trip).ok();
         let turn = Reverse((prepared.sink.priority, round_trip));
         Self { sink: Arc::clone(&prepared.sink), lane: prepared.lane.clone(), writer, turn }
     }
@@ -137,13 +137,13 @@ pub(crate) async fn write(
                 let attempt = async {
                     // What became known while this sink waited for its turn.
                     written.turn_to(&newest.borrow());
-                    ready.write(&written.token).await
+                    ready.writer.write(&written.token).await
                 };
                 retry.write(attempt).await
             }
-            None => match retry.read(sink.target.prepare()).await {
+            None => match retry.read(sink.plugin.prepare()).await {
                 Ok(prepared) => {
-                    writer = Some(Arc::from(prepared));
+                    writer = Some(Arc::new(prepared));
                     continue;
                 }
                 Err(failure) => Err(failure),

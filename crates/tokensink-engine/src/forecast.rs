@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tokensink_core::{RateLimit, RateLimits};
+use tokensink_core::{RateLimit, RateLimits, SharedPlace};
 
 use crate::fan_out::Order;
 use crate::plan::Plan;
@@ -65,13 +65,13 @@ type Queues = BTreeMap<String, usize>;
 
 /// From the start of the fan-out to the acknowledgement.
 fn until_written(prepared: &Prepared, queues: &mut Queues) -> Option<Duration> {
-    let cost = prepared.writer.as_ref().ok()?.cost();
+    let cost = prepared.writer.as_ref().ok()?.estimate.clone();
     let takes = cost.round_trip * cost.requests;
-    let Some(quota) = prepared.sink.target.quota() else { return Some(takes) };
+    let Some(quota) = prepared.sink.info.rate_limits.as_ref() else { return Some(takes) };
     let before = queues.entry(quota.key.clone()).or_default();
     let position = *before;
     *before += 1;
-    Some(wait(position, &quota, takes) + takes)
+    Some(wait(position, quota, takes) + takes)
 }
 
 /// How long the write at this position waits until it is let in.
@@ -86,7 +86,7 @@ fn wait(position: usize, quota: &RateLimits, takes: Duration) -> Duration {
 
 fn reason(prepared: &Prepared, queues: &Queues) -> String {
     let sink = &prepared.sink;
-    let limited = sink.target.quota().and_then(|quota| {
+    let limited = sink.info.rate_limits.as_ref().and_then(|quota| {
         let (writes, RateLimit { requests, per }) = (*queues.get(&quota.key)?, quota.writes?);
         let kind = &sink.kind;
         (writes > requests as usize).then(|| {
@@ -94,16 +94,20 @@ fn reason(prepared: &Prepared, queues: &Queues) -> String {
             format!("{writes} writes under a limit of {requests} in {per} ({kind})")
         })
     });
-    limited.unwrap_or_else(|| format!("writing {}: {}", sink.name, sink.target))
+    limited.unwrap_or_else(|| format!("writing {}: {}", sink.name, sink.info.label))
 }
 
 /// Many writes may have a place that does for all of them.
 fn advice(slowest: &Prepared, all: &[Prepared]) -> Option<String> {
-    let shared_place = |prepared: &Prepared| prepared.writer.as_ref().ok()?.cost().shared_place;
+    fn shared_place(prepared: &Prepared) -> Option<&SharedPlace> {
+        prepared.writer.as_ref().ok()?.estimate.shared_place.as_ref()
+    }
     let place = shared_place(slowest)?;
-    let writes = all.iter().filter(|one| shared_place(one).as_ref() == Some(&place)).count();
-    (writes >= MANY_WRITES)
-        .then(|| format!("{writes} {place} would be 1 write instead of {writes}"))
+    let writes = all.iter().filter(|one| shared_place(one) == Some(place)).count();
+    (writes >= MANY_WRITES).then(|| {
+        let SharedPlace { replaces, place } = place;
+        format!("{writes} {replaces}: {place} would be 1 write instead of {writes}")
+    })
 }
 
 /// A time as people say it.
@@ -141,7 +145,9 @@ mod tests {
 
     fn quota(concurrent: usize, writes_a_minute: Option<u32>) -> RateLimits {
         let writes = writes_a_minute.map(|requests| RateLimit { requests, per: MINUTE });
-        RateLimits { key: "q".to_owned(), concurrent, reads: None, writes }
+        let mut limits = RateLimits::concurrent("q", concurrent);
+        limits.writes = writes;
+        limits
     }
 
     #[test]

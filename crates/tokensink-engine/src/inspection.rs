@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokensink_core::{Fingerprint, Holds, SinkErrorKind, Token};
+use tokensink_core::{Content, Fingerprint, HeldValue, Inspection, SinkErrorKind, Token};
 
 use crate::journal::LastWrite;
 use crate::limiter::Lane;
@@ -10,7 +10,22 @@ use crate::retry::Retry;
 use crate::{Failure, Sink, State};
 
 /// What an inspection found, or why it could not look.
-pub(crate) type Inspected = Result<Holds, Failure>;
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Finding {
+    /// The token was read back.
+    Token,
+    /// It cannot be read; our last write, which was of the token, is the newest one.
+    UnchangedSinceOurWrite,
+    /// Something else than the token.
+    OtherValue,
+    /// No value.
+    Absent,
+    /// It cannot be told.
+    Unknown { reason: String },
+}
+
+/// A finding, or why the sink could not be inspected.
+pub(crate) type Inspected = Result<Finding, Failure>;
 
 /// Looks at one sink until it answers or its time is over.
 pub(crate) async fn inspect(
@@ -22,8 +37,8 @@ pub(crate) async fn inspect(
     let receipt = last.as_ref().map(|last| &last.receipt);
     let mut retry = Retry::new(sink.deadline, lane);
     loop {
-        match retry.read(sink.target.inspect(&token, receipt)).await {
-            Ok(holds) => return Ok(of_this_token(holds, &token.fingerprint(), last.as_ref())),
+        match retry.read(sink.plugin.inspect(receipt)).await {
+            Ok(found) => return Ok(compare(&found, &token.fingerprint(), last.as_ref())),
             // Someone wrote in between: for the one who may write again to resolve.
             Err(conflict) if conflict.kind == SinkErrorKind::Conflict => return Err(conflict),
             Err(failure) => {
@@ -35,17 +50,24 @@ pub(crate) async fn inspect(
     }
 }
 
-/// A sink that says "your last write is still there" holds the token only if that write was of it.
-fn of_this_token(holds: Holds, token: &Fingerprint, last: Option<&LastWrite>) -> Holds {
-    match (holds, last) {
-        (Holds::UnchangedSinceOurWrite, Some(last)) if last.token == *token => {
-            Holds::UnchangedSinceOurWrite
+/// Compares what a sink holds with `token`. A last write that is still there is the token only if
+/// that write was of it.
+fn compare(found: &Inspection, token: &Fingerprint, last: Option<&LastWrite>) -> Finding {
+    let is_token = |held: &HeldValue| held.fingerprint == *token;
+    match &found.content {
+        Content::Value(held) if is_token(held) => Finding::Token,
+        Content::Mixed(held) if !held.is_empty() && held.iter().all(is_token) => Finding::Token,
+        Content::Value(_) | Content::Mixed(_) | Content::ChangedSinceOurWrite => {
+            Finding::OtherValue
         }
-        (Holds::UnchangedSinceOurWrite, Some(_)) => Holds::AnotherValue,
-        (Holds::UnchangedSinceOurWrite, None) => {
-            Holds::Unknown { why: "there is no record of a write".to_owned() }
-        }
-        (holds, _) => holds,
+        Content::UnchangedSinceOurWrite => match last {
+            Some(last) if last.token == *token => Finding::UnchangedSinceOurWrite,
+            Some(_) => Finding::OtherValue,
+            None => Finding::Unknown { reason: "there is no record of a write".to_owned() },
+        },
+        Content::Absent => Finding::Absent,
+        Content::Unknown { reason } => Finding::Unknown { reason: reason.clone() },
+        _ => Finding::Unknown { reason: "the plugin's response is not known here".to_owned() },
     }
 }
 
@@ -65,20 +87,20 @@ pub(crate) enum Write {
 /// The state of a sink, and the evidence for it.
 pub(crate) fn conclude(write: Write, inspected: &Inspected) -> (State, String) {
     match (write, inspected) {
-        (_, Ok(Holds::Token)) => (State::Current, "read back and equal".to_owned()),
-        (_, Ok(Holds::UnchangedSinceOurWrite)) => {
+        (_, Ok(Finding::Token)) => (State::Current, "read back and equal".to_owned()),
+        (_, Ok(Finding::UnchangedSinceOurWrite)) => {
             (State::Current, "our write is the provider's newest".to_owned())
         }
-        (Write::Pending, Ok(Holds::AnotherValue | Holds::Nothing)) => {
+        (Write::Pending, Ok(Finding::OtherValue | Finding::Absent)) => {
             (State::Unknown, "a write was not answered and may still take effect".to_owned())
         }
-        (_, Ok(Holds::AnotherValue)) => (State::Stale, "holds another value".to_owned()),
-        (_, Ok(Holds::Nothing)) => (State::Stale, "holds no value".to_owned()),
-        (Write::Acknowledged, Ok(Holds::Unknown { why })) => {
-            (State::Current, format!("the write was acknowledged; {why}"))
+        (_, Ok(Finding::OtherValue)) => (State::Stale, "holds another value".to_owned()),
+        (_, Ok(Finding::Absent)) => (State::Stale, "holds no value".to_owned()),
+        (Write::Acknowledged, Ok(Finding::Unknown { reason })) => {
+            (State::Current, format!("the write was acknowledged; {reason}"))
         }
-        (Write::None | Write::Failed | Write::Pending, Ok(Holds::Unknown { why })) => {
-            (State::Unknown, why.clone())
+        (Write::None | Write::Failed | Write::Pending, Ok(Finding::Unknown { reason })) => {
+            (State::Unknown, reason.clone())
         }
         (Write::Acknowledged, Err(failure)) => (
             State::Unknown,
@@ -106,29 +128,30 @@ mod tests {
     #[test]
     fn a_receipt_proves_only_the_token_it_was_for() {
         let live = Fingerprint::of("live");
-        let seen =
-            |last: Option<&LastWrite>| of_this_token(Holds::UnchangedSinceOurWrite, &live, last);
-        assert_eq!(seen(Some(&last_write_of("live"))), Holds::UnchangedSinceOurWrite);
-        assert_eq!(seen(Some(&last_write_of("dead"))), Holds::AnotherValue);
-        assert!(matches!(seen(None), Holds::Unknown { .. }));
+        let seen = |last: Option<&LastWrite>| {
+            compare(&Content::UnchangedSinceOurWrite.into(), &live, last)
+        };
+        assert_eq!(seen(Some(&last_write_of("live"))), Finding::UnchangedSinceOurWrite);
+        assert_eq!(seen(Some(&last_write_of("dead"))), Finding::OtherValue);
+        assert!(matches!(seen(None), Finding::Unknown { .. }));
     }
 
     #[test]
     fn nothing_is_current_without_evidence() {
-        let why = || Holds::Unknown { why: "write-only".to_owned() };
+        let why = || Finding::Unknown { reason: "write-only".to_owned() };
         let failure = Failure::panicked();
         for (write, inspected, state) in [
-            (Write::None, Ok(Holds::Token), State::Current),
-            (Write::Failed, Ok(Holds::Token), State::Current),
-            (Write::Acknowledged, Ok(Holds::UnchangedSinceOurWrite), State::Current),
+            (Write::None, Ok(Finding::Token), State::Current),
+            (Write::Failed, Ok(Finding::Token), State::Current),
+            (Write::Acknowledged, Ok(Finding::UnchangedSinceOurWrite), State::Current),
             (Write::Acknowledged, Ok(why()), State::Current),
-            (Write::Acknowledged, Ok(Holds::AnotherValue), State::Stale),
-            (Write::Acknowledged, Ok(Holds::Nothing), State::Stale),
+            (Write::Acknowledged, Ok(Finding::OtherValue), State::Stale),
+            (Write::Acknowledged, Ok(Finding::Absent), State::Stale),
             (Write::Acknowledged, Err(failure.clone()), State::Unknown),
             (Write::None, Ok(why()), State::Unknown),
             (Write::Failed, Ok(why()), State::Unknown),
-            (Write::Failed, Ok(Holds::AnotherValue), State::Stale),
-            (Write::Pending, Ok(Holds::AnotherValue), State::Unknown),
+            (Write::Failed, Ok(Finding::OtherValue), State::Stale),
+            (Write::Pending, Ok(Finding::OtherValue), State::Unknown),
             (Write::Pending, Ok(why()), State::Unknown),
             (Write::None, Err(failure), State::Unknown),
         ] {

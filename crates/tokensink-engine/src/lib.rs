@@ -32,12 +32,12 @@ mod settle;
 mod sink;
 mod timing;
 
-pub use coordinator::{Coordinator, Parties};
+pub use coordinator::{Coordinator, RunContext};
 pub use forecast::{Forecast, time_in_words};
 pub use interrupt::{Interrupt, Interrupter};
 pub use plan::Plan;
 pub use prepare::Prepared;
 pub use progress::{Event, Progress, Silent};
 pub use report::{Command, Outcome, Report, SinkReport, State, TokenChange};
-pub use sink::{Failure, Sink, error_chain};
+pub use sink::{Failure, Sink, SinkOptions, error_chain};
 pub use timing::Timing;

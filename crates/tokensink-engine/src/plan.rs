@@ -125,11 +125,11 @@ impl Coordinator {
     }
 
     async fn prepare_all(&self) -> Vec<Prepared> {
-        let sinks: Vec<&Arc<Sink>> = self.parties.sinks.iter().collect();
+        let sinks: Vec<&Arc<Sink>> = self.context.sinks.iter().collect();
         let answered = self.prepare(&sinks).await;
         let prepared = sinks.into_iter().zip(answered).map(|(sink, answered)| Prepared {
             sink: Arc::clone(sink),
-            lane: self.limiter.lane(sink.target.quota()),
+            lane: self.limiter.lane(sink.info.rate_limits.as_ref()),
             writer: answered.writer,
             prepared_at: answered.at,
             last_write: None,
@@ -140,13 +140,15 @@ impl Coordinator {
     }
 
     async fn prepare(&self, sinks: &[&Arc<Sink>]) -> Vec<Answered> {
-        self.parties.progress.on(&Event::Preparing { total: sinks.len() });
+        self.context.progress.on(&Event::Preparing { total: sinks.len() });
         let ended = run_concurrently(
-            sinks.iter().map(|sink| (Arc::clone(sink), self.limiter.lane(sink.target.quota()))),
+            sinks
+                .iter()
+                .map(|sink| (Arc::clone(sink), self.limiter.lane(sink.info.rate_limits.as_ref()))),
             |(sink, lane)| prepare(sink, lane),
             |index, answered| {
                 let (sink, ready) = (sinks[index].as_ref(), answered.writer.is_ok());
-                self.parties.progress.on(&Event::Prepared { sink, ready });
+                self.context.progress.on(&Event::Prepared { sink, ready });
             },
             std::future::pending(),
         )
@@ -163,7 +165,7 @@ impl Coordinator {
     ) -> Vec<Prepared> {
         let token = Arc::new(token.clone());
         for one in &mut prepared {
-            let target = one.sink.id();
+            let target = one.sink.info.target.clone();
             one.last_write = written.get(&target).cloned().or_else(|| self.last_write(&target));
         }
         let questions = prepared.iter().map(|one| {
@@ -192,7 +194,7 @@ impl Coordinator {
             NotLive::Refused => {
                 let why = format!(
                     "QStash does not accept the current token of {}; nothing was changed",
-                    self.parties.issuer
+                    self.context.source
                 );
                 let mut report = Report::refused(command, Outcome::Unknown, vec![why]);
                 report.next.push(

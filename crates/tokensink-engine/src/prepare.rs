@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokensink_core::{PreparedSink, Readiness};
+use tokensink_core::{Preparation, Readiness};
 use tokio::time::Instant;
 
 use crate::inspection::{Inspected, Write, conclude};
@@ -17,7 +17,7 @@ pub struct Prepared {
     /// Which one.
     pub sink: Arc<Sink>,
     pub(crate) lane: Option<Arc<Lane>>,
-    pub(crate) writer: Result<Arc<dyn PreparedSink>, Failure>,
+    pub(crate) writer: Result<Arc<Preparation>, Failure>,
     pub(crate) prepared_at: Instant,
     pub(crate) last_write: Option<LastWrite>,
     pub(crate) holds: Inspected,
@@ -33,9 +33,9 @@ impl Prepared {
 
     /// What could not be proven without a write, if anything.
     pub fn doubt(&self) -> Option<String> {
-        match self.writer.as_ref().ok()?.readiness() {
+        match &self.writer.as_ref().ok()?.readiness {
             Readiness::Ready => None,
-            Readiness::Unknown { why } => Some(why),
+            Readiness::Unknown { reason } => Some(reason.clone()),
         }
     }
 
@@ -46,8 +46,8 @@ impl Prepared {
 
     /// What the plugin wants a person to know, and a value that is not ours to overwrite blindly.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        let own = self.writer.iter().flat_map(|writer| writer.warnings());
-        let own = own.map(|text| self.named(&text));
+        let own = self.writer.iter().flat_map(|writer| &writer.warnings);
+        let own = own.map(|text| self.named(text));
         own.chain(self.not_inspected().filter(|_| self.writer.is_ok())).collect()
     }
 
@@ -58,18 +58,18 @@ impl Prepared {
     }
 
     fn named(&self, text: &str) -> String {
-        format!("{} ({}): {text}", self.sink.name, self.sink.target)
+        format!("{} ({}): {text}", self.sink.name, self.sink.info.label)
     }
 }
 
 /// What a sink answered, and when.
 pub(crate) struct Answered {
-    pub(crate) writer: Result<Arc<dyn PreparedSink>, Failure>,
+    pub(crate) writer: Result<Arc<Preparation>, Failure>,
     pub(crate) at: Instant,
 }
 
-impl From<Result<Arc<dyn PreparedSink>, Failure>> for Answered {
-    fn from(writer: Result<Arc<dyn PreparedSink>, Failure>) -> Self {
+impl From<Result<Arc<Preparation>, Failure>> for Answered {
+    fn from(writer: Result<Arc<Preparation>, Failure>) -> Self {
         Self { writer, at: Instant::now() }
     }
 }
@@ -78,8 +78,8 @@ impl From<Result<Arc<dyn PreparedSink>, Failure>> for Answered {
 pub(crate) async fn prepare(sink: Arc<Sink>, lane: Option<Arc<Lane>>) -> Answered {
     let mut retry = Retry::new(sink.deadline, lane);
     loop {
-        match retry.read(sink.target.prepare()).await {
-            Ok(prepared) => return Answered::from(Ok(Arc::from(prepared))),
+        match retry.read(sink.plugin.prepare()).await {
+            Ok(prepared) => return Answered::from(Ok(Arc::new(prepared))),
             Err(failure) => {
                 if !retry.goes_on_after(&failure).await {
                     return Answered::from(Err(failure));

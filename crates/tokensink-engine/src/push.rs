@@ -93,7 +93,7 @@ impl Coordinator {
     }
 
     fn follow(&self, chase: &mut Chase, issued: Issued) -> String {
-        self.parties.progress.on(&Event::Superseded);
+        self.context.progress.on(&Event::Superseded);
         self.learn(&issued.token);
         chase.follow(issued)
     }
@@ -105,7 +105,7 @@ impl Coordinator {
         chase: &mut Chase,
     ) -> Vec<String> {
         chosen.sort_by_key(|index| standings[*index].order.turn);
-        self.parties.progress.on(&Event::FanningOut { total: chosen.len() });
+        self.context.progress.on(&Event::FanningOut { total: chosen.len() });
         let orders: Vec<Order> =
             chosen.iter().map(|index| standings[*index].order.clone()).collect();
         let newest = watch::Sender::new(Arc::clone(&chase.token));
@@ -120,10 +120,10 @@ impl Coordinator {
             |(order, place)| write(order, place, newest.subscribe()),
             |index, written| {
                 let (order, state) = (&orders[index], State::after(written));
-                self.parties.progress.on(&Event::Written { sink: order.sink.as_ref(), state });
+                self.context.progress.on(&Event::Written { sink: order.sink.as_ref(), state });
                 record(order, written);
             },
-            self.parties.interrupt.after(self.patience()),
+            self.context.interrupt.after(self.patience()),
         );
         let mut warnings = Vec::new();
         let ended = tokio::select! {
@@ -187,7 +187,7 @@ pub(crate) async fn problems_of(records: Vec<JoinHandle<Result<(), String>>>) ->
 }
 
 pub(crate) fn entry_of(order: &Order, written: &Written) -> Entry {
-    let (target, token) = (order.sink.id(), written.token.fingerprint());
+    let (target, token) = (order.sink.info.target.clone(), written.token.fingerprint());
     match &written.outcome {
         Ok(acknowledgement) => {
             Entry::Written { target, token, receipt: acknowledgement.receipt.clone() }

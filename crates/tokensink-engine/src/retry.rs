@@ -96,7 +96,7 @@ impl Retry {
     /// Waits as long as `failure` demands. False when another attempt would be useless or late.
     pub(crate) async fn goes_on_after(&mut self, failure: &Failure) -> bool {
         match failure.kind {
-            SinkErrorKind::RateLimited { retry_after } => {
+            SinkErrorKind::RateLimited { retry_after: wait } => {
                 if self.paused + wait > LONGEST_PAUSES {
                     return false;
                 }
@@ -209,8 +209,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_turn_that_was_waited_for_is_no_pause() {
         let writes = Some(RateLimit { requests: 1, per: Duration::from_secs(4000) });
-        let quota = RateLimits { key: "q".to_owned(), concurrent: 9, reads: None, writes };
-        let lane = Limiter::default().lane(Some(quota));
+        let mut quota = RateLimits::concurrent("q", 9);
+        quota.writes = writes;
+        let lane = Limiter::default().lane(Some(&quota));
         let limited = SinkError::rate_limited(Duration::from_secs(1), "x");
         let mut retry = Retry::new(Duration::from_secs(60), lane);
         retry.write(async { Ok(()) }).await.unwrap();

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use futures::future::{join, join3};
-use tokensink_core::{Holds, Issued, SinkErrorKind, Token};
+use tokensink_core::{Issued, SinkErrorKind, Token};
 use tokio::time::{Instant, sleep};
 
 use crate::coordinator::Coordinator;
 use crate::fan_out::{Order, Written};
-use crate::inspection::{Inspected, Write, conclude, inspect};
+use crate::inspection::{Finding, Inspected, Write, conclude, inspect};
 use crate::journal::LastWrite;
 use crate::prepare::Prepared;
 use crate::push::Chase;
@@ -106,7 +106,7 @@ impl Standing {
     fn was_overwritten(&self) -> bool {
         let was_current = self.written.as_ref().is_none_or(|written| written.outcome.is_ok());
         match &self.inspected {
-            Ok(Holds::AnotherValue | Holds::Nothing) => was_current,
+            Ok(Finding::OtherValue | Finding::Absent) => was_current,
             Err(failure) => failure.kind == SinkErrorKind::Conflict,
             Ok(_) => false,
         }
@@ -144,7 +144,7 @@ impl Coordinator {
         chase: &mut Chase,
         warnings: &mut Vec<String>,
     ) -> Certainty {
-        self.parties.progress.on(&Event::Settling);
+        self.context.progress.on(&Event::Settling);
         loop {
             let verdict = if chase.in_doubt {
                 // What may still take effect shows in the sinks when the window is over.
@@ -193,7 +193,7 @@ impl Coordinator {
             questions,
             |(sink, lane, last)| inspect(sink, lane, Arc::clone(&chase.token), last),
             |_, _| {},
-            self.parties.interrupt.after(self.patience()),
+            self.context.interrupt.after(self.patience()),
         )
         .await;
         for (standing, ended) in standings.iter_mut().zip(ended) {
@@ -210,7 +210,7 @@ impl Coordinator {
         loop {
             // Taken before the look: what it sees must have held for the whole window.
             let over = started.elapsed() >= self.timing.settle;
-            let abandoned = self.parties.interrupt.after(self.patience());
+            let abandoned = self.context.interrupt.after(self.patience());
             let look = tokio::select! {
                 biased;
                 look = self.look(chase) => look,

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use tokensink_core::{SinkError, SinkErrorKind, TakesEffect, TargetId, TokenSink};
+use tokensink_core::{SinkError, SinkErrorKind, SinkInfo, TakesEffect, TokenSink};
 
 /// How many attempts must fit into a sink's deadline, pauses between them included.
 const ATTEMPTS_WITHIN_DEADLINE: u32 = 8;
@@ -22,26 +22,48 @@ pub struct Sink {
     pub priority: i32,
     /// How long the coordinator keeps trying, not counting pauses that a provider demands.
     pub deadline: Duration,
-    /// Overrides what the plugin says.
-    pub takes_effect: Option<TakesEffect>,
+    /// The plugin's facts, captured when the sink was built, with the table's `takes_effect`.
+    pub info: SinkInfo,
     /// The plugin's part.
-    pub target: Box<dyn TokenSink>,
+    pub plugin: Box<dyn TokenSink>,
+}
+
+/// The options that every `[sinks.NAME]` table has.
+#[derive(Clone, Copy, Debug)]
+pub struct SinkOptions {
+    /// See [`Sink::required`].
+    pub required: bool,
+    /// See [`Sink::priority`].
+    pub priority: i32,
+    /// See [`Sink::deadline`].
+    pub deadline: Duration,
+    /// Overrides what the plugin reports.
+    pub takes_effect: Option<TakesEffect>,
+}
+
+impl Default for SinkOptions {
+    fn default() -> Self {
+        Self { required: true, priority: 0, deadline: Duration::from_secs(60), takes_effect: None }
+    }
 }
 
 impl Sink {
+    /// A sink of the table `name`. Captures the facts about `plugin`.
+    pub fn new(
+        name: impl Into<String>,
+        kind: impl Into<String>,
+        options: SinkOptions,
+        plugin: Box<dyn TokenSink>,
+    ) -> Self {
+        let SinkOptions { required, priority, deadline, takes_effect } = options;
+        let mut info = plugin.info().clone();
+        info.takes_effect = takes_effect.unwrap_or(info.takes_effect);
+        Self { name: name.into(), kind: kind.into(), required, priority, deadline, info, plugin }
+    }
+
     /// The longest that one attempt may take when `deadline` is for all of them.
     pub fn attempt_timeout(deadline: Duration) -> Duration {
         deadline / ATTEMPTS_WITHIN_DEADLINE
-    }
-
-    /// The identity of the target.
-    pub fn id(&self) -> TargetId {
-        self.target.target()
-    }
-
-    /// When a write there takes effect.
-    pub fn takes_effect(&self) -> TakesEffect {
-        self.takes_effect.unwrap_or_else(|| self.target.takes_effect())
     }
 }
 

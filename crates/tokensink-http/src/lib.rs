@@ -8,6 +8,7 @@ mod client;
 mod excerpt;
 mod response;
 mod retry_after;
+mod send;
 mod trust;
 
 pub use authorization::{basic, bearer};
@@ -16,6 +17,7 @@ pub use excerpt::{excerpt, looks_like_a_token};
 pub use reqwest;
 pub use response::{MAX_BODY_BYTES, Response, TransportError};
 pub use retry_after::{retry_after, server_time};
+pub use send::{error_kind, send, status_error, transport_error};
 pub use trust::{
     AllowedHost, AllowedHostError, DefaultCredential, GrantedCredential, HostGrant, HostRefusal,
     HostSetting, InvalidVariableName, RefusalReason, VariableName, Vendor, authorize,

@@ -14,6 +14,9 @@ use crate::excerpt::excerpt;
 /// The longest body that is read. The largest honest one is a list of a hundred repositories.
 pub const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
 
+/// What hyper-util calls a proxy's 407 to a CONNECT: its error type is private.
+const PROXY_AUTHORIZATION_REQUIRED: &str = "proxy authorization required";
+
 /// A whole answer. `Debug` shows no body: it may hold a secret.
 pub struct Response {
     /// The HTTP status.
@@ -31,6 +34,9 @@ pub enum TransportError {
     /// It is certain that the request never left: no connection could be made.
     #[error("could not connect: {0}")]
     NotSent(String),
+    /// The proxy demanded a credential, or another one. The request never left.
+    #[error("could not connect: {0}")]
+    ProxyDenied(String),
     /// No whole answer in time.
     #[error("no answer in time: {0}")]
     TimedOut(String),
@@ -40,6 +46,13 @@ pub enum TransportError {
     /// The body was longer than [`MAX_BODY_BYTES`].
     #[error("the answer is longer than {} MB", MAX_BODY_BYTES / (1024 * 1024))]
     TooLong,
+}
+
+impl TransportError {
+    /// Returns whether it is certain that the request never left.
+    pub fn is_unsent(&self) -> bool {
+        matches!(self, Self::NotSent(_) | Self::ProxyDenied(_))
+    }
 }
 
 impl Response {
@@ -128,7 +141,9 @@ fn describe(error: &reqwest::Error) -> TransportError {
     } else {
         cause.to_string()
     };
-    if error.is_connect() {
+    if error.is_connect() && reason == PROXY_AUTHORIZATION_REQUIRED {
+        TransportError::ProxyDenied(reason)
+    } else if error.is_connect() {
         TransportError::NotSent(reason)
     } else if error.is_timeout() {
         TransportError::TimedOut(reason)

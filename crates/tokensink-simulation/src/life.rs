@@ -6,9 +6,9 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use fastrand::Rng;
-use tokensink_core::{RateLimit, RateLimits, Token};
+use tokensink_core::{RateLimit, RateLimits, Token, TokenIssuer};
 use tokensink_engine::journal::{Journal, MemoryJournal};
-use tokensink_engine::{Interrupt, Interrupter, Parties, Report, Silent, Sink};
+use tokensink_engine::{Interrupt, Interrupter, Report, RunContext, Silent, Sink, SinkOptions};
 use tokensink_testkit::{Calm, Evidence, Scripted, World};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -171,8 +171,8 @@ impl Life {
         let (interrupter, interrupt) = Interrupter::new();
         let hands = self.impatience(interrupter);
         let begun = Instant::now();
-        let parties = self.parties(interrupt, Arc::clone(&self.journal) as Arc<_>);
-        let report = timeout(AGES, command(parties, step)).await;
+        let context = self.context(interrupt, Arc::clone(&self.journal) as Arc<_>);
+        let report = timeout(AGES, command(context, self.issuer(), step)).await;
         hands.abort();
         let Ok((report, shown)) = report else {
             return Err(self.witness.finding(format!("{step:?} of run {run} never ended")));
@@ -186,17 +186,21 @@ impl Life {
         Ok(Some(report))
     }
 
-    fn parties(&self, interrupt: Interrupt, journal: Arc<dyn Journal>) -> Parties {
+    fn context(&self, interrupt: Interrupt, journal: Arc<dyn Journal>) -> RunContext {
         let sinks = self.sinks.iter().enumerate();
-        Parties {
-            issuer: Arc::new(self.world.issuer()),
-            issuer_id: "made-up".to_owned(),
+        RunContext {
+            source: Arc::new(self.world.issuer()),
+            source_id: "made-up".to_owned(),
             left_out: Vec::new(),
             sinks: sinks.map(|(index, traits)| Arc::new(traits.sink(&self.world, index))).collect(),
             journal,
             progress: Arc::new(Silent),
             interrupt,
         }
+    }
+
+    fn issuer(&self) -> Arc<dyn TokenIssuer> {
+        Arc::new(self.world.issuer())
     }
 
     /// Ctrl-C, once or twice, in some lives.
@@ -245,12 +249,13 @@ impl Life {
         let run = self.world.begin_run();
         self.witness.strangers_runs.push(run);
         let (interrupter, interrupt) = Interrupter::new();
-        let parties = self.parties(interrupt, Arc::new(MemoryJournal::default()));
+        let context = self.context(interrupt, Arc::new(MemoryJournal::default()));
+        let issuer = self.issuer();
         let pause = between(&mut self.rng, Duration::ZERO, SECOND * 5);
         vec![tokio::spawn(async move {
             sleep(pause).await;
             // What it reports is its own affair: of this life it is a stranger.
-            let _ = timeout(AGES, command(parties, Step::Sync)).await;
+            let _ = timeout(AGES, command(context, issuer, Step::Sync)).await;
             drop(interrupter);
         })]
     }
@@ -272,11 +277,9 @@ impl Traits {
     fn drawn(rng: &mut Rng) -> Self {
         let evidence = [Evidence::Value, Evidence::Value, Evidence::Receipt, Evidence::Nothing]
             [rng.usize(..4)];
-        let quota = (rng.u8(..4) == 0).then(|| RateLimits {
-            key: "shared".to_owned(),
-            concurrent: 2,
-            reads: None,
-            writes: Some(RateLimit { requests: 3, per: Duration::from_secs(60) }),
+        let quota = (rng.u8(..4) == 0).then(|| {
+            let writes = RateLimit { requests: 3, per: Duration::from_secs(60) };
+            RateLimits::concurrent("shared", 2).with_writes(writes)
         });
         let deadline = Duration::from_secs([10, 60][rng.usize(..2)]);
         Self { evidence, required: rng.u8(..5) != 0, deadline, quota }
@@ -288,15 +291,12 @@ impl Traits {
             Some(quota) => target.within(quota.clone()),
             None => target,
         };
-        Sink {
-            name: format!("sink-{index}"),
-            kind: "memory".to_owned(),
+        let options = SinkOptions {
             required: self.required,
-            priority: 0,
             deadline: self.deadline,
-            takes_effect: None,
-            target: Box::new(target),
-        }
+            ..SinkOptions::default()
+        };
+        Sink::new(format!("sink-{index}"), "memory", options, Box::new(target))
     }
 }
 

@@ -1,7 +1,9 @@
 //! One command of a life, carried out as the command line does.
 
-use tokensink_core::Fingerprint;
-use tokensink_engine::{Command, Coordinator, Outcome, Parties, Report, Timing};
+use std::sync::Arc;
+
+use tokensink_core::{Fingerprint, TokenIssuer};
+use tokensink_engine::{Command, Coordinator, Outcome, Report, RunContext, Timing};
 
 /// Which one.
 #[derive(Clone, Copy, Debug)]
@@ -14,14 +16,18 @@ pub(crate) enum Step {
 
 /// What the command line does with a coordinator. Beside the report, the token that was live when
 /// a person was asked.
-pub(crate) async fn command(parties: Parties, step: Step) -> (Report, Option<Fingerprint>) {
+pub(crate) async fn command(
+    context: RunContext,
+    issuer: Arc<dyn TokenIssuer>,
+    step: Step,
+) -> (Report, Option<Fingerprint>) {
     let asked = match step {
         Step::Reset { .. } => Command::Reset,
         Step::Sync => Command::Sync,
         Step::Status => Command::Status,
         Step::Check => Command::Check,
     };
-    let coordinator = match Coordinator::new(parties, Timing::default()).await {
+    let coordinator = match Coordinator::new(context, Timing::default()).await {
         Ok(coordinator) => coordinator,
         Err(error) => {
             let why = vec![error.to_string()];
@@ -39,10 +45,10 @@ pub(crate) async fn command(parties: Parties, step: Step) -> (Report, Option<Fin
             Step::Reset { .. } if plan.obstacles().next().is_some() => {
                 coordinator.refuse(asked, &plan)
             }
-            Step::Reset { rehearsed: false } => coordinator.reset(plan).await,
+            Step::Reset { rehearsed: false } => coordinator.reset(plan, issuer).await,
             Step::Reset { rehearsed: true } => {
                 let plan = coordinator.rehearse(plan).await?;
-                coordinator.reset(plan).await
+                coordinator.reset(plan, issuer).await
             }
         })
     };

@@ -7,7 +7,7 @@ use reqwest::{Method, StatusCode, Url};
 use tokensink_core::{
     Issued, IssuerError, ResetError, Token, TokenIssuer, TokenSource, async_trait,
 };
-use tokensink_http::{ClientError, Response, TransportError};
+use tokensink_http::{ClientError, Response};
 
 use crate::Credentials;
 use crate::developer_api::DeveloperApi;
@@ -158,7 +158,7 @@ impl TokenIssuer for Upstash {
         let request = request.map_err(|message| ResetError::NotSent { message })?;
         let answer = match Response::to(request).await {
             Ok(answer) => answer,
-            Err(failure @ TransportError::NotSent(_)) => {
+            Err(failure) if failure.is_unsent() => {
                 return Err(ResetError::NotSent { message: self.api.unanswered(&failure) });
             }
             Err(failure) => return Err(self.unknown(&failure.to_string())),

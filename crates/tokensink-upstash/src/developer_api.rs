@@ -9,6 +9,14 @@ use crate::account::Settings;
 use crate::user::User;
 use crate::{ConnectError, Credentials};
 
+/// The error for a question without a whole response: permanent where a proxy demands a credential.
+pub(crate) fn issuer_error(message: String, error: &TransportError) -> IssuerError {
+    match error {
+        TransportError::ProxyDenied(_) => IssuerError::Permanent { message },
+        _ => IssuerError::Transient { message, retry_after: None },
+    }
+}
+
 /// One account's way in.
 pub(crate) struct DeveloperApi {
     client: Client,
@@ -54,9 +62,8 @@ impl DeveloperApi {
         let request = self
             .request(Method::GET, path)
             .map_err(|message| IssuerError::Permanent { message })?;
-        let answer = Response::to(request).await.map_err(|failure| IssuerError::Transient {
-            message: format!("could not {doing}: {}", self.unanswered(&failure)),
-            retry_after: None,
+        let answer = Response::to(request).await.map_err(|error| {
+            issuer_error(format!("could not {doing}: {}", self.unanswered(&error)), &error)
         })?;
         if answer.status.is_success() {
             return Ok(answer);

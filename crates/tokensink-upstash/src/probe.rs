@@ -8,6 +8,8 @@ use serde_json::{Map, Value};
 use tokensink_core::{IssuerError, Secret, Token};
 use tokensink_http::{ClientError, Response, bearer, build_client, retry_after};
 
+use crate::developer_api::issuer_error;
+
 /// The smallest authenticated read of the QStash API that carries no secret in its answer.
 const PROBE: &str = "v2/globalParallelism";
 
@@ -42,9 +44,9 @@ impl Probe {
             return Ok(false);
         };
         let asked = Response::to(self.client.get(url).header(AUTHORIZATION, bearer)).await;
-        let answer = asked.map_err(|failure| IssuerError::Transient {
-            message: format!("could not ask {host} whether it accepts the token: {failure}"),
-            retry_after: None,
+        let answer = asked.map_err(|error| {
+            let message = format!("could not ask {host} whether it accepts the token: {error}");
+            issuer_error(message, &error)
         })?;
         let secret = Secret::new(token.expose());
         let error_message =

@@ -16,7 +16,7 @@ use tokensink_engine::{Command as Asked, Interrupt, Outcome, Report};
 
 use crate::args::{Arguments, Command, Global, Selection};
 use crate::output;
-use crate::run::{Request, Run, TokenSource};
+use crate::run::{Request, Run, TokenOrigin};
 use crate::signals;
 
 /// Carries out one command. Returns the exit code.
@@ -59,7 +59,7 @@ impl World<'_> {
             global: self.global,
             selection,
             environment: self.environment,
-            token_source: TokenSource::DeveloperApi,
+            token_origin: TokenOrigin::DeveloperApi,
             max_outage: None,
         }
     }

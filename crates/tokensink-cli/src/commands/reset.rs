@@ -30,6 +30,10 @@ async fn carry_out(
     told: &mut Vec<String>,
 ) -> Result<Report, Report> {
     let coordinator = &run.coordinator;
+    let Some(issuer) = run.issuer.clone() else {
+        let why = "this token cannot be reset here".to_owned();
+        return Err(Report::refused(Command::Reset, Outcome::Unchanged, vec![why]));
+    };
     let plan = run.plan().await?;
     if plan.obstacles().next().is_some() {
         return Err(coordinator.refuse(Command::Reset, &plan));
@@ -51,7 +55,7 @@ async fn carry_out(
         }
     }
     let plan = if reset.rehearse { coordinator.rehearse(plan).await? } else { plan };
-    Ok(coordinator.reset(plan).await)
+    Ok(coordinator.reset(plan, issuer).await)
 }
 
 /// The plan, for a person who is asked; what deserves attention, for everybody.
@@ -69,7 +73,7 @@ fn announce(coordinator: &Coordinator, plan: &Plan) {
         1 => "1 target gets".to_owned(),
         many => format!("{many} targets get"),
     };
-    output::tell_sentence(&format!("This resets {}.", coordinator.issuer()));
+    output::tell_sentence(&format!("This resets {}.", coordinator.source()));
     output::tell_sentence(&format!(
         "The old token is dead at once; {targets} the new one within about {}.",
         time_in_words(plan.forecast().whole)

@@ -1,13 +1,14 @@
 //! `sinks`: the linked kinds, or one of them in full.
 
 use serde::Serialize;
-use tokensink_core::{COMMON_OPTIONS, Registry, SinkFactory, nearest};
+use tokensink_core::{Registry, SinkFactory};
 use tokensink_engine::{Command, Outcome, Report};
 
 use super::{World, finish};
 use crate::args::Output;
-use crate::config::linked;
+use crate::config::{COMMON_OPTIONS, linked};
 use crate::output::{print_json, print_rows, say, say_sentence};
+use crate::suggestion::nearest;
 
 #[derive(Serialize)]
 struct Document {

@@ -4,12 +4,12 @@ use tokensink_engine::{Command, Outcome, Report};
 
 use super::{World, with};
 use crate::args::Sync;
-use crate::run::{Request, TokenSource};
+use crate::run::{Request, TokenOrigin};
 
 pub(super) async fn run(world: &World<'_>, sync: &Sync) -> Report {
-    let token_source =
-        if sync.token_stdin { TokenSource::StandardInput } else { TokenSource::DeveloperApi };
-    let request = Request { token_source, ..world.request(Command::Sync, &sync.selection) };
+    let token_origin =
+        if sync.token_stdin { TokenOrigin::StandardInput } else { TokenOrigin::DeveloperApi };
+    let request = Request { token_origin, ..world.request(Command::Sync, &sync.selection) };
     let mut run = match world.start(&request).await {
         Ok(run) => run,
         Err(report) => return report,

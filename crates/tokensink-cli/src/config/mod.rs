@@ -12,15 +12,16 @@ mod upstash;
 use std::path::Path;
 
 use serde_json::{Map, Value};
-use tokensink_core::{BuildContext, Environment, Registry, nearest};
+use tokensink_core::{BuildContext, Environment, Registry};
 
 pub(crate) use duration::duration_from_flag;
 pub(crate) use layers::Layers;
 pub(crate) use mistake::{Invalid, Mistake};
-pub(crate) use sinks::{Selected, linked, select};
+pub(crate) use sinks::{COMMON_OPTIONS, Selected, linked, select};
 pub(crate) use upstash::UpstashTable;
 
 use self::source::Source;
+use crate::suggestion::nearest;
 
 const TABLES: [&str; 2] = ["upstash", "sinks"];
 

@@ -6,16 +6,18 @@ use std::time::Duration;
 use serde::Deserialize as _;
 use serde_json::{Map, Value};
 use tokensink_core::{
-    BuildContext, Registry, SinkError, SinkFactory, TakesEffect, TargetId, TokenSink, nearest,
+    BuildContext, Registry, SinkError, SinkFactory, TakesEffect, TargetId, TokenSink,
 };
-use tokensink_engine::Sink;
+use tokensink_engine::{Sink, SinkOptions};
 
 use super::duration::duration_of;
 use super::{Invalid, Layers, Mistake, Settings};
 use crate::args::Selection;
+use crate::suggestion::nearest;
 
-/// How long the coordinator keeps trying at one sink, unless a table says otherwise.
-const DEADLINE: Duration = Duration::from_secs(60);
+/// The options that every table has, beside those of its kind.
+pub(crate) const COMMON_OPTIONS: [&str; 6] =
+    ["kind", "required", "priority", "timeout", "takes_effect", "replace"];
 
 /// The sinks that take part.
 #[derive(Debug)]
@@ -115,30 +117,33 @@ fn build_table(
         "one of: immediately, on-next-run, on-restart, on-deploy",
         |value| TakesEffect::deserialize(value).ok(),
     );
+    let replace = common.take("replace", "the text \"anything\"", |value| {
+        value.as_str().filter(|text| *text == "anything").map(drop)
+    });
     let deadline = common.deadline();
     let Some(factory) = factory else { return Err(mistakes) };
 
-    let context = context.with_attempt_timeout(Sink::attempt_timeout(deadline));
+    let mut context = context.with_attempt_timeout(Sink::attempt_timeout(deadline));
+    if replace.is_some() {
+        context = context.replacing_anything();
+    }
     let retyped = |option: &str, value: &Value| layers.retyped(&format!("{place}.{option}"), value);
     let built = match (build(factory, table, &retyped, &context), mistakes.is_empty()) {
         (Ok(built), true) => built,
         (Ok(_), false) => return Err(mistakes),
         (Err(errors), _) => {
-            mistakes.extend(
-                errors.iter().map(|error| from_plugin(error, &place, factory.kind(), layers)),
-            );
+            mistakes.extend(errors.iter().map(|error| from_plugin(error, &place, factory, layers)));
             return Err(mistakes);
         }
     };
-    let sinks = built.into_iter().map(|target| Sink {
-        name: name.to_owned(),
-        kind: factory.kind().to_owned(),
-        required: required.unwrap_or(true),
-        priority: priority.unwrap_or(0),
+    let defaults = SinkOptions::default();
+    let options = SinkOptions {
+        required: required.unwrap_or(defaults.required),
+        priority: priority.unwrap_or(defaults.priority),
         deadline,
         takes_effect,
-        target,
-    });
+    };
+    let sinks = built.into_iter().map(|plugin| Sink::new(name, factory.kind(), options, plugin));
     Ok(sinks.collect())
 }
 
@@ -168,23 +173,17 @@ fn build(
         Err(errors) => errors,
     };
     let another_try = errors.iter().find_map(|error| {
-        let option = option_of(error);
-        let value = retyped(&option, table.get(&option)?)?;
-        Some((option, value))
+        let option = error.option()?;
+        let value = retyped(option, table.get(option)?)?;
+        Some((option.to_owned(), value))
     });
     let Some((option, value)) = another_try else { return Err(errors) };
     table.insert(option.clone(), value);
     match build(factory, table, retyped, context) {
         // It was not the type.
-        Err(later) if later.iter().any(|error| option_of(error) == option) => Err(errors),
+        Err(later) if later.iter().any(|error| error.option() == Some(&option)) => Err(errors),
         built => built,
     }
-}
-
-/// A plugin quotes the option that it complains about.
-fn option_of(error: &SinkError) -> String {
-    let problem = tokensink_engine::error_chain(error);
-    problem.split('`').nth(1).unwrap_or_default().to_owned()
 }
 
 /// The options that every table has.
@@ -236,11 +235,12 @@ impl Common<'_> {
     }
 
     fn deadline(&mut self) -> Duration {
-        let Some(value) = self.table.remove("timeout") else { return DEADLINE };
+        let default = SinkOptions::default().deadline;
+        let Some(value) = self.table.remove("timeout") else { return default };
         duration_of(&value).unwrap_or_else(|problem| {
             let place = format!("{}.timeout", self.place);
             self.mistakes.push(self.layers.mistake(&place, problem));
-            DEADLINE
+            default
         })
     }
 }
@@ -251,11 +251,29 @@ pub(crate) fn linked(registry: &Registry) -> String {
     format!("linked are: {}", kinds.join(", "))
 }
 
-fn from_plugin(error: &SinkError, place: &str, kind: &str, layers: &Layers) -> Mistake {
+fn from_plugin(error: &SinkError, place: &str, factory: &SinkFactory, layers: &Layers) -> Mistake {
     let problem = tokensink_engine::error_chain(error);
-    let option = layers.mistake(&format!("{place}.{}", option_of(error)), "");
-    let mistake = layers.mistake(place, format!("{kind}: {problem}")).where_stands(option);
-    mistake.with_help(error.help().unwrap_or_default())
+    let mistake = layers.mistake(place, format!("{}: {problem}", factory.kind()));
+    let Some(option) = error.option() else {
+        return mistake.with_help(error.help().unwrap_or_default());
+    };
+    let mistake = mistake.where_stands(layers.mistake(&format!("{place}.{option}"), ""));
+    match meant_option(option, factory) {
+        Some(meant) => mistake.with_help(format!("did you mean `{meant}`?")),
+        None => mistake.with_help(error.help().unwrap_or_default()),
+    }
+}
+
+/// The option that an unknown one most likely means.
+fn meant_option(option: &str, factory: &SinkFactory) -> Option<String> {
+    let options = factory.options();
+    let known: Vec<&str> = options.iter().map(|option| option.name.as_str()).collect();
+    // An error below an option, such as `json.key`, names a known one.
+    let top = option.split(['.', '[']).next().unwrap_or(option);
+    if known.contains(&top) {
+        return None;
+    }
+    nearest(option, known.into_iter().chain(COMMON_OPTIONS)).map(str::to_owned)
 }
 
 /// Two tables that mean one place would write over each other.
@@ -263,11 +281,12 @@ fn shared_targets(sinks: &[Sink], layers: &Layers) -> Vec<Mistake> {
     let mut owners: BTreeMap<TargetId, &str> = BTreeMap::new();
     let mut mistakes = Vec::new();
     for sink in sinks {
-        if let Some(owner) = owners.insert(sink.id(), &sink.name) {
+        if let Some(owner) = owners.insert(sink.info.target.clone(), &sink.name) {
             let (problem, advice) = if owner == sink.name {
-                (format!("names {} twice", sink.target), "name it once")
+                (format!("names {} twice", sink.info.label), "name it once")
             } else {
-                let problem = format!("means the same place as [sinks.{owner}]: {}", sink.target);
+                let problem =
+                    format!("means the same place as [sinks.{owner}]: {}", sink.info.label);
                 (problem, "let one table name all keys of a place")
             };
             let mistake = layers.mistake(&format!("sinks.{}", sink.name), problem);

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use tokensink_core::nearest;
 use tokensink_http::{is_loopback, parse_base_url, reqwest::Url};
 
 use super::Layers;
 use super::duration::duration_of;
 use super::mistake::Mistake;
+use crate::suggestion::nearest;
 
 /// Where Upstash's Developer API is, unless a table says otherwise.
 const API_URL: &str = "https://api.upstash.com/v2";

@@ -43,7 +43,7 @@ impl Coordinator {
     async fn write_current(&self, plan: &Plan) -> Rehearsed {
         let chosen: Vec<&Prepared> =
             plan.prepared.iter().filter(|one| one.may_rehearse()).collect();
-        self.parties.progress.on(&Event::Rehearsing { total: chosen.len() });
+        self.context.progress.on(&Event::Rehearsing { total: chosen.len() });
         let orders: Vec<Order> = chosen.iter().map(|one| Order::of(one)).collect();
         let token = Arc::new(plan.token().clone());
         let newest = watch::Sender::new(Arc::clone(&token));
@@ -51,7 +51,7 @@ impl Coordinator {
             orders.iter().cloned(),
             |order| write(order, None, newest.subscribe()),
             |_, _| {},
-            self.parties.interrupt.after(0),
+            self.context.interrupt.after(0),
         )
         .await;
         let (mut rehearsed, mut records) = (Rehearsed::default(), Vec::new());
@@ -99,13 +99,14 @@ struct Rehearsed {
 impl Rehearsed {
     fn note(&mut self, sink: &Sink, written: &Written) {
         if let Some(last_write) = written.as_last_write() {
-            self.acknowledged.insert(sink.id(), last_write);
+            self.acknowledged.insert(sink.info.target.clone(), last_write);
         }
         match problem(written) {
-            Some(problem) if sink.required => self
-                .problems
-                .push(format!("the rehearsal failed: {} ({}): {problem}", sink.name, sink.target)),
-            _ if written.may_still_land => drop(self.haunted.insert(sink.id())),
+            Some(problem) if sink.required => self.problems.push(format!(
+                "the rehearsal failed: {} ({}): {problem}",
+                sink.name, sink.info.label
+            )),
+            _ if written.may_still_land => drop(self.haunted.insert(sink.info.target.clone())),
             _ => {}
         }
     }
@@ -128,7 +129,7 @@ impl Plan {
     /// The same plan, with the sinks at which a write of the current token may still take effect.
     fn haunted_at(mut self, targets: &BTreeSet<TargetId>) -> Self {
         for prepared in &mut self.prepared {
-            prepared.haunted |= targets.contains(&prepared.sink.id());
+            prepared.haunted |= targets.contains(&prepared.sink.info.target.clone());
         }
         self
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::join;
-use tokensink_core::{Fingerprint, Issued, Token};
+use tokensink_core::{Fingerprint, Issued, Token, TokenIssuer};
 use tokio::time::Instant;
 
 use super::conclusion::Conclusion;
@@ -21,14 +21,18 @@ use crate::{Command, Event, Forecast, Outcome, Report};
 const COMMAND: Command = Command::Reset;
 
 impl Coordinator {
-    /// Resets the token and pushes the new one.
-    pub async fn reset(&self, plan: Plan) -> Report {
-        match self.reset_and_push(plan).await {
+    /// Resets the token at `issuer` and pushes the new one.
+    pub async fn reset(&self, plan: Plan, issuer: Arc<dyn TokenIssuer>) -> Report {
+        match self.reset_and_push(plan, issuer).await {
             Ok(report) | Err(report) => report,
         }
     }
 
-    async fn reset_and_push(&self, plan: Plan) -> Result<Report, Report> {
+    async fn reset_and_push(
+        &self,
+        plan: Plan,
+        issuer: Arc<dyn TokenIssuer>,
+    ) -> Result<Report, Report> {
         let plan = self.at_its_best(plan).await?;
         if plan.obstacles().next().is_some() {
             return Err(self.refuse(COMMAND, &plan));
@@ -43,19 +47,20 @@ impl Coordinator {
         let standings = plan.prepared.iter().map(Standing::of).collect();
         let intent = Entry::ResetIntended { before: plan.token().fingerprint() };
         self.record(intent).await.map_err(|problem| self.unchanged(COMMAND, problem))?;
-        self.through_an_interrupt(self.reset_now(plan, forecast, standings, warnings)).await
+        self.through_an_interrupt(self.reset_now(plan, issuer, forecast, standings, warnings)).await
     }
 
     async fn reset_now(
         &self,
         plan: Plan,
+        issuer: Arc<dyn TokenIssuer>,
         forecast: Forecast,
         mut standings: Vec<Standing>,
         mut warnings: Vec<String>,
     ) -> Result<Report, Report> {
-        self.parties.progress.on(&Event::Resetting);
+        self.context.progress.on(&Event::Resetting);
         let since = Instant::now();
-        let (issued, by_reading) = self.reset_once(&plan).await?;
+        let (issued, by_reading) = self.reset_once(&plan, issuer).await?;
         self.learn(&issued.token);
         let before = plan.token().fingerprint();
 
@@ -79,7 +84,7 @@ impl Coordinator {
     /// The plan at the moment in which a reset costs least: providers have room for all writes (a
     /// rehearsal may have used it up), and what a person's thinking let grow stale is made anew.
     async fn at_its_best(&self, plan: Plan) -> Result<Plan, Report> {
-        self.parties.progress.on(&Event::AwaitingRoom);
+        self.context.progress.on(&Event::AwaitingRoom);
         let lanes = plan.prepared.iter().filter_map(|prepared| prepared.lane.as_ref());
         self.unless_interrupted(COMMAND, room_for_all(lanes)).await?;
         self.renewed(COMMAND, plan).await
@@ -90,7 +95,7 @@ impl Coordinator {
         let current = self.unless_interrupted(COMMAND, self.patiently(|| self.current())).await;
         let report = match current? {
             Ok(issued) if issued.token == *token => {
-                if self.parties.interrupt.count() == 0 {
+                if self.context.interrupt.count() == 0 {
                     return Ok(());
                 }
                 self.unchanged(COMMAND, "interrupted".to_owned())
@@ -113,9 +118,12 @@ impl Coordinator {
     }
 
     /// Sends the reset, and turns everything but a new token into the report that ends the run.
-    async fn reset_once(&self, plan: &Plan) -> Result<(Issued, bool), Report> {
-        let issuer = Arc::clone(&self.parties.issuer);
-        let abandoned = self.parties.interrupt.after(self.patience());
+    async fn reset_once(
+        &self,
+        plan: &Plan,
+        issuer: Arc<dyn TokenIssuer>,
+    ) -> Result<(Issued, bool), Report> {
+        let abandoned = self.context.interrupt.after(self.patience());
         let outcome = tokio::select! {
             biased;
             outcome = reset(issuer, plan.token(), self.timing) => outcome,

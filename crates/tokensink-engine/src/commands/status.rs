@@ -14,7 +14,7 @@ impl Coordinator {
         report.errors = plan.prepared.iter().filter_map(not_asked).collect();
         report.warnings.retain(|warning| !report.errors.contains(warning));
         for (sink, prepared) in report.sinks.iter_mut().zip(&plan.prepared) {
-            sink.written_at = self.last_written_at(&prepared.sink.id());
+            sink.written_at = self.last_written_at(&prepared.sink.info.target);
         }
         for run in self.earlier_runs() {
             if let Some(damage) = &run.damage {

@@ -27,10 +27,10 @@ pub(crate) struct Limiter {
 }
 
 impl Limiter {
-    pub(crate) fn lane(&self, quota: Option<RateLimits>) -> Option<Arc<Lane>> {
+    pub(crate) fn lane(&self, quota: Option<&RateLimits>) -> Option<Arc<Lane>> {
         let quota = quota?;
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let lane = lanes.entry(quota.key.clone()).or_insert_with(|| Arc::new(Lane::new(&quota)));
+        let lane = lanes.entry(quota.key.clone()).or_insert_with(|| Arc::new(Lane::new(quota)));
         Some(Arc::clone(lane))
     }
 }
@@ -184,11 +184,13 @@ mod tests {
     fn quota(key: &str, concurrent: usize, writes_a_minute: Option<u32>) -> RateLimits {
         let writes =
             writes_a_minute.map(|requests| RateLimit { requests, per: Duration::from_secs(60) });
-        RateLimits { key: key.to_owned(), concurrent, reads: None, writes }
+        let mut limits = RateLimits::concurrent(key, concurrent);
+        limits.writes = writes;
+        limits
     }
 
     fn lane(concurrent: usize, writes_a_minute: Option<u32>) -> Arc<Lane> {
-        Limiter::default().lane(Some(quota("q", concurrent, writes_a_minute))).unwrap()
+        Limiter::default().lane(Some(&quota("q", concurrent, writes_a_minute))).unwrap()
     }
 
     async fn admitted_at(lane: &Lane, writes: usize) -> Vec<u64> {
@@ -225,9 +227,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn reads_have_a_pace_of_their_own() {
-        let pace = |requests| Some(RateLimit { requests, per: Duration::from_secs(1) });
-        let quota = RateLimits { reads: pace(2), writes: pace(1), ..quota("q", 9, None) };
-        let lane = Limiter::default().lane(Some(quota)).unwrap();
+        let pace = |requests| RateLimit { requests, per: Duration::from_secs(1) };
+        let quota = RateLimits::concurrent("q", 9).with_reads(pace(2)).with_writes(pace(1));
+        let lane = Limiter::default().lane(Some(&quota)).unwrap();
         let started = Instant::now();
         let mut at = Vec::new();
         for _ in 0..5 {
@@ -325,7 +327,7 @@ mod tests {
     #[test]
     fn sinks_of_one_key_share_a_lane() {
         let limiter = Limiter::default();
-        let lane = |key: &str| limiter.lane(Some(quota(key, 1, None))).unwrap();
+        let lane = |key: &str| limiter.lane(Some(&quota(key, 1, None))).unwrap();
         assert!(Arc::ptr_eq(&lane("a"), &lane("a")));
         assert!(!Arc::ptr_eq(&lane("a"), &lane("b")));
         assert!(limiter.lane(None).is_none());

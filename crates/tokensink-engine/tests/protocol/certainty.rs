@@ -22,7 +22,7 @@ async fn reset_with(script: impl Script + 'static) -> Report {
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
     stage.world.play(script);
-    coordinator.reset(plan).await
+    coordinator.reset(plan, stage.issuer()).await
 }
 
 /// A stage on which a reset was cut off, and may still land.
@@ -183,7 +183,7 @@ async fn a_refusal_is_not_believed_where_upstash_shows_another_token() {
         sleep(AWHILE).await;
         stage.world.reset_externally();
     };
-    let (report, ()) = tokio::join!(coordinator.reset(plan), moved);
+    let (report, ()) = tokio::join!(coordinator.reset(plan, stage.issuer()), moved);
     assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Unknown, State::Unknown));
     assert!(!stage.record().await.contains(&Entry::NotReset));
     assert_eq!(stage.reset().await.outcome, Outcome::Unchanged, "`sync` must come first");
@@ -206,7 +206,7 @@ async fn a_token_that_cannot_be_read_again_is_no_proof_though_the_old_one_works_
             _ => ScriptedResponse::WELL,
         }
     });
-    let report = coordinator.reset(plan).await;
+    let report = coordinator.reset(plan, stage.issuer()).await;
     assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Unknown, State::Unknown));
     assert!(!stage.record().await.iter().any(is_confirmed));
 }

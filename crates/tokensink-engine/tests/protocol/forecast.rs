@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokensink_core::{RateLimit, RateLimits, WriteEstimate};
+use tokensink_core::{RateLimit, RateLimits, SharedPlace, WriteEstimate};
 use tokensink_engine::{Command, Forecast, Outcome};
 use tokensink_testkit::{Call, Calm};
 
@@ -10,11 +10,14 @@ use crate::stage::Stage;
 
 const AWAY: Duration = Duration::from_millis(50);
 const SECOND: Duration = Duration::from_secs(1);
-const COST: WriteEstimate = WriteEstimate { round_trip: AWAY, requests: 1, shared_place: None };
+
+fn estimate() -> WriteEstimate {
+    WriteEstimate::one_request(AWAY)
+}
 
 fn quota(writes_a_minute: u32) -> RateLimits {
-    let writes = Some(RateLimit { requests: writes_a_minute, per: Duration::from_secs(60) });
-    RateLimits { key: "q".to_owned(), concurrent: 100, reads: None, writes }
+    let writes = RateLimit { requests: writes_a_minute, per: Duration::from_secs(60) };
+    RateLimits::concurrent("q", 100).with_writes(writes)
 }
 
 async fn forecast(stage: &Stage) -> Forecast {
@@ -24,7 +27,7 @@ async fn forecast(stage: &Stage) -> Forecast {
 
 #[tokio::test(start_paused = true)]
 async fn a_few_sinks_take_a_round_trip() {
-    let forecast = forecast(&Stage::new(2, Calm).costing(COST)).await;
+    let forecast = forecast(&Stage::new(2, Calm).estimating(estimate())).await;
     assert_eq!(forecast.whole, AWAY);
     assert_eq!(forecast.sinks, [Some(AWAY); 2]);
     assert_eq!(forecast.dominated_by.unwrap(), "writing sink: place 1");
@@ -33,15 +36,16 @@ async fn a_few_sinks_take_a_round_trip() {
 
 #[tokio::test(start_paused = true)]
 async fn a_write_of_two_requests_takes_two_round_trips() {
-    let twice = WriteEstimate { requests: 2, ..COST };
-    assert_eq!(forecast(&Stage::new(1, Calm).costing(twice)).await.whole, 2 * AWAY);
+    let mut twice = estimate();
+    twice.requests = 2;
+    assert_eq!(forecast(&Stage::new(1, Calm).estimating(twice)).await.whole, 2 * AWAY);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_limit_is_named_where_it_decides() {
-    let enough = forecast(&Stage::new(2, Calm).costing(COST).within(quota(2))).await;
+    let enough = forecast(&Stage::new(2, Calm).estimating(estimate()).within(quota(2))).await;
     assert!(enough.dominated_by.unwrap().starts_with("writing sink: "));
-    let limited = forecast(&Stage::new(3, Calm).costing(COST).within(quota(2))).await;
+    let limited = forecast(&Stage::new(3, Calm).estimating(estimate()).within(quota(2))).await;
     assert_eq!(limited.whole, Duration::from_secs(60) + AWAY);
     assert_eq!(limited.sinks[1], Some(AWAY));
     assert_eq!(limited.dominated_by.unwrap(), "3 writes under a limit of 2 in 60 s (memory)");
@@ -49,7 +53,7 @@ async fn a_limit_is_named_where_it_decides() {
 
 #[tokio::test(start_paused = true)]
 async fn the_most_important_are_expected_first() {
-    let stage = Stage::new(4, Calm).costing(COST).within(quota(2)).rising_in_priority();
+    let stage = Stage::new(4, Calm).estimating(estimate()).within(quota(2)).rising_in_priority();
     let forecast = forecast(&stage).await;
     // The plan has them in that order already.
     let last = Some(Duration::from_secs(60) + AWAY);
@@ -58,12 +62,14 @@ async fn the_most_important_are_expected_first() {
 
 #[tokio::test(start_paused = true)]
 async fn many_writes_that_one_place_could_replace_get_advice() {
-    let place = Some("repositories of acme: one organization secret".to_owned());
-    let shared = WriteEstimate { shared_place: place, ..COST };
-    let advice = async |sinks: usize, cost: &WriteEstimate| {
-        forecast(&Stage::new(sinks, Calm).costing(cost.clone())).await.advice
+    let shared = estimate().with_shared_place(Some(SharedPlace {
+        replaces: "repositories of acme".to_owned(),
+        place: "one organization secret".to_owned(),
+    }));
+    let advice = async |sinks: usize, estimate: &WriteEstimate| {
+        forecast(&Stage::new(sinks, Calm).estimating(estimate.clone())).await.advice
     };
-    assert_eq!(advice(40, &COST).await, None);
+    assert_eq!(advice(40, &estimate()).await, None);
     assert_eq!(advice(9, &shared).await, None);
     assert_eq!(
         advice(40, &shared).await.unwrap(),
@@ -73,18 +79,18 @@ async fn many_writes_that_one_place_could_replace_get_advice() {
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_that_is_too_long_is_refused_with_its_reason() {
-    let stage = Stage::new(3, Calm).costing(COST).within(quota(2)).allowing(30 * SECOND);
+    let stage = Stage::new(3, Calm).estimating(estimate()).within(quota(2)).allowing(30 * SECOND);
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
     let refused = coordinator.allows(&plan).unwrap_err();
-    let reset = coordinator.reset(plan).await;
+    let reset = coordinator.reset(plan, stage.issuer()).await;
     for report in [refused, reset] {
         assert_eq!((report.outcome, report.forecast_ms), (Outcome::Unchanged, Some(60_050)));
         assert!(report.errors[0].contains("about 60 s, longer than the 30 s allowed"));
         assert!(report.errors[0].contains("under a limit"), "{:?}", report.errors);
     }
     assert_eq!(stage.count(Call::Reset), 0);
-    let stage = Stage::new(2, Calm).costing(COST).within(quota(2)).allowing(AWAY);
+    let stage = Stage::new(2, Calm).estimating(estimate()).within(quota(2)).allowing(AWAY);
     assert_eq!(stage.reset().await.outcome, Outcome::Complete);
 }
 
@@ -94,6 +100,6 @@ async fn writes_of_a_rehearsal_do_not_make_those_after_the_reset_wait() {
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
     let plan = coordinator.rehearse(plan).await.unwrap();
-    let report = coordinator.reset(plan).await;
+    let report = coordinator.reset(plan, stage.issuer()).await;
     assert_eq!((report.outcome, report.outage_ms), (Outcome::Complete, Some(0)));
 }

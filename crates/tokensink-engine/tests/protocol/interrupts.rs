@@ -23,7 +23,7 @@ async fn an_interrupt_before_the_reset_stops_it() {
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
     stage.interrupter.interrupt();
-    let report = coordinator.reset(plan).await;
+    let report = coordinator.reset(plan, stage.issuer()).await;
     assert_eq!((report.outcome, stage.count(Call::Reset)), (Outcome::Unchanged, 0));
 }
 
@@ -40,7 +40,7 @@ async fn after_the_reset_the_first_one_waits_and_the_second_does_not() {
                 stage.interrupter.interrupt();
             }
         };
-        let (report, ()) = tokio::join!(coordinator.reset(plan), interrupted);
+        let (report, ()) = tokio::join!(coordinator.reset(plan, stage.issuer()), interrupted);
         assert!(!report.sinks.iter().any(SinkReport::is_unasked), "{report:?}");
         assert_eq!(report.outcome, outcome, "{interrupts}");
         let is_abandoned = |entry: &Entry| matches!(entry, Entry::NotWritten { .. });

@@ -19,7 +19,7 @@ async fn a_plan_that_has_grown_old_is_made_anew() {
         let coordinator = stage.coordinator().await;
         let plan = coordinator.plan(Command::Reset).await.unwrap();
         sleep(Duration::from_secs(waits)).await;
-        assert_eq!(coordinator.reset(plan).await.outcome, Outcome::Complete);
+        assert_eq!(coordinator.reset(plan, stage.issuer()).await.outcome, Outcome::Complete);
         assert_eq!(stage.count(Call::Prepare(0)), prepared, "after {waits} s");
         // Once for the plan and once for the end: a provider's quota pays for each.
         assert_eq!(stage.count(Call::Inspect(0)), 2, "after {waits} s");
@@ -38,7 +38,7 @@ async fn a_slow_sink_lets_no_other_grow_old() {
         let coordinator = stage.coordinator().await;
         let plan = coordinator.plan(Command::Reset).await.unwrap();
         sleep(Duration::from_secs(thinks)).await;
-        assert_eq!(coordinator.reset(plan).await.outcome, Outcome::Complete);
+        assert_eq!(coordinator.reset(plan, stage.issuer()).await.outcome, Outcome::Complete);
         let counted = (stage.count(Call::Prepare(0)), stage.count(Call::Prepare(1)));
         assert_eq!(counted, prepared, "after {thinks} s");
     }
@@ -47,7 +47,7 @@ async fn a_slow_sink_lets_no_other_grow_old() {
 /// On several threads, as in the program: whoever is scheduled first must not come first.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_most_important_are_written_first_where_a_limit_forces_an_order() {
-    let one_by_one = RateLimits { key: "q".to_owned(), concurrent: 1, reads: None, writes: None };
+    let one_by_one = RateLimits::concurrent("q", 1);
     let stage = Stage::new(60, Calm).within(one_by_one).rising_in_priority();
     assert_eq!(stage.reset().await.outcome, Outcome::Complete);
     let calls = stage.world.calls().into_iter();
@@ -68,7 +68,7 @@ async fn a_reset_of_somebody_else_before_ours_stops_it() {
         let plan = coordinator.plan(Command::Reset).await.unwrap();
         sleep(Duration::from_secs(waits)).await;
         stage.world.reset_externally();
-        let report = coordinator.reset(plan).await;
+        let report = coordinator.reset(plan, stage.issuer()).await;
         assert_eq!((report.outcome, stage.count(Call::Reset)), (Outcome::Unchanged, 0));
         assert!(report.errors[0].contains("someone else reset"), "{:?}", report.errors);
     }

@@ -23,7 +23,7 @@ async fn a_rehearsal_writes_what_is_there_already() {
     let plan = coordinator.rehearse(plan).await.unwrap();
     // What holds another value would change.
     assert_eq!((stage.count(Call::Write(0)), stage.count(Call::Write(1))), (1, 0));
-    assert_eq!(coordinator.reset(plan).await.outcome, Outcome::Complete);
+    assert_eq!(coordinator.reset(plan, stage.issuer()).await.outcome, Outcome::Complete);
 }
 
 #[tokio::test(start_paused = true)]
@@ -41,7 +41,7 @@ async fn a_rehearsal_that_fails_stops_the_reset_for_a_required_sink_alone() {
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
     let plan = coordinator.rehearse(plan).await.unwrap();
-    let report = coordinator.reset(plan).await;
+    let report = coordinator.reset(plan, stage.issuer()).await;
     assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Complete, State::Current));
 }
 
@@ -53,7 +53,7 @@ async fn a_rehearsal_that_may_still_land_leaves_a_doubt_in_an_optional_sink() {
         let plan = coordinator.plan(Command::Reset).await.unwrap();
         let plan = coordinator.rehearse(plan).await.unwrap();
         sleep(Duration::from_secs(waits)).await;
-        let report = coordinator.reset(plan).await;
+        let report = coordinator.reset(plan, stage.issuer()).await;
         assert_eq!(report.sinks[0].state, State::Unknown, "{:?}", report.sinks[0]);
         assert!(report.sinks[0].evidence.contains("may still take effect"));
     }
@@ -73,7 +73,7 @@ async fn a_rehearsal_that_may_still_land_stops_the_reset() {
     let plan = coordinator.plan(Command::Reset).await.unwrap();
     let plan = coordinator.rehearse(plan).await.unwrap();
     assert_eq!(stage.count(Call::Write(0)), 1);
-    assert_eq!(coordinator.reset(plan).await.outcome, Outcome::Complete);
+    assert_eq!(coordinator.reset(plan, stage.issuer()).await.outcome, Outcome::Complete);
 }
 
 #[tokio::test(start_paused = true)]

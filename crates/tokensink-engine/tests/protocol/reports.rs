@@ -101,7 +101,7 @@ async fn it_names_its_run_and_what_it_rests_on() {
     assert_eq!(report.outcome, Outcome::Ready);
     for sink in &report.sinks {
         assert_eq!(sink.state, State::Unknown);
-        assert!(sink.evidence.ends_with("only a write can tell"), "{}", sink.evidence);
+        assert!(sink.evidence.ends_with("only a write can show it"), "{}", sink.evidence);
     }
     let written = stage.reset().await;
     assert!(written.sinks.iter().all(|sink| sink.evidence.starts_with("the write was ackn")));

@@ -66,7 +66,7 @@ async fn what_someone_else_wrote_over_ours_is_written_again() {
         sleep(SECOND / 2).await;
         stage.world.store_externally(0, Some(Token::new("theirs")));
     };
-    let (report, ()) = tokio::join!(coordinator.reset(plan), stranger);
+    let (report, ()) = tokio::join!(coordinator.reset(plan, stage.issuer()), stranger);
     assert_eq!(report.outcome, Outcome::Complete);
     assert_eq!((report.sinks[0].attempts, stage.count(Call::Write(0))), (2, 2));
     assert_eq!(stage.world.held(0), Some(stage.world.live()));
@@ -93,8 +93,8 @@ async fn someone_who_writes_without_end_does_not_keep_the_run_from_ending() {
 
 #[tokio::test(start_paused = true)]
 async fn a_reset_of_somebody_else_is_noticed_while_others_still_wait_for_their_turn() {
-    let writes = Some(RateLimit { requests: 1, per: 60 * SECOND });
-    let quota = RateLimits { key: "q".to_owned(), concurrent: 9, reads: None, writes };
+    let writes = RateLimit { requests: 1, per: 60 * SECOND };
+    let quota = RateLimits::concurrent("q", 9).with_writes(writes);
     let stage = Stage::new(3, Calm).within(quota);
     let report = stage.reset_overtaken_after(5 * SECOND).await;
     assert_eq!(report.outcome, Outcome::Complete, "{:?}", report.errors);
@@ -172,7 +172,7 @@ async fn someone_who_resets_without_end_does_not_keep_the_run_from_ending() {
             sleep(SECOND).await;
         }
     });
-    let report = coordinator.reset(plan).await;
+    let report = coordinator.reset(plan, stage.issuer()).await;
     stranger.abort();
     assert_eq!(report.outcome, Outcome::Unknown);
     assert!(report.errors[0].contains("keeps being reset"), "{:?}", report.errors);

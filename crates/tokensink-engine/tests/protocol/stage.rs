@@ -1,18 +1,18 @@
 //! A world of doubles with its journal, in which runs follow each other.
 
-use std::fmt;
 use std::future::pending;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokensink_core::{
-    Holds, PreparedSink, RateLimits, Readiness, Receipt, SinkError, TakesEffect, TargetId, Token,
-    TokenSink, WriteEstimate, async_trait,
+    Inspection, Preparation, RateLimits, Readiness, Receipt, SinkError, SinkInfo, Survey, Token,
+    TokenIssuer, TokenSink, TokenWriter, WriteEstimate, async_trait,
 };
 use tokensink_engine::journal::{Entry, Journal, JournalError, MemoryJournal, Run, RunId};
 use tokensink_engine::{
-    Command, Coordinator, Interrupt, Interrupter, Parties, Report, Silent, Sink, Timing,
+    Command, Coordinator, Interrupt, Interrupter, Report, RunContext, Silent, Sink, SinkOptions,
+    Timing,
 };
 use tokensink_testkit::{Call, Evidence, MemorySink, Script, World};
 use tokio::time::sleep;
@@ -25,8 +25,8 @@ pub(crate) struct Stage {
     sinks: usize,
     required: bool,
     evidence: Evidence,
-    quota: Option<RateLimits>,
-    cost: WriteEstimate,
+    rate_limits: Option<RateLimits>,
+    estimate: WriteEstimate,
     warning: Option<String>,
     telling: bool,
     rising_in_priority: bool,
@@ -46,8 +46,8 @@ impl Stage {
             sinks,
             required: true,
             evidence: Evidence::Value,
-            quota: None,
-            cost: WriteEstimate { round_trip: Duration::ZERO, requests: 1, shared_place: None },
+            rate_limits: None,
+            estimate: WriteEstimate::one_request(Duration::ZERO),
             warning: None,
             telling: false,
             rising_in_priority: false,
@@ -65,12 +65,12 @@ impl Stage {
         Self { required: false, ..self }
     }
 
-    pub(crate) fn within(self, quota: RateLimits) -> Self {
-        Self { quota: Some(quota), ..self }
+    pub(crate) fn within(self, rate_limits: RateLimits) -> Self {
+        Self { rate_limits: Some(rate_limits), ..self }
     }
 
-    pub(crate) fn costing(self, cost: WriteEstimate) -> Self {
-        Self { cost, ..self }
+    pub(crate) fn estimating(self, estimate: WriteEstimate) -> Self {
+        Self { estimate, ..self }
     }
 
     /// The later a sink, the more important.
@@ -112,18 +112,18 @@ impl Stage {
     }
 
     pub(crate) async fn coordinator(&self) -> Coordinator {
-        Coordinator::new(self.parties(), self.timing).await.unwrap()
+        Coordinator::new(self.context(), self.timing).await.unwrap()
     }
 
     pub(crate) fn coordinator_without_history(&self) -> Coordinator {
-        Coordinator::without_history(self.parties(), self.timing)
+        Coordinator::without_history(self.context(), self.timing)
     }
 
-    fn parties(&self) -> Parties {
+    fn context(&self) -> RunContext {
         self.world.begin_run();
-        Parties {
-            issuer: Arc::new(self.world.issuer()),
-            issuer_id: "made-up".to_owned(),
+        RunContext {
+            source: Arc::new(self.world.issuer()),
+            source_id: "made-up".to_owned(),
             left_out: self.left_out.clone(),
             sinks: (0..self.sinks).map(|index| Arc::new(self.sink(index))).collect(),
             journal: match self.disk {
@@ -136,28 +136,32 @@ impl Stage {
     }
 
     fn sink(&self, index: usize) -> Sink {
-        let mut place = self.world.sink(index, self.evidence).costing(self.cost.clone());
-        if let Some(quota) = &self.quota {
-            place = place.within(quota.clone());
+        let mut place = self.world.sink(index, self.evidence).estimating(self.estimate.clone());
+        if let Some(rate_limits) = &self.rate_limits {
+            place = place.within(rate_limits.clone());
         }
         if let Some(warning) = &self.warning {
             place = place.warning(warning);
         }
-        Sink {
-            name: "sink".to_owned(),
-            kind: "memory".to_owned(),
+        let options = SinkOptions {
             required: self.required,
             priority: if self.rising_in_priority { index as i32 } else { 0 },
-            deadline: Duration::from_secs(60),
-            takes_effect: None,
-            target: if self.telling { Box::new(Telling(place)) } else { Box::new(place) },
-        }
+            ..SinkOptions::default()
+        };
+        let plugin: Box<dyn TokenSink> =
+            if self.telling { Box::new(Telling(place)) } else { Box::new(place) };
+        Sink::new("sink", "memory", options, plugin)
+    }
+
+    /// The issuer that a reset is sent to.
+    pub(crate) fn issuer(&self) -> Arc<dyn TokenIssuer> {
+        Arc::new(self.world.issuer())
     }
 
     pub(crate) async fn reset(&self) -> Report {
         let coordinator = self.coordinator().await;
         match coordinator.plan(Command::Reset).await {
-            Ok(plan) => coordinator.reset(plan).await,
+            Ok(plan) => coordinator.reset(plan, self.issuer()).await,
             Err(report) => report,
         }
     }
@@ -170,7 +174,7 @@ impl Stage {
             sleep(pause).await;
             self.world.reset_externally();
         };
-        tokio::join!(coordinator.reset(plan), stranger).0
+        tokio::join!(coordinator.reset(plan, self.issuer()), stranger).0
     }
 
     pub(crate) async fn sync(&self) -> Report {
@@ -246,51 +250,34 @@ impl Journal for Failing {
     }
 }
 
-/// Refuses each write, and tells the token with it.
+/// Refuses each write, and quotes the token in the error.
 #[derive(Debug)]
 struct Telling(MemorySink);
 
-impl fmt::Display for Telling {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 #[async_trait]
 impl TokenSink for Telling {
-    fn target(&self) -> TargetId {
-        self.0.target()
+    fn info(&self) -> &SinkInfo {
+        self.0.info()
     }
 
-    fn takes_effect(&self) -> TakesEffect {
-        self.0.takes_effect()
+    async fn prepare(&self) -> Result<Preparation, SinkError> {
+        let estimate = WriteEstimate::one_request(Duration::ZERO);
+        Ok(Preparation::new(Box::new(Self(self.0.clone())), estimate))
     }
 
-    fn quota(&self) -> Option<RateLimits> {
-        None
+    async fn inspect(&self, last: Option<&Receipt>) -> Result<Inspection, SinkError> {
+        self.0.inspect(last).await
     }
 
-    async fn prepare(&self) -> Result<Box<dyn PreparedSink>, SinkError> {
-        Ok(Box::new(Self(self.0.clone())))
-    }
-
-    async fn inspect(&self, token: &Token, last: Option<&Receipt>) -> Result<Holds, SinkError> {
-        self.0.inspect(token, last).await
+    async fn survey(&self) -> Result<Survey, SinkError> {
+        Ok(Survey::default())
     }
 }
 
 #[async_trait]
-impl PreparedSink for Telling {
-    fn readiness(&self) -> Readiness {
-        Readiness::Ready
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn cost(&self) -> WriteEstimate {
-        WriteEstimate { round_trip: Duration::ZERO, requests: 1, shared_place: None }
+impl TokenWriter for Telling {
+    async fn prove(&self) -> Result<Readiness, SinkError> {
+        Ok(Readiness::Ready)
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {

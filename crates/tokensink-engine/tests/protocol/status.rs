@@ -55,7 +55,8 @@ async fn it_names_a_run_that_was_cut_off() {
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
     // Killed a second after the reset.
-    let killed = tokio::time::timeout(Duration::from_secs(1), coordinator.reset(plan));
+    let killed =
+        tokio::time::timeout(Duration::from_secs(1), coordinator.reset(plan, stage.issuer()));
     assert!(killed.await.is_err());
     let report = stage.status().await;
     assert!(report.warnings[0].contains("has not finished"), "{:?}", report.warnings);
