@@ -84,7 +84,7 @@ async fn unfit_repositories_and_secrets_are_refused() {
         (ci("repositories = [\"acme/old\"]"), "archived"),
         (ci("repositories = [\"acme/theirs\"]"), "may only read"),
         (ci("repositories = [\"acme/api\"]\nenvironment = \"none\""), "none"),
-        (ci("organization = \"acme\""), "once by hand"),
+        (ci("organization = \"acme\""), "create the organization secret"),
         (prod("secret_id = \"none\""), "create = true"),
         (prod("secret_id = \"text\"\njson_key = \"T\""), "not a JSON object"),
         (prod("secret_id = \"list\"\njson_key = \"T\""), "not a JSON object"),

@@ -55,6 +55,8 @@ pub enum Origin {
     ProjectFile,
     /// The user's own config file.
     UserFile,
+    /// The file that the credential itself is read from.
+    CredentialFile,
     /// An environment variable.
     Environment,
     /// A flag on the command line.
@@ -69,6 +71,14 @@ pub struct HostPolicy {
     pub allowed: BTreeSet<String>,
     /// For a host of that form, the environment variable that holds its credential.
     pub token_variables: BTreeMap<String, String>,
+}
+
+impl HostPolicy {
+    /// A policy that allows these hosts, each in the form that [`allowed`](Self::allowed) has.
+    pub fn allowing<T: Into<String>>(hosts: impl IntoIterator<Item = T>) -> Self {
+        let allowed = hosts.into_iter().map(Into::into).collect();
+        Self { allowed, token_variables: BTreeMap::new() }
+    }
 }
 
 /// Handed to [`SinkConfig::build`](crate::SinkConfig::build): all that a sink may know about the

@@ -70,7 +70,6 @@ the GITHUB_TOKEN of a workflow run may not write secrets";
         mistakes.extend(self.token_env.as_deref().and_then(check_variable_name));
         let base = self.base(&mut mistakes);
         let (Some(base), true) = (base, mistakes.is_empty()) else { return Err(mistakes) };
-        let host = base.host_str().unwrap_or_default().to_owned();
         let limits = self.limits.unwrap_or(if base.as_str() == format!("{API_URL}/") {
             Limits::GitHubCom
         } else {
@@ -84,7 +83,7 @@ the GITHUB_TOKEN of a workflow run may not write secrets";
         let api = context.shared(&key, || Api::new(base, credential, timeout, limits));
         let sink = |scope| {
             let target = Target { scope, app: self.app, secret: secret.clone() };
-            GitHubSink::new(target, &host, std::sync::Arc::clone(&api))
+            GitHubSink::new(target, std::sync::Arc::clone(&api))
         };
         Ok(scopes.into_iter().map(sink).collect())
     }

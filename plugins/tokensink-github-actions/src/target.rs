@@ -5,7 +5,7 @@ use std::fmt;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tokensink_core::SharedPlace;
+use tokensink_core::{SharedPlace, TargetId};
 
 /// Who uses the secret.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -76,10 +76,10 @@ impl Target {
         }
     }
 
-    /// Equal for two spellings of one secret: GitHub's names know no case.
-    pub(crate) fn identity(&self, host: &str) -> String {
+    /// Equal for two spellings of one secret: GitHub's names have no letter case.
+    pub(crate) fn id(&self, host: &str) -> TargetId {
         let path = self.secrets_path(&self.owner_path().to_lowercase());
-        format!("{host}/{path}/{}", self.secret.to_uppercase())
+        TargetId::new("github-actions", format!("{host}/{path}/{}", self.secret.to_uppercase()))
     }
 }
 

@@ -1,10 +1,13 @@
-//! The sink against the stand-in for GitHub.
+//! The sink against the fake of GitHub.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
-mod environments;
+mod evidence;
 mod limits;
+mod organizations;
+mod permissions;
 mod repositories;
+mod survey;
 mod writes;
 
 use serde_json::{Value, json};
