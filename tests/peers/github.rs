@@ -67,8 +67,11 @@ impl Account {
         let sink = self.sink(table);
         let preparation = sink.prepare().await.unwrap_or_else(|error| panic!("{path}: {error:?}"));
         let token = Token::new(TOKEN);
-        let receipt =
-            preparation.writer.write(&token).await.unwrap_or_else(|error| panic!("{path}: {error:?}"));
+        let receipt = preparation
+            .writer
+            .write(&token)
+            .await
+            .unwrap_or_else(|error| panic!("{path}: {error:?}"));
         let content = sink.inspect(Some(&receipt)).await.unwrap().content;
         assert_eq!(content, Content::UnchangedSinceOurWrite, "{path}");
         assert_eq!(self.github.secret(path).as_deref(), Some(TOKEN), "{path}");

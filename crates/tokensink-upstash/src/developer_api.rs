@@ -1,4 +1,4 @@
-//! Requests to the Developer API, and what its answers mean.
+//! Requests to the Developer API, and what its responses mean.
 
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
@@ -17,7 +17,18 @@ pub(crate) fn issuer_error(message: String, error: &TransportError) -> IssuerErr
     }
 }
 
-/// One account's way in.
+/// What a request is about, which decides what a 404 means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// The account's list.
+    Account,
+    /// The QStash whose id the config names.
+    ConfiguredId,
+    /// A QStash that the list contained.
+    ListedId,
+}
+
+/// The Developer API, with one account's credentials.
 pub(crate) struct DeveloperApi {
     client: Client,
     pub(crate) base: Url,
@@ -32,7 +43,7 @@ impl DeveloperApi {
     ) -> Result<Self, ConnectError> {
         let basic = basic(&credentials.email, credentials.api_key.expose());
         let basic = basic.map_err(|error| {
-            let message = format!("no header can carry the Upstash credentials: {error}");
+            let message = format!("the Upstash credentials do not fit into a header: {error}");
             IssuerError::Permanent { message }
         })?;
         Ok(Self {
@@ -44,12 +55,14 @@ impl DeveloperApi {
     }
 
     pub(crate) async fn users(&self) -> Result<Vec<User>, IssuerError> {
-        let answer = self.read("qstash/users", "list the account's QStash").await?;
+        let answer =
+            self.read("qstash/users", "list the account's QStash", Subject::Account).await?;
         answer.json().map_err(|error| self.unreadable("the list of QStash", &error))
     }
 
-    pub(crate) async fn user(&self, id: &str) -> Result<User, IssuerError> {
-        let answer = self.read(&format!("qstash/user/{id}"), "read the current token").await?;
+    pub(crate) async fn user(&self, id: &str, subject: Subject) -> Result<User, IssuerError> {
+        let path = format!("qstash/user/{id}");
+        let answer = self.read(&path, "read the current token", subject).await?;
         let user: User = answer.json().map_err(|error| self.unreadable("the QStash", &error))?;
         if user.id == id {
             return Ok(user);
@@ -58,7 +71,12 @@ impl DeveloperApi {
         Err(IssuerError::Permanent { message })
     }
 
-    async fn read(&self, path: &str, doing: &str) -> Result<Response, IssuerError> {
+    async fn read(
+        &self,
+        path: &str,
+        doing: &str,
+        subject: Subject,
+    ) -> Result<Response, IssuerError> {
         let request = self
             .request(Method::GET, path)
             .map_err(|message| IssuerError::Permanent { message })?;
@@ -68,7 +86,8 @@ impl DeveloperApi {
         if answer.status.is_success() {
             return Ok(answer);
         }
-        let message = format!("could not {doing}: {}: {}", self.host(), self.explain(&answer));
+        let message =
+            format!("could not {doing}: {}: {}", self.host(), self.explain(&answer, subject));
         let may_pass = answer.status.is_server_error()
             || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT]
                 .contains(&answer.status);
@@ -110,7 +129,7 @@ impl DeveloperApi {
 
     /// What an error answer means, and what to do about it
     /// (upstash.com/docs/devops/developer-api/http_status_codes).
-    pub(crate) fn explain(&self, answer: &Response) -> String {
+    pub(crate) fn explain(&self, answer: &Response, subject: Subject) -> String {
         let said = self.error_message(answer);
         if said.to_lowercase().contains("readonly api key") {
             return format!(
@@ -125,8 +144,17 @@ impl DeveloperApi {
                 "this account may not use the Developer API; if it was made through a marketplace \
                  (Vercel, Fly), press reset in the console and run `tokensink sync --token-stdin`"
             }
-            StatusCode::NOT_FOUND => {
-                "there is no such QStash in this account: leave `id` out to choose by region"
+            StatusCode::NOT_FOUND => match subject {
+                Subject::Account => "the Developer API is not at this address: see `api_url`",
+                Subject::ConfiguredId => {
+                    "there is no such QStash in this account: leave `id` out to choose by region"
+                }
+                Subject::ListedId => {
+                    "this QStash is no longer in the account: see the Upstash console"
+                }
+            },
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+                "put the proxy's user name and password into its URL in HTTPS_PROXY"
             }
             StatusCode::TOO_MANY_REQUESTS => "too many requests: try again in a minute",
             status if status.is_redirection() => {
