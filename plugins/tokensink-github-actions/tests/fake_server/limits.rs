@@ -62,11 +62,11 @@ async fn sinks_that_were_dropped_are_not_counted() {
 async fn a_limit_is_a_pause_of_the_length_that_github_asks_for() {
     let github = github().await;
     let prepared = api_sink(&github).prepare().await.unwrap();
-    let in_a_while = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(17));
+    let later = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(17));
     for (status, said, seconds) in [
         (403, Some("17"), 17..=17),
         (429, Some("17"), 17..=17),
-        (429, Some(in_a_while.as_str()), 15..=18),
+        (429, Some(later.as_str()), 15..=18),
         (403, None, 60..=60),
         (429, None, 60..=60),
     ] {
