@@ -9,8 +9,8 @@ const spoken = [
   /^\/repos\/\{owner\}\/\{repo\}$/,
   /^\/orgs\/\{org\}\/repos$/,
   /^\/repos\/\{owner\}\/\{repo\}\/environments$/,
-  /^\/(repos\/\{owner\}\/\{repo\}|orgs\/\{org\})\/(actions|dependabot|codespaces)\/secrets\//,
-  /^\/repos\/\{owner\}\/\{repo\}\/environments\/\{environment_name\}\/secrets\//,
+  /^\/(repos\/\{owner\}\/\{repo\}|orgs\/\{org\})\/(actions|dependabot|codespaces)\/secrets(\/|$)/,
+  /^\/repos\/\{owner\}\/\{repo\}\/environments\/\{environment_name\}\/secrets(\/|$)/,
 ];
 const paths = Object.entries(whole.paths).filter(([path]) => spoken.some((one) => one.test(path)));
 if (paths.length < 20) throw new Error(`only ${paths.length} paths were found`);

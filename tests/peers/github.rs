@@ -1,4 +1,4 @@
-//! The GitHub sink and the stand-in against GitHub's own OpenAPI description, with prism between
+//! The GitHub sink and the fake of GitHub against GitHub's own OpenAPI description, with prism between
 //! them as a proxy that refuses whatever does not satisfy it; and every box opened by PyNaCl.
 
 use axum::Router;
@@ -15,13 +15,13 @@ const TOKEN: &str = "eyJVc2VySUQiOiJwZWVyIiwiUGFzc3dvcmQiOiJib3gifQ==";
 /// prism, as a proxy before `upstream`.
 struct Described {
     proxy: Server,
-    _folder: tempfile::TempDir,
+    _directory: tempfile::TempDir,
 }
 
 impl Described {
     fn before(upstream: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let description = folder.path().join("github.json");
+        let directory = tempfile::tempdir().unwrap();
+        let description = directory.path().join("github.json");
         let whole = "node_modules/@octokit/openapi/generated/api.github.com.deref.json";
         let status = std::process::Command::new("node")
             .arg(here("describe.mjs"))
@@ -34,7 +34,7 @@ impl Described {
             command.arg(&description).arg(upstream);
             command
         });
-        Self { proxy, _folder: folder }
+        Self { proxy, _directory: directory }
     }
 }
 
@@ -60,11 +60,12 @@ impl Account {
         self.sinks(table).remove(0)
     }
 
-    /// Prepares, writes and inspects through prism: any request or answer that GitHub's
+    /// Surveys, prepares, writes and inspects through prism: any request or response that GitHub's
     /// description does not allow becomes a 4xx or 5xx there, and fails here.
     async fn write_everywhere(&self, table: Value, path: &str) {
         self.github.put_externally(path, "old");
         let sink = self.sink(table);
+        sink.survey().await.unwrap_or_else(|error| panic!("{path}: {error:?}"));
         let preparation = sink.prepare().await.unwrap_or_else(|error| panic!("{path}: {error:?}"));
         let token = Token::new(TOKEN);
         let receipt = preparation
@@ -79,7 +80,7 @@ impl Account {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_request_and_answer_satisfies_githubs_description() {
+async fn every_request_and_response_satisfies_githubs_description() {
     let account = Account::new().await;
     let github = &account.github;
     let ids: Vec<u64> =
@@ -118,14 +119,14 @@ async fn every_request_and_answer_satisfies_githubs_description() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repository_that_is_not_there_is_said_so_through_the_description() {
+async fn a_missing_repository_is_reported_through_the_description() {
     let account = Account::new().await;
     let error = account.sink(json!({"repositories": ["acme/none"]})).prepare().await.unwrap_err();
     assert_eq!(error.kind(), SinkErrorKind::NotFound, "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn prism_does_see_what_the_description_forbids() {
+async fn prism_detects_what_the_description_forbids() {
     let upstream = Router::new().fallback(get(|| async { axum::Json(json!({"key_id": 7})) }));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! What a sealed box costs: before the reset, and after it.
+//! The cost of a sealed box before and after the token is known.
 
 #![allow(missing_docs, reason = "criterion's macros make functions")]
 

@@ -28,31 +28,31 @@ use crate::sink::TO_COME_AT_FIRST;
 use crate::survey;
 use crate::target::{Scope, Target};
 
-/// So many sinks for one HTTP/2 connection: servers let a hundred or two requests on it at once, and
-/// what comes after them waits for a whole round trip.
-const SINKS_TO_A_CONNECTION: usize = 150;
+/// Servers accept one or two hundred concurrent requests on one HTTP/2 connection. The next one waits
+/// for a whole round trip.
+const SINKS_PER_CONNECTION: usize = 150;
 const MAX_CONNECTIONS: usize = 8;
 
-/// `repos`, the owner and the name.
+/// `repos`, the owner and the name: the segments of a path that name its repository.
 const OWNER_SEGMENTS: usize = 3;
 
-/// Of so many sinks one may have to write again.
-const SINKS_TO_A_RETRY: usize = 2;
+/// One sink out of these may have to write again.
+const SINKS_PER_RETRY: usize = 2;
 
-/// One GitHub, one credential.
+/// A client for one GitHub with one credential.
 #[derive(Debug)]
 pub(crate) struct Api {
     pub(crate) base: Url,
     pub(crate) credential: Credential,
     pub(crate) limits: Limits,
-    /// How many sinks share it.
+    /// The number of sinks that share it.
     sinks: AtomicUsize,
     owners: Mutex<BTreeMap<String, Arc<Owner>>>,
-    /// The path of the one that says what is true of all.
-    speaker: OnceLock<String>,
-    /// Requests left for the hour, as the last answer said.
+    /// The path of the sink that reports what is true of all.
+    reporter: OnceLock<String>,
+    /// Requests left for the hour, by the last response.
     remaining: AtomicUsize,
-    /// The end of the hour, once nothing is left.
+    /// The end of the hour, once no request is left.
     closed_until: Mutex<Option<Instant>>,
     /// Each has its own connections.
     clients: [OnceLock<Client>; MAX_CONNECTIONS],
@@ -61,13 +61,13 @@ pub(crate) struct Api {
 }
 
 #[derive(Deserialize)]
-struct PublicKeyAnswer {
+struct PublicKeyDocument {
     key_id: String,
     key: String,
 }
 
-/// One more sink that shares an API, for as long as it lives: a sink that does not take part is
-/// dropped before any is prepared.
+/// Counts a sink as a user of an API until it is dropped. A sink that is not selected is dropped
+/// before any is prepared.
 #[derive(Debug)]
 pub(crate) struct Share {
     api: Arc<Api>,
@@ -82,12 +82,12 @@ impl Share {
         };
         api.sinks.fetch_add(1, Ordering::Relaxed);
         if let Some(owner) = &owner {
-            owner.want_one_more();
+            owner.add_wanted();
         }
         Self { api, owner }
     }
 
-    /// The API itself, for what outlives the sink.
+    /// Returns the API itself, for a value that outlives the sink.
     pub(crate) fn api(&self) -> Arc<Api> {
         Arc::clone(&self.api)
     }
@@ -105,7 +105,7 @@ impl Drop for Share {
     fn drop(&mut self) {
         self.api.sinks.fetch_sub(1, Ordering::Relaxed);
         if let Some(owner) = &self.owner {
-            owner.want_one_less();
+            owner.remove_wanted();
         }
     }
 }
@@ -119,14 +119,14 @@ impl Api {
     ) -> Self {
         let (sinks, remaining) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
         let (owners, closed_until) = (Mutex::default(), Mutex::default());
-        let (clients, speaker) = Default::default();
+        let (clients, reporter) = Default::default();
         Self {
             base,
             credential,
             limits,
             sinks,
             owners,
-            speaker,
+            reporter,
             remaining,
             closed_until,
             clients,
@@ -135,22 +135,22 @@ impl Api {
         }
     }
 
-    /// How many sinks share it.
+    /// Returns the number of sinks that share it.
     pub(crate) fn sinks(&self) -> usize {
         self.sinks.load(Ordering::Relaxed)
     }
 
-    /// Whether this is the one that says what is true of all: the first that asked.
-    pub(crate) fn speaks_for_all(&self, owner_path: &str) -> bool {
-        self.speaker.get_or_init(|| owner_path.to_owned()) == owner_path
+    /// Returns whether the sink at this path reports what is true of all sinks: the first that asks.
+    pub(crate) fn reports_for_all(&self, owner_path: &str) -> bool {
+        self.reporter.get_or_init(|| owner_path.to_owned()) == owner_path
     }
 
-    /// The repository that `named` means, as `owner/name`, whatever it is called now.
+    /// Returns the repository that is or was called `named`, as `owner/name`.
     pub(crate) async fn repository(&self, named: &str) -> Result<Repository, SinkError> {
         let (name, owner) = self.owner_of(named);
         match owner.find(self, &name, named).await? {
             Some(repository) => Ok(repository),
-            None => repository::ask_for(self, named).await,
+            None => repository::read(self, named).await,
         }
     }
 
@@ -161,18 +161,18 @@ impl Api {
         (name, owner)
     }
 
-    /// Sends one request and returns the answer, whatever its status.
+    /// Sends one request and returns the response, whatever its status.
     pub(crate) async fn send(
         &self,
         method: Method,
         path: &str,
         body: Option<&Value>,
-        doing: &str,
+        action: &str,
     ) -> Result<Response, SinkError> {
         let url = self.base.join(path).map_err(|error| {
-            SinkError::other(format!("cannot {doing}: no URL comes of `{path}`")).with_source(error)
+            SinkError::other(format!("cannot {action}: `{path}` makes no URL")).with_source(error)
         })?;
-        self.refuse_while_closed(doing)?;
+        self.refuse_while_closed(action)?;
         let authorization = self.credential.header(self.timeout).await?;
         let mut request = self
             .client(path)?
@@ -184,59 +184,59 @@ impl Api {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let answer = Response::to(request).await;
+        let response = Response::to(request).await;
         let host = self.base.host_str().unwrap_or_default();
-        let answer = answer.map_err(|error| without_response(doing, host, error))?;
-        if let Some(remaining) = remaining(&answer) {
+        let response = response.map_err(|error| without_response(action, host, error))?;
+        if let Some(remaining) = remaining(&response) {
             self.remaining.store(remaining, Ordering::Relaxed);
-            if let Some(pause) = until_renewal(&answer).filter(|_| remaining == 0) {
+            if let Some(pause) = until_renewal(&response).filter(|_| remaining == 0) {
                 *self.closed_until() = Some(Instant::now() + pause);
             }
         }
-        Ok(answer)
+        Ok(response)
     }
 
-    /// A GET that must succeed.
-    pub(crate) async fn get(&self, path: &str, doing: &str) -> Result<Response, SinkError> {
-        let answer = self.send(Method::GET, path, None, doing).await?;
-        if answer.status.is_success() {
-            Ok(answer)
+    /// Sends a GET and returns the response if it is a success.
+    pub(crate) async fn get(&self, path: &str, action: &str) -> Result<Response, SinkError> {
+        let response = self.send(Method::GET, path, None, action).await?;
+        if response.status.is_success() {
+            Ok(response)
         } else {
-            Err(self.refusal(doing, &answer).await)
+            Err(self.refusal(action, &response).await)
         }
     }
 
-    /// A GET that must succeed, as a document.
+    /// Sends a GET and returns the document of the response.
     pub(crate) async fn read<T: DeserializeOwned>(
         &self,
         path: &str,
-        doing: &str,
+        action: &str,
     ) -> Result<T, SinkError> {
-        Self::document(doing, &self.get(path, doing).await?)
+        Self::document(action, &self.get(path, action).await?)
     }
 
-    /// The document in a response.
+    /// Parses the document of a response.
     pub(crate) fn document<T: DeserializeOwned>(
-        doing: &str,
+        action: &str,
         response: &Response,
     ) -> Result<T, SinkError> {
         response.json().map_err(|_| {
-            SinkError::other(format!("cannot {doing}: the response is not what is documented"))
+            SinkError::other(format!("cannot {action}: the response is not what is documented"))
         })
     }
 
-    /// The host, without the port.
+    /// Returns the host, without the port.
     pub(crate) fn host(&self) -> &str {
         self.base.host_str().unwrap_or_default()
     }
 
-    /// The host, with the port where it is not the default one.
+    /// Returns the host, with the port where it is not the default one.
     pub(crate) fn host_and_port(&self) -> String {
         let port = self.base.port().map(|port| format!(":{port}")).unwrap_or_default();
         format!("{}{port}", self.host())
     }
 
-    /// How long one request may take.
+    /// Returns how long one request may take.
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout
     }
@@ -248,35 +248,35 @@ impl Api {
         request.await
     }
 
-    /// What an answer that is no success means, without the credential in it.
-    pub(crate) async fn refusal(&self, doing: &str, answer: &Response) -> SinkError {
+    /// Returns the error for a response that does not do what was asked, without the credential.
+    pub(crate) async fn refusal(&self, action: &str, response: &Response) -> SinkError {
         match self.credential.secret(self.timeout).await {
-            Ok(secret) => refused(doing, &self.base, answer, &[secret]),
-            Err(_) => refused(doing, &self.base, answer, &[]),
+            Ok(secret) => refused(action, &self.base, response, &[secret]),
+            Err(_) => refused(action, &self.base, response, &[]),
         }
     }
 
-    /// The key for the secrets at `secrets_path`.
+    /// Fetches the public key for the secrets at `secrets_path`.
     pub(crate) async fn sealing_key(&self, secrets_path: &str) -> Result<SealingKey, SinkError> {
-        let doing = "fetch the public key";
-        let answer = self.get(&format!("{secrets_path}/public-key"), doing).await?;
-        let unusable = |why: &str| SinkError::other(format!("cannot {doing}: {why}"));
-        let key: PublicKeyAnswer =
-            answer.json().map_err(|_| unusable("the answer is not what is documented"))?;
-        let bytes = STANDARD.decode(&key.key).map_err(|_| unusable("it is no base64"))?;
+        let action = "fetch the public key";
+        let response = self.get(&format!("{secrets_path}/public-key"), action).await?;
+        let unusable = |why: &str| SinkError::other(format!("cannot {action}: {why}"));
+        let key: PublicKeyDocument =
+            response.json().map_err(|_| unusable("the response is not what is documented"))?;
+        let bytes = STANDARD.decode(&key.key).map_err(|_| unusable("it is not base64"))?;
         let length = bytes.len();
         let bytes: [u8; 32] =
             bytes.try_into().map_err(|_| unusable(&format!("it has {length} bytes, not 32")))?;
         Ok(SealingKey::new(key.key_id, bytes))
     }
 
-    /// Whether GitHub counts the requests of an hour. An Enterprise Server need not.
+    /// Returns whether GitHub counts the requests of an hour. An Enterprise Server does not always.
     pub(crate) fn is_counted(&self) -> bool {
         self.remaining.load(Ordering::Relaxed) != usize::MAX
     }
 
-    /// Refuses to go on when the hourly quota would not last until the end. `to_come`: how many
-    /// requests each sink will still send if all goes well.
+    /// Fails when the hourly quota would not last until the end. `to_come` is the number of requests
+    /// that each sink will still send if no error occurs.
     pub(crate) fn check_remaining(&self, to_come: usize) -> Result<(), SinkError> {
         let (remaining, needed) = (self.remaining.load(Ordering::Relaxed), self.needed(to_come));
         if needed <= remaining {
@@ -288,25 +288,25 @@ impl Api {
         .with_help("try again when the hour is over, or use an organization secret"))
     }
 
-    /// Whether the hourly quota lasts until the end if `requests` of it are spent on advice.
+    /// Returns whether the hourly quota lasts until the end if `requests` of it are spent on advice.
     pub(crate) fn can_spare(&self, requests: usize) -> bool {
-        // And a public key each.
+        // Each sink also fetches a public key.
         self.needed(TO_COME_AT_FIRST + 1) + requests <= self.remaining.load(Ordering::Relaxed)
     }
 
     fn needed(&self, to_come: usize) -> usize {
         let sinks = self.sinks();
-        to_come * sinks + sinks.div_ceil(SINKS_TO_A_RETRY)
+        to_come * sinks + sinks.div_ceil(SINKS_PER_RETRY)
     }
 
-    /// A request that GitHub has said beforehand it will refuse is not sent.
-    fn refuse_while_closed(&self, doing: &str) -> Result<(), SinkError> {
+    /// Fails while GitHub has announced that it will refuse every request.
+    fn refuse_while_closed(&self, action: &str) -> Result<(), SinkError> {
         let until = *self.closed_until();
         let wait = until.map(|until| until.saturating_duration_since(Instant::now()));
         match wait.filter(|wait| !wait.is_zero()) {
             Some(wait) => Err(SinkError::rate_limited(
                 wait,
-                format!("cannot {doing}: no request is left to this GitHub token for the hour"),
+                format!("cannot {action}: no request is left to this GitHub token for the hour"),
             )),
             None => Ok(()),
         }
@@ -316,10 +316,10 @@ impl Api {
         self.closed_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The client for `path`: the same one for all requests about one repository, so that the
-    /// connection of its preparation serves its write.
+    /// Returns the client for `path`: the same one for all requests about one repository, so that its
+    /// write uses the connection of its preparation.
     fn client(&self, path: &str) -> Result<&Client, SinkError> {
-        let connections = 1 + self.sinks() / SINKS_TO_A_CONNECTION;
+        let connections = 1 + self.sinks() / SINKS_PER_CONNECTION;
         let mut hasher = DefaultHasher::new();
         path.split('/').take(OWNER_SEGMENTS).for_each(|segment| segment.hash(&mut hasher));
         let client = &self.clients[hasher.finish() as usize % connections.min(MAX_CONNECTIONS)];
@@ -332,9 +332,10 @@ impl Api {
     }
 }
 
-/// Requests left for the hour. Other resources of the API are counted by themselves
+/// Returns the requests left for the hour. Other resources of the API are counted by themselves
 /// (docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api).
-fn remaining(answer: &Response) -> Option<usize> {
-    let is_core = header(answer, "x-ratelimit-resource").is_none_or(|resource| resource == "core");
-    header(answer, "x-ratelimit-remaining").filter(|_| is_core)?.parse().ok()
+fn remaining(response: &Response) -> Option<usize> {
+    let is_core =
+        header(response, "x-ratelimit-resource").is_none_or(|resource| resource == "core");
+    header(response, "x-ratelimit-remaining").filter(|_| is_core)?.parse().ok()
 }

@@ -32,7 +32,7 @@ pub struct GitHubActionsConfig {
     api_url: Option<String>,
     /// the environment variable that holds the GitHub token
     token_env: Option<String>,
-    /// what the server lets in a minute: github.com, or none (unless given: what the host is)
+    /// the rate limits that are kept to: github.com or none; by default those of the host
     limits: Option<Limits>,
 }
 
@@ -58,7 +58,7 @@ with `app = \"dependabot\"`: the same scopes, or fine-grained `Dependabot secret
 with `app = \"codespaces\"`: the same scopes, or fine-grained `Codespaces secrets: write`, of an admin
 the GITHUB_TOKEN of a workflow run may not write secrets";
     const TAKES_EFFECT: &'static str =
-        "on the next run; a run that is queued already keeps the dead token";
+        "on the next run; a run that is already queued keeps the old token";
     const EXAMPLE: &'static str = "repositories = [\"acme/api\", \"acme/web\"]";
     type Sink = GitHubSink;
 

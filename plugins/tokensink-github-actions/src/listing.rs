@@ -1,7 +1,7 @@
-//! Many repositories of one organization, seen a hundred to a request.
+//! Many repositories of one organization, read a hundred per request.
 //!
-//! A thousand questions, one for each repository, would take a fifth of what GitHub allows in an
-//! hour before anything is written.
+//! A request for each of a thousand repositories would take a fifth of what GitHub allows in an hour
+//! before anything is written.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,85 +16,86 @@ use crate::repository::Repository;
 
 const PAGE: usize = 100;
 
-/// A list may cost this part of what asking for each repository costs. What an organization of
-/// very many shows further down is asked for by itself.
-const PART_OF_THE_COST: usize = 10;
+/// A list may take at most one request for this many wanted repositories. In a larger organization
+/// the repositories on later pages are read one by one.
+const WANTED_PER_PAGE: usize = 10;
 
-/// A preparation that comes later, after the last page, sees the organization anew.
-const HOLDS_FOR: Duration = Duration::from_secs(10);
+/// How long after its last page a list is used.
+const VALID_FOR: Duration = Duration::from_secs(10);
 
 /// The repositories of one owner.
 #[derive(Debug, Default)]
 pub(crate) struct Owner {
-    /// How many of them sinks name.
+    /// The number of them that sinks name.
     wanted: AtomicUsize,
-    /// Held while a page is fetched: whoever comes meanwhile finds it there.
-    seen: Mutex<Option<Seen>>,
+    /// Locked while a page is fetched, so that others wait for it instead of fetching it too.
+    listed: Mutex<Option<Listed>>,
 }
 
 #[derive(Debug)]
-struct Seen {
+struct Listed {
     since: Instant,
     by_name: BTreeMap<String, Repository>,
-    /// `None` when there is no more to see.
+    /// `None` after the last page.
     next_page: Option<usize>,
 }
 
 impl Owner {
-    pub(crate) fn want_one_more(&self) {
+    pub(crate) fn add_wanted(&self) {
         self.wanted.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn want_one_less(&self) {
+    pub(crate) fn remove_wanted(&self) {
         self.wanted.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// The repository, if so many of this owner's are wanted that a list is cheaper, and it is on it.
+    /// Returns the repository if it is on a list, and so many of this owner's are wanted that a list
+    /// takes fewer requests than reading each.
     pub(crate) async fn find(
         &self,
         api: &Api,
         owner: &str,
         named: &str,
     ) -> Result<Option<Repository>, SinkError> {
-        let most_pages = self.wanted.load(Ordering::Relaxed) / PART_OF_THE_COST;
+        let max_pages = self.wanted.load(Ordering::Relaxed) / WANTED_PER_PAGE;
         let named = named.to_lowercase();
-        let mut seen = self.seen.lock().await;
-        let seen = match &mut *seen {
-            Some(seen) if seen.since.elapsed() < HOLDS_FOR => seen,
-            stale => stale.insert(Seen::nothing()),
+        let mut listed = self.listed.lock().await;
+        let listed = match &mut *listed {
+            Some(listed) if listed.since.elapsed() < VALID_FOR => listed,
+            expired => expired.insert(Listed::nothing()),
         };
-        while !seen.by_name.contains_key(&named)
-            && let Some(page) = seen.next_page.filter(|page| *page <= most_pages)
+        while !listed.by_name.contains_key(&named)
+            && let Some(page) = listed.next_page.filter(|page| *page <= max_pages)
         {
-            seen.turn_to(page, api, owner).await?;
+            listed.fetch(page, api, owner).await?;
         }
-        Ok(seen.by_name.get(&named).cloned())
+        Ok(listed.by_name.get(&named).cloned())
     }
 }
 
-impl Seen {
+impl Listed {
     fn nothing() -> Self {
         Self { since: Instant::now(), by_name: BTreeMap::new(), next_page: Some(1) }
     }
 
-    async fn turn_to(&mut self, page: usize, api: &Api, owner: &str) -> Result<(), SinkError> {
-        let doing = "list the organization's repositories";
+    async fn fetch(&mut self, page: usize, api: &Api, owner: &str) -> Result<(), SinkError> {
+        let action = "list the organization's repositories";
         let path = format!("orgs/{owner}/repos?per_page={PAGE}&page={page}&sort=full_name");
-        let answer = api.send(Method::GET, &path, None, doing).await?;
+        let response = api.send(Method::GET, &path, None, action).await?;
         let mut listed: Vec<Repository> = Vec::new();
-        if answer.status.is_success() {
-            listed = answer.json().map_err(|_| {
-                SinkError::other(format!("cannot {doing}: the answer is not what is documented"))
+        if response.status.is_success() {
+            listed = response.json().map_err(|_| {
+                SinkError::other(format!("cannot {action}: the response is not what is documented"))
             })?;
         } else {
-            let refusal = api.refusal(doing, &answer).await;
+            let refusal = api.refusal(action, &response).await;
             if matches!(
                 refusal.kind(),
                 SinkErrorKind::RateLimited { .. } | SinkErrorKind::Transient
             ) {
                 return Err(refusal);
             }
-            // A person, or a list that is not for this token: each is asked for by itself.
+            // A user account, or a list that the token may not read: each is read on its own.
         }
         self.since = Instant::now();
         self.next_page = (listed.len() == PAGE).then_some(page + 1);

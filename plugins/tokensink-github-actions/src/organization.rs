@@ -50,11 +50,11 @@ impl Visibility {
 
     /// `all`, `private` or `selected`.
     pub(crate) async fn read_kind(api: &Api, secret_path: &str) -> Result<String, SinkError> {
-        let doing = "read who may use the organization secret";
-        let secret: Secret = api.read(secret_path, doing).await?;
+        let action = "read who may use the organization secret";
+        let secret: Secret = api.read(secret_path, action).await?;
         secret
             .visibility
-            .ok_or_else(|| SinkError::other(format!("cannot {doing}: GitHub does not show it")))
+            .ok_or_else(|| SinkError::other(format!("cannot {action}: GitHub does not show it")))
     }
 
     /// The fields of a write that keep it.

@@ -1,4 +1,4 @@
-//! What GitHub tells of a repository, and whether its secrets may be written.
+//! A repository as GitHub describes it, and whether its secrets may be written.
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -9,13 +9,13 @@ use crate::api::Api;
 use crate::failure::header;
 use crate::target::App;
 
-const DOING: &str = "read the repository";
+const ACTION: &str = "read the repository";
 
-/// A repository, by itself or in a list.
+/// A repository, from a response of its own or from a list.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Repository {
     pub(crate) id: u64,
-    /// `owner/name`, as it is called now.
+    /// The current `owner/name`.
     pub(crate) full_name: String,
     #[serde(default)]
     archived: bool,
@@ -33,15 +33,15 @@ struct Permissions {
 }
 
 impl Repository {
-    /// GitHub's names know no case.
+    /// GitHub's names have no letter case.
     pub(crate) fn is_called(&self, name: &str) -> bool {
         self.full_name.eq_ignore_ascii_case(name)
     }
 
     pub(crate) fn refuse_unwritable(&self, app: App) -> Result<(), SinkError> {
         if self.archived {
-            return Err(SinkError::rejected("the repository is archived, and takes no secret")
-                .with_help("unarchive it, or take it out of the config"));
+            return Err(SinkError::rejected("the repository is archived and accepts no secret")
+                .with_help("unarchive it, or remove it from the config"));
         }
         let may_write = |may: Permissions| may.admin || may.maintain || may.push;
         if self.permissions.is_some_and(|may| !may_write(may)) {
@@ -53,36 +53,38 @@ impl Repository {
         // docs.github.com/rest/codespaces/repository-secrets
         if app == App::Codespaces && self.permissions.is_some_and(|may| !may.admin) {
             return Err(SinkError::permission_denied(
-                "the GitHub token is of no admin of the repository, whose Codespaces secrets take one",
+                "Codespaces secrets are written by an admin of the repository, and the GitHub token is not one's",
             )
-            .with_help("use one of an admin"));
+            .with_help("use the GitHub token of an admin"));
         }
         Ok(())
     }
 }
 
-/// Asks for one repository, as `owner/name`. Follows one rename, by id.
-pub(crate) async fn ask_for(api: &Api, named: &str) -> Result<Repository, SinkError> {
-    let mut answer = api.send(Method::GET, &format!("repos/{named}"), None, DOING).await?;
-    if answer.status.is_redirection() {
-        answer = api.get(&path_of_redirect(api, &answer)?, DOING).await?;
-    } else if !answer.status.is_success() {
-        return Err(api.refusal(DOING, &answer).await);
+/// Reads one repository, given as `owner/name`. Follows one rename, by id.
+pub(crate) async fn read(api: &Api, named: &str) -> Result<Repository, SinkError> {
+    let mut response = api.send(Method::GET, &format!("repos/{named}"), None, ACTION).await?;
+    if response.status.is_redirection() {
+        response = api.get(&path_of_redirect(api, &response)?, ACTION).await?;
+    } else if !response.status.is_success() {
+        return Err(api.refusal(ACTION, &response).await);
     }
-    answer.json().map_err(|_| {
-        SinkError::other(format!("cannot {DOING}: the answer is not what is documented"))
+    response.json().map_err(|_| {
+        SinkError::other(format!("cannot {ACTION}: the response is not what is documented"))
     })
 }
 
-/// The path that a redirect names, on the same host: a credential goes nowhere else.
-fn path_of_redirect(api: &Api, answer: &Response) -> Result<String, SinkError> {
+/// Returns the path that a redirect names, on the same host: the credential goes to no other.
+fn path_of_redirect(api: &Api, response: &Response) -> Result<String, SinkError> {
     let base = &api.base;
-    let location = header(answer, "location").and_then(|to| base.join(to).ok());
+    let location = header(response, "location").and_then(|to| base.join(to).ok());
     let path = location
         .filter(|to| to.origin() == base.origin())
         .and_then(|to| to.path().strip_prefix(base.path()).map(str::to_owned));
     path.ok_or_else(|| {
-        SinkError::other("the repository has moved to another host, which is not followed")
-            .with_help("name the repository by its new name")
+        SinkError::other(
+            "the repository has moved to another host, and no credential is sent there",
+        )
+        .with_help("set the repository's new name in the config")
     })
 }

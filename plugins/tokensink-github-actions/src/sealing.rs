@@ -1,6 +1,6 @@
 //! Sealed boxes, as libsodium's `crypto_box_seal` makes them
-//! (doc.libsodium.org/public-key_cryptography/sealed_boxes), in two halves: what costs time, the
-//! ephemeral key and the shared secret, is done before the token is known.
+//! (doc.libsodium.org/public-key_cryptography/sealed_boxes), in two steps: the slow one, the ephemeral
+//! key and the shared secret, is done before the token is known.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ pub(crate) struct SealingKey {
     key: PublicKey,
 }
 
-/// What lacks nothing but the token.
+/// A sealed box without the token in it.
 pub(crate) struct Envelope {
     key_id: String,
     ephemeral: PublicKey,
@@ -27,7 +27,7 @@ pub(crate) struct Envelope {
     cipher: SalsaBox,
 }
 
-/// What GitHub takes.
+/// An encrypted token as GitHub accepts it.
 #[derive(Debug)]
 pub(crate) struct Sealed {
     /// In base64.
@@ -53,10 +53,10 @@ impl SealingKey {
 }
 
 impl Envelope {
-    /// Takes the envelope: a second token under the same nonce would betray both.
+    /// Consumes the envelope: two tokens under one nonce would reveal both.
     pub(crate) fn seal(self, token: &Token) -> Result<Sealed, SinkError> {
         let encrypted = self.cipher.encrypt(&self.nonce, token.expose().as_bytes());
-        let encrypted = encrypted.map_err(|_| SinkError::other("the token could not be sealed"))?;
+        let encrypted = encrypted.map_err(|_| SinkError::other("cannot encrypt the token"))?;
         let sealed = [self.ephemeral.as_bytes().as_slice(), &encrypted].concat();
         Ok(Sealed { encrypted_value: STANDARD.encode(sealed), key_id: self.key_id })
     }
@@ -73,13 +73,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_owner_of_the_key_and_nobody_else_opens_it() {
-        let (owner, stranger) = (SecretKey::generate(&mut OsRng), SecretKey::generate(&mut OsRng));
+    fn only_the_owner_of_the_key_opens_a_box() {
+        let (owner, other) = (SecretKey::generate(&mut OsRng), SecretKey::generate(&mut OsRng));
         let key = SealingKey::new("1".to_owned(), *owner.public_key().as_bytes());
         let sealed = key.envelope().seal(&Token::new("secret")).unwrap();
         let bytes = STANDARD.decode(&sealed.encrypted_value).unwrap();
         assert_eq!(owner.unseal(&bytes).unwrap(), b"secret");
-        assert!(stranger.unseal(&bytes).is_err());
+        assert!(other.unseal(&bytes).is_err());
         let again = key.envelope().seal(&Token::new("secret")).unwrap();
         assert_ne!(sealed.encrypted_value, again.encrypted_value);
     }

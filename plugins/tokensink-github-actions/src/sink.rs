@@ -170,8 +170,8 @@ impl GitHubSink {
                 "not checked which of the secrets of {sinks} sinks exist: too few requests are left \
                  to the GitHub token for the hour"
             );
-            let speaks = sinks > 1 && self.api.speaks_for_all(&self.target.owner_path());
-            return Vec::from_iter(speaks.then_some(warning));
+            let reports = sinks > 1 && self.api.reports_for_all(&self.target.owner_path());
+            return Vec::from_iter(reports.then_some(warning));
         }
         let listed = secret_names::list(&self.api, secrets_path);
         let reason = match tokio::time::timeout(TIME_FOR_NAMES, listed).await {
@@ -227,12 +227,12 @@ impl GitHubSink {
     }
 
     /// Asks for the secret, under the current name of its repository.
-    async fn record(&self, doing: &str) -> Result<Response, SinkError> {
-        let response = self.api.send(Method::GET, &self.secret_path(), None, doing).await?;
+    async fn record(&self, action: &str) -> Result<Response, SinkError> {
+        let response = self.api.send(Method::GET, &self.secret_path(), None, action).await?;
         match &self.target.scope {
             Scope::Repository { repository, .. } if response.status.is_redirection() => {
                 self.check_repository(repository).await?;
-                self.api.send(Method::GET, &self.secret_path(), None, doing).await
+                self.api.send(Method::GET, &self.secret_path(), None, action).await
             }
             _ => Ok(response),
         }
@@ -253,17 +253,17 @@ impl TokenSink for GitHubSink {
     }
 
     async fn inspect(&self, last: Option<&Receipt>) -> Result<Inspection, SinkError> {
-        let doing = "read when the secret was written";
-        let response = self.record(doing).await?;
+        let action = "read when the secret was written";
+        let response = self.record(action).await?;
         let written = last.and_then(WriteTime::recorded);
         if response.status == StatusCode::NOT_FOUND {
             let content = written.map(|time| time.content_without_secret(&response));
             return Ok(content.unwrap_or(Content::Absent).into());
         }
         if !response.status.is_success() {
-            return Err(self.api.refusal(doing, &response).await);
+            return Err(self.api.refusal(action, &response).await);
         }
-        let record: SecretRecord = Api::document(doing, &response)?;
+        let record: SecretRecord = Api::document(action, &response)?;
         let content = match written {
             Some(time) => time.content_at(record.updated_at),
             None => Content::Unknown { reason: "GitHub does not show values".to_owned() },

@@ -86,7 +86,7 @@ pub(crate) async fn closer_secrets(
             "not searched for closer secrets named {}: with {sinks} sinks that takes too many requests",
             target.secret
         );
-        let warnings = Vec::from_iter(api.speaks_for_all(&target.owner_path()).then_some(warning));
+        let warnings = Vec::from_iter(api.reports_for_all(&target.owner_path()).then_some(warning));
         return Ok(Survey::new(Vec::new(), warnings));
     }
     let places = match &target.scope {
@@ -133,11 +133,11 @@ async fn environments(
 async fn repositories(api: &Api, target: &Target, owner_path: &str) -> Result<Places, SinkError> {
     let secret = &target.secret;
     let secret_path = format!("{}/{secret}", target.secrets_path(owner_path));
-    let doing = "list the repositories that may use the organization secret";
+    let action = "list the repositories that may use the organization secret";
     let (listed, omitted) = match Visibility::read_kind(api, &secret_path).await?.as_str() {
         "selected" => {
             let path = format!("{secret_path}/repositories?per_page={MAX_PLACES}");
-            let listed: SelectedRepositories = api.read(&path, doing).await?;
+            let listed: SelectedRepositories = api.read(&path, action).await?;
             let (count, total) = (listed.repositories.len(), listed.total_count);
             let omitted = (count < total).then(|| {
                 format!(
@@ -149,7 +149,7 @@ async fn repositories(api: &Api, target: &Target, owner_path: &str) -> Result<Pl
         }
         kind => {
             let path = format!("{owner_path}/repos?per_page={MAX_PLACES}&sort=pushed");
-            let mut listed: Vec<Repository> = api.read(&path, doing).await?;
+            let mut listed: Vec<Repository> = api.read(&path, action).await?;
             let omitted = (listed.len() == MAX_PLACES).then(|| {
                 format!(
                     "only the {MAX_PLACES} repositories that were pushed to last were searched for \
@@ -211,12 +211,12 @@ async fn search(api: &Api, target: &Target, places: Places) -> Survey {
 }
 
 async fn exists(api: &Api, path: &str) -> Result<bool, SinkError> {
-    let doing = "look for a closer secret";
-    let response = api.send(Method::GET, path, None, doing).await?;
+    let action = "look for a closer secret";
+    let response = api.send(Method::GET, path, None, action).await?;
     match response.status {
         StatusCode::NOT_FOUND => Ok(false),
         status if status.is_success() => Ok(true),
-        _ => Err(api.refusal(doing, &response).await),
+        _ => Err(api.refusal(action, &response).await),
     }
 }
 

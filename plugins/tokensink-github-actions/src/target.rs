@@ -1,4 +1,4 @@
-//! Which secret: its path in the API, and its name for people.
+//! The location of a secret: its path in the API, and its name for people.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tokensink_core::{SharedPlace, TargetId};
 
-/// Who uses the secret.
+/// The product that uses the secret.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum App {
@@ -27,14 +27,14 @@ impl App {
     }
 }
 
-/// Whose secret it is.
+/// The owner of the secret.
 #[derive(Clone, Debug)]
 pub(crate) enum Scope {
     Repository { repository: String, environment: Option<String> },
     Organization(String),
 }
 
-/// One secret.
+/// A secret.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) scope: Scope,
@@ -43,7 +43,7 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// The path of the repository or organization, as the config names it.
+    /// Returns the path of the repository or organization, as the config names it.
     pub(crate) fn owner_path(&self) -> String {
         match &self.scope {
             Scope::Repository { repository, .. } => format!("repos/{repository}"),
@@ -51,7 +51,7 @@ impl Target {
         }
     }
 
-    /// The path of the secrets below `owner`.
+    /// Returns the path of the secrets below `owner`.
     pub(crate) fn secrets_path(&self, owner: &str) -> String {
         match &self.scope {
             Scope::Repository { environment: Some(environment), .. } => {
@@ -62,7 +62,7 @@ impl Target {
         }
     }
 
-    /// One secret that could do for all repositories of an owner.
+    /// Returns the one secret that could replace those of all repositories of an owner.
     pub(crate) fn shared_place(&self) -> Option<SharedPlace> {
         match &self.scope {
             Scope::Repository { repository, environment: None } => {
@@ -76,7 +76,7 @@ impl Target {
         }
     }
 
-    /// Equal for two spellings of one secret: GitHub's names have no letter case.
+    /// Returns the identity: equal for two spellings of one secret: GitHub's names have no letter case.
     pub(crate) fn id(&self, host: &str) -> TargetId {
         let path = self.secrets_path(&self.owner_path().to_lowercase());
         TargetId::new("github-actions", format!("{host}/{path}/{}", self.secret.to_uppercase()))

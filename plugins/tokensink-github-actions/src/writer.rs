@@ -17,8 +17,8 @@ use crate::sealing::Envelope;
 use crate::sink::{KnownKey, Memory};
 use crate::target::{App, Scope, Target};
 
-/// How often an organization secret is written until its visibility is the one that somebody set
-/// meanwhile.
+/// How often an organization secret is written until its visibility is the one that an administrator
+/// set meanwhile.
 const MAX_VISIBILITIES: usize = 3;
 
 /// The fact of a receipt that reports a visibility which is not known to be the one before.

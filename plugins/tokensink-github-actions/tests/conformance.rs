@@ -1,4 +1,4 @@
-//! The laws of a sink, for this one.
+//! The conformance checks of the contract.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
@@ -50,7 +50,7 @@ impl SinkFixture for Secret {
 }
 
 #[tokio::test]
-async fn github_actions_obeys_the_laws() {
+async fn github_actions_conforms() {
     let github = GitHub::start().await.unwrap();
     github.add_repository("acme/api");
     assert_eq!(assert_conformance(&Secret(github)).await, Ok(()));

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::world::{Repository, Role};
+use super::state::{FakeRepository, Role};
 
 const API: &str = "https://api.github.com";
 const SITE: &str = "https://github.com";
@@ -69,14 +69,14 @@ pub(super) fn minimal_repository(id: u64, full_name: &str) -> Value {
 }
 
 /// A repository as the list of an organization shows it.
-pub(super) fn listed_repository(repository: &Repository) -> Value {
+pub(super) fn listed_repository(repository: &FakeRepository) -> Value {
     let mut document = in_a_list(repository.id, &repository.name);
     document.extend(state_of(repository));
     Value::Object(document)
 }
 
 /// A repository as a response of its own shows it.
-pub(super) fn full_repository(repository: &Repository) -> Value {
+pub(super) fn full_repository(repository: &FakeRepository) -> Value {
     let full_name = &repository.name;
     let mut document = in_a_list(repository.id, full_name);
     document.extend(state_of(repository));
@@ -117,7 +117,7 @@ pub(super) fn full_repository(repository: &Repository) -> Value {
 }
 
 /// The fields that depend on the caller and on the repository's state.
-fn state_of(repository: &Repository) -> [(String, Value); 3] {
+fn state_of(repository: &FakeRepository) -> [(String, Value); 3] {
     let (admin, push) = (repository.role >= Role::Admin, repository.role >= Role::Write);
     let permissions =
         json!({"admin": admin, "maintain": admin, "push": push, "triage": push, "pull": true});
@@ -129,7 +129,7 @@ fn state_of(repository: &Repository) -> [(String, Value); 3] {
 }
 
 /// An environment of a repository.
-pub(super) fn environment(repository: &Repository, name: &str) -> Value {
+pub(super) fn environment(repository: &FakeRepository, name: &str) -> Value {
     let full_name = &repository.name;
     json!({
         "id": 1,

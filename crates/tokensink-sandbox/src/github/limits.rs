@@ -1,6 +1,6 @@
 //! GitHub's secondary limits, as documented
-//! (docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api): how many requests may be
-//! under way, how many points each endpoint gives a minute, how many writes make content.
+//! (docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api): concurrent
+//! requests, points per minute and endpoint, and writes per minute.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -17,21 +17,21 @@ const POINTS: u32 = 900;
 const POINTS_OF_A_WRITE: u32 = 5;
 const WRITES: usize = 80;
 
-/// How long a request takes while limits are counted: only then can many be under way.
+/// How long a request takes while limits are counted, so that requests can be concurrent.
 pub(super) const SERVICE_TIME: Duration = Duration::from_millis(10);
 
-/// What was used up.
+/// What the client has used.
 #[derive(Debug, Default)]
 pub(super) struct SecondaryLimits {
-    /// Cloned for each request that is under way.
-    under_way: Arc<()>,
+    /// Cloned for each concurrent request.
+    concurrent: Arc<()>,
     points: BTreeMap<String, VecDeque<(Instant, u32)>>,
     writes: VecDeque<Instant>,
     refusals: usize,
 }
 
 impl SecondaryLimits {
-    /// Lets a request in, which is under way until what it gets is dropped, or refuses it.
+    /// Accepts a request, which lasts until the result is dropped, or refuses it.
     pub(super) fn enter(&mut self, method: &Method, path: &str) -> Result<Arc<()>, Response> {
         let now = Instant::now();
         let is_write = method == Method::PUT;
@@ -40,7 +40,7 @@ impl SecondaryLimits {
         points.retain(|(at, _)| now - *at < WINDOW);
         self.writes.retain(|at| now - *at < WINDOW);
         let used: u32 = points.iter().map(|(_, cost)| cost).sum();
-        let opens = if Arc::strong_count(&self.under_way) > CONCURRENT {
+        let opens = if Arc::strong_count(&self.concurrent) > CONCURRENT {
             Some(now)
         } else if used + cost > POINTS {
             points.front().map(|(at, _)| *at + WINDOW)
@@ -57,7 +57,7 @@ impl SecondaryLimits {
         if is_write {
             self.writes.push_back(now);
         }
-        Ok(Arc::clone(&self.under_way))
+        Ok(Arc::clone(&self.concurrent))
     }
 }
 
@@ -68,14 +68,14 @@ fn endpoint(method: &Method, path: &str) -> String {
     format!("{method} {place}")
 }
 
-/// GitHub says it in three ways, of which one names no pause.
+/// GitHub refuses in three ways, one of which asks for no particular pause.
 fn refusal(number: usize, opens_in: Duration) -> Response {
     let status =
         if number % 3 == 2 { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::FORBIDDEN };
-    let said = message(status, "You have exceeded a secondary rate limit. Please wait.");
+    let response = message(status, "You have exceeded a secondary rate limit. Please wait.");
     if number.is_multiple_of(3) {
-        return said;
+        return response;
     }
     let seconds = opens_in.as_secs() + 1;
-    ([("retry-after", seconds.to_string())], said).into_response()
+    ([("retry-after", seconds.to_string())], response).into_response()
 }

@@ -1,4 +1,4 @@
-//! The quota of the hour: every request counts, and every answer says what is left
+//! The hourly quota: every request counts, and every response shows what is left
 //! (docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api).
 
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use crate::server::locked;
 const HOUR: Duration = Duration::from_secs(3600);
 const REQUESTS: u32 = 5000;
 
-/// What is left of it.
+/// The requests that are left.
 #[derive(Debug)]
 pub(super) struct HourlyQuota {
     is_counted: bool,
@@ -40,7 +40,7 @@ impl HourlyQuota {
         self.is_counted = false;
     }
 
-    /// Takes one request, if there is one left.
+    /// Takes one request, if one is left.
     fn take(&mut self) -> bool {
         if self.renewed_at <= SystemTime::now() {
             *self = Self::new();
@@ -55,7 +55,7 @@ impl HourlyQuota {
     }
 }
 
-/// Lets a request in while there is quota, and tells of it in the answer.
+/// Accepts requests while the quota lasts, and shows it in the response.
 pub(super) async fn count(
     State(quota): State<Arc<Mutex<HourlyQuota>>>,
     request: Request,
@@ -64,8 +64,8 @@ pub(super) async fn count(
     if !locked(&quota).is_counted {
         return next.run(request).await;
     }
-    let is_let_in = locked(&quota).take();
-    let mut response = if is_let_in {
+    let is_accepted = locked(&quota).take();
+    let mut response = if is_accepted {
         next.run(request).await
     } else {
         message(StatusCode::FORBIDDEN, "API rate limit exceeded for user ID 1.")

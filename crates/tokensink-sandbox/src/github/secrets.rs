@@ -12,15 +12,15 @@ use serde_json::{Value, json};
 const LONG_AGO: &str = "2026-01-01T00:00:00Z";
 
 #[derive(Clone, Debug)]
-pub(super) struct Secret {
+pub(super) struct StoredSecret {
     pub(super) value: String,
     pub(super) updated_at: Timestamp,
     /// Which repositories of the organization may use it; `None` for a repository's own secret.
-    pub(super) visibility: Option<Visibility>,
+    pub(super) visibility: Option<FakeVisibility>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Visibility {
+pub(super) struct FakeVisibility {
     /// `all`, `private` or `selected`.
     pub(super) kind: String,
     /// The ids of the repositories, with `selected`.
@@ -31,7 +31,7 @@ pub(super) struct Visibility {
 #[derive(Debug, Default)]
 pub(super) struct Secrets {
     /// With the time of each state, the newest last.
-    states: BTreeMap<String, Vec<(Instant, Secret)>>,
+    states: BTreeMap<String, Vec<(Instant, StoredSecret)>>,
     /// Reads show the state of that long ago.
     lag: Duration,
     /// Reads show no state later than this.
@@ -40,35 +40,35 @@ pub(super) struct Secrets {
 
 impl Secrets {
     /// The newest state.
-    pub(super) fn current(&self, path: &str) -> Option<&Secret> {
+    pub(super) fn current(&self, path: &str) -> Option<&StoredSecret> {
         self.states.get(path)?.last().map(|(_, secret)| secret)
     }
 
     /// The state that a read shows.
-    pub(super) fn shown(&self, path: &str) -> Option<&Secret> {
+    pub(super) fn shown(&self, path: &str) -> Option<&StoredSecret> {
         let now = Instant::now();
-        let is_shown = |(since, _): &&(Instant, Secret)| {
+        let is_shown = |(since, _): &&(Instant, StoredSecret)| {
             *since + self.lag <= now && self.frozen_at.is_none_or(|frozen| *since <= frozen)
         };
         self.states.get(path)?.iter().rev().find(is_shown).map(|(_, secret)| secret)
     }
 
     /// The names below `directory` that a read shows, with their secrets.
-    pub(super) fn shown_below(&self, directory: &str) -> Vec<(&str, &Secret)> {
+    pub(super) fn shown_below(&self, directory: &str) -> Vec<(&str, &StoredSecret)> {
         let paths = self.states.keys();
         paths.filter_map(|path| Some((name_below(directory, path)?, self.shown(path)?))).collect()
     }
 
     /// Returns whether the secret is new.
-    pub(super) fn put(&mut self, path: &str, secret: Secret) -> bool {
+    pub(super) fn put(&mut self, path: &str, secret: StoredSecret) -> bool {
         let states = self.states.entry(path.to_owned()).or_default();
         states.push((Instant::now(), secret));
         states.len() == 1
     }
 
-    pub(super) fn set_visibility(&mut self, path: &str, visibility: Visibility) {
+    pub(super) fn set_visibility(&mut self, path: &str, visibility: FakeVisibility) {
         if let Some(secret) = self.current(path).cloned() {
-            self.put(path, Secret { visibility: Some(visibility), ..secret });
+            self.put(path, StoredSecret { visibility: Some(visibility), ..secret });
         }
     }
 
@@ -86,7 +86,7 @@ impl Secrets {
 }
 
 /// The document about the secret at `path`.
-pub(super) fn document(path: &str, secret: &Secret) -> Value {
+pub(super) fn document(path: &str, secret: &StoredSecret) -> Value {
     let mut body = json!({
         "name": path.rsplit('/').next(),
         "created_at": LONG_AGO,

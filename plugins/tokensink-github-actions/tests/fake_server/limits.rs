@@ -1,4 +1,4 @@
-//! The quota of the hour, and the pauses that GitHub asks for.
+//! The hourly quota, and the pauses that GitHub asks for.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +9,7 @@ use tokensink_sandbox::GitHub;
 use crate::{SECRET, api_sink, build, github, refusal};
 
 #[tokio::test]
-async fn a_quota_that_would_not_last_stops_before_the_reset() {
+async fn an_hourly_quota_that_would_not_last_fails_the_preparation() {
     let github = github().await;
     github.leave(5);
     let (kind, words) = refusal(api_sink(&github).as_ref()).await;
@@ -21,7 +21,7 @@ async fn a_quota_that_would_not_last_stops_before_the_reset() {
     github.leave(6);
     let sink = api_sink(&github);
     sink.prepare().await.unwrap();
-    // The key is known by now, and somebody else used the token meanwhile.
+    // The key is known by now, and another program used the token meanwhile.
     github.leave(3);
     let (kind, words) = refusal(sink.as_ref()).await;
     assert!(
@@ -36,19 +36,19 @@ async fn a_quota_that_would_not_last_stops_before_the_reset() {
         let SinkErrorKind::RateLimited { retry_after } = kind else { panic!("{kind:?}") };
         assert!((3500..=3601).contains(&retry_after.as_secs()), "{retry_after:?}");
     }
-    // The second one knows it, and does not ask.
+    // The second preparation knows this and sends nothing.
     assert_eq!(github.requests().len(), before + 1);
 }
 
 #[tokio::test]
-async fn sinks_that_do_not_take_part_are_not_counted() {
+async fn sinks_that_were_dropped_are_not_counted() {
     let github = GitHub::start().await.unwrap();
     github.add_organization("acme");
     let names: Vec<String> = (0..31).map(|one| format!("acme/r{one:02}")).collect();
     for name in &names {
         github.add_repository(name);
     }
-    // What one sink needs: two requests, and four to come.
+    // One sink needs two requests now and four later.
     github.leave(6);
     let table = json!({"repositories": names, "api_url": github.url()});
     let mut sinks = build(table, &[("GH_TOKEN", github.token())]).unwrap();
@@ -59,14 +59,14 @@ async fn sinks_that_do_not_take_part_are_not_counted() {
 }
 
 #[tokio::test]
-async fn a_limit_is_a_pause_of_the_length_that_github_names() {
+async fn a_limit_is_a_pause_of_the_length_that_github_asks_for() {
     let github = github().await;
     let prepared = api_sink(&github).prepare().await.unwrap();
-    let in_a_while = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(17));
+    let later = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(17));
     for (status, said, seconds) in [
         (403, Some("17"), 17..=17),
         (429, Some("17"), 17..=17),
-        (429, Some(in_a_while.as_str()), 15..=18),
+        (429, Some(later.as_str()), 15..=18),
         (403, None, 60..=60),
         (429, None, 60..=60),
     ] {

@@ -22,7 +22,7 @@ async fn a_renamed_repository_is_found_by_id() {
     assert_eq!(seen, Content::UnchangedSinceOurWrite);
 }
 
-/// Prepares each; returns the paths that were asked for, without those of keys, and the refusals.
+/// Prepares each. Returns the paths that were requested, without those of secrets, and the errors.
 async fn prepare_all(github: &GitHub, repositories: &[String]) -> (Vec<String>, Vec<String>) {
     let table = json!({"repositories": repositories, "api_url": github.url()});
     let sinks = build(table, &[("GH_TOKEN", github.token())]).unwrap();
@@ -38,13 +38,13 @@ async fn prepare_all(github: &GitHub, repositories: &[String]) -> (Vec<String>, 
 }
 
 #[tokio::test]
-async fn many_repositories_of_an_organization_are_seen_a_hundred_at_once() {
+async fn many_repositories_of_an_organization_are_read_a_hundred_per_request() {
     let github = GitHub::start().await.unwrap();
     let names: Vec<String> = (0..205).map(|one| format!("acme/r{one:03}")).collect();
     for name in &names {
         github.add_repository(name);
     }
-    // The owner is a person: each is asked for by itself.
+    // The owner is a user account: each is read on its own.
     let (asked, refusals) = prepare_all(&github, &names[..30]).await;
     assert_eq!((asked.len(), refusals), (1 + 30, Vec::new()));
     github.add_organization("acme");
@@ -54,19 +54,19 @@ async fn many_repositories_of_an_organization_are_seen_a_hundred_at_once() {
     let (asked, refusals) = prepare_all(&github, &names[..30]).await;
     let listed = |path: &&String| path.starts_with("/orgs/acme/repos?per_page=100&page=");
     assert_eq!(asked.iter().filter(listed).count(), 3, "{asked:?}");
-    // By its old name it is on no page.
+    // No page has its old name.
     assert_eq!(asked.iter().filter(|path| path.starts_with("/repos/acme/r005")).count(), 1);
     assert_eq!(asked.iter().filter(|path| path.starts_with("/repositories/")).count(), 1);
     assert_eq!(asked.len(), 5, "{asked:?}");
     assert!(refusals[0].contains("r003") && refusals[0].contains("archived"), "{refusals:?}");
     assert!(refusals[1].contains("r004") && refusals[1].contains("only read"), "{refusals:?}");
     assert_eq!(refusals.len(), 2);
-    // A few are cheaper by themselves.
+    // For a few, reading each takes fewer requests.
     assert_eq!(prepare_all(&github, &names[10..13]).await.0[0], "/repos/acme/r010");
 }
 
 #[tokio::test]
-async fn a_github_that_cannot_be_reached_is_named() {
+async fn an_unreachable_server_is_named() {
     let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let table = json!({"repositories": ["acme/api"], "api_url": format!("http://{unused}")});
     let sink = build(table, &[("GH_TOKEN", "any")]).unwrap().remove(0);

@@ -1,4 +1,4 @@
-//! The token on its way into a secret, and what is seen of it afterwards.
+//! Preparations, and the writes that they lead to.
 
 use serde_json::json;
 use tokensink_core::{Content, SinkErrorKind, Token};
@@ -42,7 +42,7 @@ async fn a_prepared_write_is_one_request() {
 }
 
 #[tokio::test]
-async fn a_key_that_was_rotated_is_fetched_again() {
+async fn a_replaced_key_is_fetched_again() {
     let github = github().await;
     let preparation = api_sink(&github).prepare().await.unwrap();
     github.rotate_key();
@@ -51,7 +51,7 @@ async fn a_key_that_was_rotated_is_fetched_again() {
 }
 
 #[tokio::test]
-async fn a_second_preparation_takes_the_key_of_the_first_until_a_write_fails() {
+async fn a_second_preparation_uses_the_key_of_the_first_until_a_write_fails() {
     let github = github().await;
     let sink = api_sink(&github);
     let keys = || {
@@ -65,7 +65,7 @@ async fn a_second_preparation_takes_the_key_of_the_first_until_a_write_fails() {
     preparation.writer.write(&Token::new("one")).await.unwrap_err();
     sink.prepare().await.unwrap();
     assert_eq!(keys(), 2);
-    // A server that counts no requests is asked again: that keeps its connections.
+    // A server that counts no requests is asked again, which keeps connections open.
     github.count_no_requests();
     let uncounted = api_sink(&github);
     uncounted.prepare().await.unwrap();

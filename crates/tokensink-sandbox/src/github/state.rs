@@ -12,16 +12,16 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::limits::SecondaryLimits;
-use super::secrets::{Secret, Secrets, Visibility};
+use super::secrets::{FakeVisibility, Secrets, StoredSecret};
 use super::{documents, message, secrets};
 
 const PAGE: usize = 100;
 
 #[derive(Debug)]
-pub(super) struct World {
+pub(super) struct GitHubState {
     pub(super) key: SecretKey,
     pub(super) key_id: u64,
-    pub(super) repositories: Vec<Repository>,
+    pub(super) repositories: Vec<FakeRepository>,
     pub(super) organizations: Vec<String>,
     pub(super) secrets: Secrets,
     /// Every sealed box that was accepted, with the path of its secret.
@@ -37,7 +37,7 @@ pub(super) struct World {
     /// How the next writes are refused.
     pub(super) refused_writes: VecDeque<RefusedWrite>,
     /// Set by an administrator right after the next write to an organization secret.
-    pub(super) next_visibility: Option<Visibility>,
+    pub(super) next_visibility: Option<FakeVisibility>,
     /// Organizations that the token has no SAML authorization for.
     pub(super) sso_organizations: Vec<String>,
     pub(super) secondary_limits: Option<SecondaryLimits>,
@@ -51,7 +51,7 @@ pub(super) struct RefusedWrite {
 }
 
 #[derive(Debug)]
-pub(super) struct Repository {
+pub(super) struct FakeRepository {
     pub(super) id: u64,
     pub(super) name: String,
     pub(super) former_name: Option<String>,
@@ -69,7 +69,7 @@ pub(super) enum Role {
     Admin,
 }
 
-impl World {
+impl GitHubState {
     pub(super) fn now(&self) -> Timestamp {
         Timestamp::now() + self.clock_is_ahead
     }
@@ -94,7 +94,7 @@ impl World {
         moved.map_or_else(|| Ok(path.to_owned()), Err)
     }
 
-    fn repository_of(&self, path: &str) -> Option<&Repository> {
+    fn repository_of(&self, path: &str) -> Option<&FakeRepository> {
         let mut parts = path.strip_prefix("repos/")?.split('/');
         let name = format!("{}/{}", parts.next()?, parts.next()?);
         self.repositories.iter().find(|one| one.name.eq_ignore_ascii_case(&name))
@@ -141,7 +141,7 @@ impl World {
 
     pub(super) fn list_repositories(&self, organization: &str, query: &str) -> Option<Response> {
         self.organizations.iter().find(|one| *one == organization)?;
-        let mut owned: Vec<&Repository> = self.repositories.iter().collect();
+        let mut owned: Vec<&FakeRepository> = self.repositories.iter().collect();
         owned.retain(|one| one.name.split('/').next() == Some(organization));
         if query.contains("sort=pushed") {
             // The newest repository is the one that was pushed to last.
@@ -228,11 +228,11 @@ impl World {
         // An update that omits the selected repositories clears them.
         let ids = body["selected_repository_ids"].as_array().map(Vec::as_slice).unwrap_or_default();
         let as_id = |id: &Value| id.as_u64().or_else(|| id.as_str()?.parse().ok());
-        let visibility = visibility.map(|kind| Visibility {
+        let visibility = visibility.map(|kind| FakeVisibility {
             kind: kind.to_owned(),
             selected: ids.iter().filter_map(as_id).collect(),
         });
-        let secret = Secret { value, updated_at: self.now(), visibility };
+        let secret = StoredSecret { value, updated_at: self.now(), visibility };
         let is_new = self.secrets.put(path, secret);
         if path.starts_with("orgs/")
             && let Some(visibility) = self.next_visibility.take()
