@@ -97,7 +97,7 @@ async fn what_a_kill_left_behind_is_swept() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join(".env"), "QSTASH_TOKEN=old").unwrap();
     fs::write(folder.path().join(".env.tokensink-not-ours"), "").unwrap();
-    fs::write(folder.path().join("..env.tokensink-aB3xYz"), "QSTASH_TOKEN=half").unwrap();
+    fs::write(folder.path().join(".env.tokensink-aB3xYz.env"), "QSTASH_TOKEN=half").unwrap();
     write(env_sink(folder.path()).as_ref(), TOKEN).await;
     assert_eq!(names(folder.path()), [".env", ".env.tokensink-not-ours"]);
 }
