@@ -1,6 +1,6 @@
 //! The new bytes of a `.env` file: nothing but the values is touched.
 
-use tokensink_core::{Content, HeldValue, SinkError};
+use tokensink_core::{Content, Fingerprint, HeldValue, SinkError};
 use zeroize::Zeroizing;
 
 use crate::dialect::{DIALECTS, Dialect, OURS, refuse_disputed};
@@ -98,6 +98,17 @@ pub(crate) fn content(bytes: &[u8], keys: &[String]) -> Content {
         None => ours,
         Some(other) => Content::Mixed([held(&ours), held(&other)].concat()),
     }
+}
+
+/// The other variables whose values have the form of a token.
+pub(crate) fn nearby(bytes: &[u8], keys: &[String]) -> Vec<(String, Fingerprint)> {
+    all_assignments_in(&OURS, bytes)
+        .iter()
+        .filter(|one| !keys.iter().any(|key| key == one.key))
+        .map(|one| (one, HeldValue::of(&String::from_utf8_lossy(&bytes[one.value.clone()]))))
+        .filter(|(_, held)| held.has_token_form)
+        .map(|(one, held)| (one.key.to_owned(), held.fingerprint))
+        .collect()
 }
 
 fn content_in(dialect: &Dialect, bytes: &[u8], keys: &[String]) -> Content {

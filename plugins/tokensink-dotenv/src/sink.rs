@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokensink_core::{
-    BuildContext, Inspection, Preparation, RateLimits, Readiness, Receipt, SinkError, SinkInfo,
-    Survey, TakesEffect, TargetId, Token, TokenSink, TokenWriter, WriteEstimate,
+    BuildContext, Inspection, NearbyValue, Preparation, RateLimits, Readiness, Receipt, SinkError,
+    SinkInfo, Survey, TakesEffect, TargetId, Token, TokenSink, TokenWriter, WriteEstimate,
 };
 
 use crate::config::DEFAULT_KEY;
 use crate::dialect::is_set_for_some;
-use crate::edit::{content, edited, rehearsed};
+use crate::edit::{content, edited, nearby, rehearsed};
 use crate::file::{Contents, Place};
 use crate::managed::{refuse_managed_file, refuse_other_values, url_warnings};
 use crate::scan::assignments;
@@ -168,7 +168,12 @@ impl DotenvSink {
 
     fn inspect_now(&self) -> Result<Inspection, SinkError> {
         let (_, contents) = self.read()?;
-        Ok(content(&contents.bytes, &self.keys).into())
+        let nearby = nearby(&contents.bytes, &self.keys).into_iter();
+        let nearby = nearby.map(|(key, fingerprint)| {
+            NearbyValue::new(format!("variable {key}"), Some(fingerprint))
+        });
+        let inspection = Inspection::from(content(&contents.bytes, &self.keys));
+        Ok(inspection.with_nearby(nearby.collect()))
     }
 
     /// Runs something that blocks, away from the threads that serve the network.

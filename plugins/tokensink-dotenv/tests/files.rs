@@ -329,3 +329,15 @@ async fn nobody_may_read_the_new_file_who_could_not_read_the_old_one() {
     assert_eq!(inherited, Err(rustix::io::Errno::NODATA));
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
 }
+
+#[tokio::test]
+async fn other_variables_that_look_like_tokens_are_nearby() {
+    const COPY: &str = "eyJVc2VySUQiOiJhIn0=";
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("QSTASH_TOKEN={COPY}\nOLD_TOKEN='{COPY}'\nPORT=3000\n#X={COPY}\n");
+    fs::write(folder.path().join(".env"), text).unwrap();
+    let nearby = env_sink(folder.path()).inspect(None).await.unwrap().nearby;
+    let [copy] = nearby.as_slice() else { panic!("{nearby:?}") };
+    assert_eq!(copy.place, "variable OLD_TOKEN");
+    assert_eq!(copy.fingerprint, Some(Fingerprint::of(COPY)));
+}
