@@ -118,7 +118,7 @@ async fn whoever_read_the_old_token_reads_the_new_one() {
         let context = BuildContext::new(folder, Environment::default());
         let sink = sink("dotenv", &json!({"path": ".env"}), &context);
         let prepared = sink.prepare().await.unwrap_or_else(|error| panic!("{error}: {text:?}"));
-        prepared.write(&Token::new(NEW)).await.unwrap();
+        prepared.writer.write(&Token::new(NEW)).await.unwrap();
     }
     let after = read(folders.path());
     let mut held_to_it = 0;

@@ -70,11 +70,13 @@ impl StoredValue {
         if value.contains('\n') {
             return Self::Multiline;
         }
-        if value.contains("$(") || value.contains('`') {
+        if contains_pair(value, "$(", ")") || contains_pair(value, "`", "`") {
             return Self::Command;
         }
-        let is_template = value.contains("{{") || value.contains("<%");
-        if is_template || value.contains('$') || is_url(value) {
+        let is_template = [("{{", "}}"), ("<%", "%>"), ("${", "}")]
+            .iter()
+            .any(|(open, close)| contains_pair(value, open, close));
+        if is_template || is_variable(value) || is_url(value) {
             return Self::Reference;
         }
         if REFERENCE_PREFIXES.iter().any(|prefix| value.starts_with(prefix)) {
@@ -101,6 +103,19 @@ impl StoredValue {
 pub fn has_token_form(value: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "+/=_.-".contains(c);
     value.starts_with(TOKEN_PREFIX) && value.chars().all(allowed)
+}
+
+/// Whether `open` is in `value`, and `close` after it. One alone is part of an ordinary value.
+fn contains_pair(value: &str, open: &str, close: &str) -> bool {
+    value.split_once(open).is_some_and(|(_, rest)| rest.contains(close))
+}
+
+/// Whether the whole value is `$NAME`. A dollar sign inside a value is ordinary in a password.
+fn is_variable(value: &str) -> bool {
+    value.strip_prefix('$').is_some_and(|name| {
+        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    })
 }
 
 /// `SCHEME:REST` where the rest begins with two slashes, as in `op://` and `ref+awsssm://`.

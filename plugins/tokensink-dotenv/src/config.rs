@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tokensink_core::{BuildContext, SinkConfig, SinkError};
+use tokensink_core::{BuildContext, PathProblem, SinkConfig, SinkError, path_problem};
 
 use crate::DotenvSink;
 
@@ -47,7 +47,7 @@ impl SinkConfig for DotenvConfig {
         if keys.is_empty() {
             keys.push(DEFAULT_KEY.to_owned());
         }
-        mistakes.extend(mistakes_in_paths(path_option, &paths));
+        mistakes.extend(mistakes_in_paths(path_option, &paths, context));
         mistakes.extend(mistakes_in_keys(key_option, &keys));
         if !mistakes.is_empty() {
             return Err(mistakes);
@@ -76,10 +76,18 @@ fn one_or_many<T>(
     }
 }
 
-fn mistakes_in_paths(option: &str, paths: &[PathBuf]) -> Option<SinkError> {
-    paths.iter().find(|path| path.as_os_str().is_empty())?;
-    let problem = format!("option `{option}` names no file");
-    Some(SinkError::config(problem).with_help("name the .env file"))
+fn mistakes_in_paths(option: &str, paths: &[PathBuf], context: &BuildContext) -> Vec<SinkError> {
+    if paths.iter().any(|path| path.as_os_str().is_empty()) {
+        let problem = format!("option `{option}` names no file");
+        return vec![SinkError::config(problem).for_option(option).with_help("name the .env file")];
+    }
+    let home = context.environment().setting("HOME");
+    let problems = paths.iter().filter_map(|path| path_problem(path, home));
+    let error = |found: PathProblem| {
+        let problem = format!("option `{option}`: {}", found.problem);
+        SinkError::config(problem).for_option(option).with_help(found.help)
+    };
+    problems.map(error).collect()
 }
 
 fn mistakes_in_keys(option: &str, keys: &[String]) -> Vec<SinkError> {

@@ -1,6 +1,6 @@
 //! The new bytes of a `.env` file: nothing but the values is touched.
 
-use tokensink_core::{Content, HeldValue, SinkError};
+use tokensink_core::{Content, Fingerprint, HeldValue, SinkError};
 use zeroize::Zeroizing;
 
 use crate::dialect::{DIALECTS, Dialect, OURS, refuse_disputed};
@@ -29,8 +29,8 @@ pub(crate) fn edited(
     refuse_unreadable(bytes)?;
     refuse_disputed(bytes, keys)?;
     let found = assignments(bytes, keys);
-    refuse_encrypted(bytes, &found)?;
     refuse_more_to_a_shell(bytes, &found)?;
+    refuse_continued(bytes, &found, missing(keys, &found).next().is_some() && create)?;
     if let Some(key) = missing(keys, &found).next().filter(|_| !create) {
         return Err(SinkError::not_found(format!("there is no {key} in it"))
             .with_help("add the line, or set `create = true`"));
@@ -100,6 +100,17 @@ pub(crate) fn content(bytes: &[u8], keys: &[String]) -> Content {
     }
 }
 
+/// The other variables whose values have the form of a token.
+pub(crate) fn nearby(bytes: &[u8], keys: &[String]) -> Vec<(String, Fingerprint)> {
+    all_assignments_in(&OURS, bytes)
+        .iter()
+        .filter(|one| !keys.iter().any(|key| key == one.key))
+        .map(|one| (one, HeldValue::of(&String::from_utf8_lossy(&bytes[one.value.clone()]))))
+        .filter(|(_, held)| held.has_token_form)
+        .map(|(one, held)| (one.key.to_owned(), held.fingerprint))
+        .collect()
+}
+
 fn content_in(dialect: &Dialect, bytes: &[u8], keys: &[String]) -> Content {
     let found = assignments_in(dialect, bytes, keys);
     if found.is_empty() {
@@ -156,12 +167,29 @@ fn refuse_unportable(value: &str) -> Result<(), SinkError> {
         .with_help("write it by hand, quoted as your reader wants it"))
 }
 
-fn refuse_encrypted(bytes: &[u8], found: &[Assignment<'_>]) -> Result<(), SinkError> {
-    let encrypted = |one: &&Assignment<'_>| bytes[one.value.clone()].starts_with(b"encrypted:");
-    let Some(one) = found.iter().find(encrypted) else { return Ok(()) };
-    let problem = format!("{} is encrypted by dotenvx in line {}", one.key, one.line);
+/// Refuses a line above ours that ends in a backslash: shells and systemd join the two, and do not see
+/// our variable; other readers do.
+fn refuse_continued(
+    bytes: &[u8],
+    found: &[Assignment<'_>],
+    appends: bool,
+) -> Result<(), SinkError> {
+    let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
+    let mut above: Vec<usize> = found.iter().map(|one| one.line - 1).collect();
+    if appends {
+        above.push(lines.len() - usize::from(bytes.ends_with(b"\n")));
+    }
+    let continues = |line: &usize| {
+        let text = line.checked_sub(1).and_then(|index| lines.get(index)).copied();
+        let backslashes =
+            text.unwrap_or_default().iter().rev().take_while(|byte| **byte == b'\\').count();
+        backslashes % 2 == 1
+    };
+    let Some(line) = above.into_iter().find(continues) else { return Ok(()) };
+    let problem =
+        format!("line {line} ends in a backslash, and some readers join the next one to it");
     Err(SinkError::rejected(problem)
-        .with_help("decrypt it, or write it with dotenvx after the reset"))
+        .with_help("remove the backslash, or add an empty line below it"))
 }
 
 /// Refuses what only a shell reads on behind the value, or in the next line: it would be lost, or be
@@ -293,7 +321,6 @@ mod tests {
             (b"K=a\0", "NUL"),
             (b"\xFF\xFEK\0=\0", "UTF-16"),
             (b"A=1\rK=2\r", "carriage return"),
-            (b"K=\"encrypted:abc\"\n", "encrypted by dotenvx in line 1"),
             (
                 "K=old\nK: later\n".as_bytes(),
                 "`K: …` in line 2 is an assignment to some readers only",

@@ -17,8 +17,11 @@ use zeroize::Zeroizing;
 use crate::attributes;
 use crate::edit::MAX_BYTES;
 
-/// Marks our temporary files, so that the next run can tell one that a kill left behind.
+/// Marks our temporary files, so that the next run can recognize one that a kill left behind.
 const TEMPORARY: &str = ".tokensink-";
+
+/// How many letters and digits `tempfile` puts after the prefix.
+const RANDOM_LENGTH: usize = 6;
 
 /// More than the standard library needs free to read into a buffer itself, not by way of another.
 const SPARE: usize = 64;
@@ -124,17 +127,49 @@ impl Place {
         File::open(&self.folder).map_err(|error| failed("open its folder", error))
     }
 
-    /// Removes what a killed run left behind. Call it under the lock: then nobody else's is there.
-    pub(crate) fn sweep(&self) -> Result<(), SinkError> {
-        let prefix = self.temporary_prefix();
-        let failed = |error| failed("sweep its folder", error);
-        for entry in fs::read_dir(&self.folder).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            if entry.file_name().to_string_lossy().starts_with(&prefix) {
-                fs::remove_file(entry.path()).map_err(failed)?;
+    /// Removes the temporary files of killed runs. Call it under the lock, so that none is in use.
+    /// Returns a warning for each that could not be removed: that prevents no write.
+    pub(crate) fn sweep(&self) -> Vec<String> {
+        let warning = |error| format!("cannot look for files of a killed run: {error}");
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) => return vec![warning(error)],
+        };
+        let mut warnings = Vec::new();
+        for entry in entries {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    warnings.push(warning(error));
+                    continue;
+                }
+            };
+            let name = entry.file_name();
+            if !self.is_temporary_name(&name.to_string_lossy()) || !is_our_file(&entry.path()) {
+                continue;
+            }
+            if let Err(error) = fs::remove_file(entry.path()) {
+                let name = name.to_string_lossy();
+                warnings.push(format!(
+                    "cannot remove {name}, which a killed run left and which may contain a token: {error}"
+                ));
             }
         }
-        Ok(())
+        warnings
+    }
+
+    /// Whether a name is exactly one that we give, now or in earlier versions (`..env.tokensink-…`).
+    fn is_temporary_name(&self, name: &str) -> bool {
+        let prefix = self.temporary_prefix();
+        let is_random = |random: &str| {
+            random.len() == RANDOM_LENGTH && random.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        };
+        let current = name
+            .strip_prefix(&prefix)
+            .and_then(|rest| rest.strip_suffix(&self.temporary_suffix()))
+            .is_some_and(is_random);
+        let earlier = name.strip_prefix('.').and_then(|rest| rest.strip_prefix(&prefix));
+        current || earlier.is_some_and(is_random)
     }
 
     /// Puts `bytes` in the place of `original`, with its mode and owner, unless it was changed
@@ -148,9 +183,10 @@ impl Place {
         let failed = |error| failed("write it", error);
         let mut temporary = tempfile::Builder::new()
             .prefix(&self.temporary_prefix())
+            .suffix(&self.temporary_suffix())
             .tempfile_in(&self.folder)
             .map_err(failed)?;
-        self.fill(temporary.as_file_mut(), original, bytes)?;
+        fill(temporary.as_file_mut(), bytes)?;
         let now = fs::metadata(&self.file).ok().map(|found| Identity::of(&found));
         if now != original.identity {
             return Err(SinkError::conflict("was changed by someone else at the same time"));
@@ -158,24 +194,21 @@ impl Place {
         if is_abandoned.load(Ordering::SeqCst) {
             return Err(SinkError::other("was given up"));
         }
-        temporary.persist(&self.file).map_err(|error| failed(error.error))?;
+        self.copy_access(temporary.as_file(), original)?;
+        let file = temporary.persist(&self.file).map_err(|error| failed(error.error))?;
+        file.sync_all().map_err(failed)?;
         File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed)
     }
 
-    /// Gives `file` these bytes, and the owner, mode and attributes of `original`.
-    pub(crate) fn fill(
-        &self,
-        file: &mut File,
-        original: &Contents,
-        bytes: &[u8],
-    ) -> Result<(), SinkError> {
+    /// Gives `file` the owner, mode and attributes of `original`. Called just before the rename:
+    /// until then only we may read it.
+    pub(crate) fn copy_access(&self, file: &File, original: &Contents) -> Result<(), SinkError> {
         let not_written = |error| failed("write it", error);
-        file.write_all(bytes).map_err(not_written)?;
         if original.exists() {
             let (user, group) = original.owner;
             let ours = file.metadata().map_err(not_written)?;
             if (ours.uid(), ours.gid()) != (user, group) {
-                fchown(&*file, Some(user), Some(group)).map_err(|error| {
+                fchown(file, Some(user), Some(group)).map_err(|error| {
                     failed("keep its owner and group", error)
                         .with_help("run as a member of its group")
                 })?;
@@ -184,13 +217,41 @@ impl Place {
             attributes::copy(&File::open(&self.file).map_err(not_written)?, file);
             file.set_permissions(Permissions::from_mode(original.mode)).map_err(not_written)?;
         }
-        file.sync_all().map_err(not_written)
+        Ok(())
     }
 
+    /// The whole name comes first and its last part is repeated at the end, so that the patterns of
+    /// ignore files that match the name (`.env*`, `*.env`, `.env*.local`) match ours too.
     fn temporary_prefix(&self) -> String {
         let name = self.file.file_name().unwrap_or_default().to_string_lossy();
-        format!(".{name}{TEMPORARY}")
+        format!("{name}{TEMPORARY}")
     }
+
+    fn temporary_suffix(&self) -> String {
+        let name = self.file.file_name().unwrap_or_default().to_string_lossy();
+        name.rfind('.').map_or(String::new(), |dot| name[dot..].to_owned())
+    }
+
+    /// Says where the token goes if that is outside `base_dir`, symbolic links resolved.
+    pub(crate) fn outside(&self, base_dir: &Path) -> Option<String> {
+        let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let file = real(&self.folder).join(self.file.file_name().unwrap_or_default());
+        (!file.starts_with(real(base_dir)))
+            .then(|| format!("writes {}, outside the directory of the config file", file.display()))
+    }
+}
+
+/// Writes `bytes` durably. The file keeps the mode that it was created with.
+pub(crate) fn fill(file: &mut File, bytes: &[u8]) -> Result<(), SinkError> {
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|error| failed("write it", error))
+}
+
+/// Whether `path` is a regular file that only this user's runs could have created.
+fn is_our_file(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| {
+        let us = rustix::process::geteuid();
+        found.is_file() && found.nlink() == 1 && (us.is_root() || found.uid() == us.as_raw())
+    })
 }
 
 impl Contents {

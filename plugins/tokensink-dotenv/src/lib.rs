@@ -9,6 +9,7 @@ mod config;
 mod dialect;
 mod edit;
 mod file;
+mod managed;
 mod obstacles;
 mod scan;
 mod sink;

@@ -9,7 +9,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 use tokensink_core::SinkError;
 
-use crate::file::{Contents, Place, failed, try_lock};
+use crate::file::{Contents, Place, failed, fill};
 
 impl Place {
     /// Refuses what a rename would break, or what its owner has closed.
@@ -69,11 +69,10 @@ impl Place {
     /// Does what a write does, up to the rename, in a file without a name.
     pub(crate) fn rehearse(&self, original: &Contents, bytes: &[u8]) -> Result<(), SinkError> {
         let folder = self.open_folder()?;
-        // That another run is writing is no obstacle: ours will wait for it.
-        try_lock(&folder)?;
         let mut file = tempfile::tempfile_in(&self.folder)
             .map_err(|error| failed("make a file in its folder", error))?;
-        self.fill(&mut file, original, bytes)?;
+        fill(&mut file, bytes)?;
+        self.copy_access(&file, original)?;
         folder.sync_all().map_err(|error| failed("save its folder", error))
     }
 }

@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokensink_core::{
-    BuildContext, Inspection, Preparation, RateLimits, Readiness, Receipt, SinkError, SinkInfo,
-    Survey, TakesEffect, TargetId, Token, TokenSink, TokenWriter, WriteEstimate,
+    BuildContext, Inspection, NearbyValue, Preparation, RateLimits, Readiness, Receipt, SinkError,
+    SinkInfo, Survey, TakesEffect, TargetId, Token, TokenSink, TokenWriter, WriteEstimate,
 };
 
 use crate::config::DEFAULT_KEY;
 use crate::dialect::is_set_for_some;
-use crate::edit::{content, edited, rehearsed};
+use crate::edit::{content, edited, nearby, rehearsed};
 use crate::file::{Contents, Place};
+use crate::managed::{refuse_managed_file, refuse_other_values, url_warnings};
 use crate::scan::assignments;
 use crate::tracked::is_tracked;
 
@@ -43,6 +44,8 @@ pub struct DotenvSink {
     path: PathBuf,
     keys: Vec<String>,
     create: bool,
+    base_dir: PathBuf,
+    replaces_anything: bool,
     patience: Duration,
 }
 
@@ -59,7 +62,15 @@ impl DotenvSink {
         let info = SinkInfo::new(target, label, TakesEffect::OnRestart)
             .with_rate_limits(RateLimits::concurrent("dotenv", *AT_ONCE));
         let patience = context.attempt_timeout();
-        Self { info, path: resolved, keys: keys.to_vec(), create, patience }
+        Self {
+            info,
+            path: resolved,
+            keys: keys.to_vec(),
+            create,
+            base_dir: base,
+            replaces_anything: context.replaces_anything(),
+            patience,
+        }
     }
 
     fn read(&self) -> Result<(Place, Contents), SinkError> {
@@ -76,11 +87,20 @@ impl DotenvSink {
         let started = Instant::now();
         let (place, contents) = self.read()?;
         place.refuse_unwritable(&contents)?;
+        refuse_managed_file(&contents.bytes)?;
+        if !self.replaces_anything {
+            refuse_other_values(&contents.bytes, &self.keys)?;
+        }
+        let lock = place.lock(self.patience)?;
+        let mut warnings = place.sweep();
+        drop(lock);
         let bytes = rehearsed(&contents.bytes, &self.keys, self.create)?;
         place.rehearse(&contents, &bytes)?;
-        let warnings = self.warnings(&place, &contents);
+        warnings.extend(self.warnings(&place, &contents));
         let estimate = WriteEstimate::one_request(started.elapsed());
-        Ok(Preparation::new(Box::new(Writer(self.clone())), estimate).with_warnings(warnings))
+        Ok(Preparation::new(Box::new(Writer(self.clone())), estimate)
+            .with_warnings(warnings)
+            .with_foreign_destination(place.outside(&self.base_dir)))
     }
 
     fn warnings(&self, place: &Place, contents: &Contents) -> Vec<String> {
@@ -110,6 +130,10 @@ impl DotenvSink {
         if is_tracked(&place.file) {
             warnings.push(TRACKED.to_owned());
         }
+        warnings.extend(url_warnings(&contents.bytes));
+        if self.path.file_name().is_some_and(|name| name == ".envrc") {
+            warnings.push("direnv needs `direnv allow` after the write".to_owned());
+        }
         warnings.extend(self.shadows());
         warnings
     }
@@ -131,7 +155,8 @@ impl DotenvSink {
     fn write_now(&self, token: &Token, is_abandoned: &AtomicBool) -> Result<Receipt, SinkError> {
         let place = Place::find(&self.path, self.create)?;
         let _lock = place.lock(self.patience)?;
-        place.sweep()?;
+        // What cannot be removed was reported by `prepare`, and does not prevent a write.
+        let _ = place.sweep();
         // Read under the lock: what a neighbour wrote since the preparation must not be lost.
         let (place, contents) = self.read()?;
         let bytes = edited(&contents.bytes, &self.keys, token.expose(), self.create)?;
@@ -143,7 +168,12 @@ impl DotenvSink {
 
     fn inspect_now(&self) -> Result<Inspection, SinkError> {
         let (_, contents) = self.read()?;
-        Ok(content(&contents.bytes, &self.keys).into())
+        let nearby = nearby(&contents.bytes, &self.keys).into_iter();
+        let nearby = nearby.map(|(key, fingerprint)| {
+            NearbyValue::new(format!("variable {key}"), Some(fingerprint))
+        });
+        let inspection = Inspection::from(content(&contents.bytes, &self.keys));
+        Ok(inspection.with_nearby(nearby.collect()))
     }
 
     /// Runs something that blocks, away from the threads that serve the network.

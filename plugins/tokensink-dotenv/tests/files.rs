@@ -7,7 +7,9 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::Path;
 use std::time::Duration;
 
-use tokensink_core::{BuildContext, Environment, Holds, Registry, SinkErrorKind, Token, TokenSink};
+use tokensink_core::{
+    BuildContext, Content, Environment, Fingerprint, Registry, SinkErrorKind, Token, TokenSink,
+};
 use tokensink_dotenv as _;
 
 const TOKEN: &str = "bmV3LXRva2Vu==";
@@ -25,7 +27,26 @@ fn env_sink(folder: &Path) -> Box<dyn TokenSink> {
 }
 
 async fn write(sink: &dyn TokenSink, token: &str) {
-    sink.prepare().await.unwrap().write(&Token::new(token)).await.unwrap();
+    sink.prepare().await.unwrap().writer.write(&Token::new(token)).await.unwrap();
+}
+
+/// What an inspection found, compared with `TOKEN`.
+#[derive(Debug, PartialEq)]
+enum Found {
+    Token,
+    OtherValue,
+    Mixed,
+    Absent,
+}
+
+async fn found(sink: &dyn TokenSink) -> Found {
+    match sink.inspect(None).await.unwrap().content {
+        Content::Value(held) if held.fingerprint == Fingerprint::of(TOKEN) => Found::Token,
+        Content::Value(_) => Found::OtherValue,
+        Content::Mixed(_) => Found::Mixed,
+        Content::Absent => Found::Absent,
+        other => panic!("a file shows its value: {other:?}"),
+    }
 }
 
 async fn refusal(sink: &dyn TokenSink) -> String {
@@ -52,12 +73,11 @@ async fn a_write_changes_the_value_and_keeps_the_mode() {
     let prepared = sink.prepare().await.unwrap();
     assert_eq!(fs::read_to_string(&file).unwrap(), "A=1\nQSTASH_TOKEN='old' # note\n");
     assert_eq!(names(folder.path()), [".env"]);
-    prepared.write(&Token::new(TOKEN)).await.unwrap();
+    prepared.writer.write(&Token::new(TOKEN)).await.unwrap();
     assert_eq!(fs::read_to_string(&file).unwrap(), format!("A=1\nQSTASH_TOKEN='{TOKEN}' # note\n"));
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
     assert_eq!(names(folder.path()), [".env"]);
-    assert_eq!(sink.inspect(&Token::new(TOKEN), None).await.unwrap(), Holds::Token);
-    assert_eq!(sink.inspect(&Token::new("other"), None).await.unwrap(), Holds::AnotherValue);
+    assert_eq!(found(sink.as_ref()).await, Found::Token);
 }
 
 #[tokio::test]
@@ -77,7 +97,7 @@ async fn what_a_kill_left_behind_is_swept() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join(".env"), "QSTASH_TOKEN=old").unwrap();
     fs::write(folder.path().join(".env.tokensink-not-ours"), "").unwrap();
-    fs::write(folder.path().join("..env.tokensink-aB3xYz"), "QSTASH_TOKEN=half").unwrap();
+    fs::write(folder.path().join(".env.tokensink-aB3xYz.env"), "QSTASH_TOKEN=half").unwrap();
     write(env_sink(folder.path()).as_ref(), TOKEN).await;
     assert_eq!(names(folder.path()), [".env", ".env.tokensink-not-ours"]);
 }
@@ -137,18 +157,19 @@ async fn each_unfit_file_is_refused_with_its_reason() {
 async fn only_what_every_reader_sees_is_said_of_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let sink = sink(folder.path(), serde_json::json!({"path": ".env", "key": "K"}));
-    for (text, holds) in [
-        ("K=@\n", Holds::Token),
+    for (text, expected) in [
+        ("K=@\n", Found::Token),
         // An application may use the reader that sees something else.
-        ("K=@\nK: later\n", Holds::AnotherValue),
-        ("K: @\n", Holds::AnotherValue),
-        ("A=`\nK=later\n`\nK=@\n", Holds::AnotherValue),
-        ("K=old\nK: later\n", Holds::AnotherValue),
-        ("A=\"\nK: text\n\"\nK=@\n", Holds::Token),
-        ("A: 1\n", Holds::Nothing),
+        ("K=@\nK: later\n", Found::Mixed),
+        ("K: @\n", Found::Mixed),
+        ("A=`\nK=later\n`\nK=@\n", Found::Mixed),
+        ("K=old\nK: later\n", Found::Mixed),
+        ("A=\"\nK: text\n\"\nK=@\n", Found::Token),
+        ("K=old\n", Found::OtherValue),
+        ("A: 1\n", Found::Absent),
     ] {
         fs::write(folder.path().join(".env"), text.replace('@', TOKEN)).unwrap();
-        assert_eq!(sink.inspect(&Token::new(TOKEN), None).await.unwrap(), holds, "{text:?}");
+        assert_eq!(found(sink.as_ref()).await, expected, "{text:?}");
     }
 }
 
@@ -156,7 +177,7 @@ async fn only_what_every_reader_sees_is_said_of_a_file() {
 async fn a_missing_file_is_made_when_asked() {
     let folder = tempfile::tempdir().unwrap();
     let made = sink(folder.path(), serde_json::json!({"path": "new.env", "create": true}));
-    assert_eq!(made.inspect(&Token::new(TOKEN), None).await.unwrap(), Holds::Nothing);
+    assert_eq!(found(made.as_ref()).await, Found::Absent);
     write(made.as_ref(), TOKEN).await;
     let file = folder.path().join("new.env");
     assert_eq!(fs::read_to_string(&file).unwrap(), format!("QSTASH_TOKEN={TOKEN}\n"));
@@ -199,7 +220,7 @@ async fn a_folder_that_stays_locked_is_given_up_on() {
     let sink = factory.build(table.as_object().unwrap().clone(), &context).unwrap().remove(0);
     let prepared = sink.prepare().await.unwrap();
     let _lock = locked(folder.path());
-    let error = prepared.write(&Token::new(TOKEN)).await.unwrap_err();
+    let error = prepared.writer.write(&Token::new(TOKEN)).await.unwrap_err();
     assert_eq!(error.kind(), SinkErrorKind::Transient, "{error}");
     assert!(error.to_string().contains("locked"), "{error}");
 }
@@ -212,7 +233,7 @@ async fn a_write_that_nobody_waits_for_does_not_land() {
     let prepared = env_sink(folder.path()).prepare().await.unwrap();
     let lock = locked(folder.path());
     let token = Token::new(TOKEN);
-    let write = prepared.write(&token);
+    let write = prepared.writer.write(&token);
     tokio::time::timeout(Duration::from_millis(50), write).await.unwrap_err();
     drop(lock);
     // The writing thread goes on as soon as it sees the lock free; ours queues behind it.
@@ -307,4 +328,16 @@ async fn nobody_may_read_the_new_file_who_could_not_read_the_old_one() {
     let inherited = getxattr(&file, "system.posix_acl_access", &mut [0; 64]);
     assert_eq!(inherited, Err(rustix::io::Errno::NODATA));
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+}
+
+#[tokio::test]
+async fn other_variables_that_look_like_tokens_are_nearby() {
+    const COPY: &str = "eyJVc2VySUQiOiJhIn0=";
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("QSTASH_TOKEN={COPY}\nOLD_TOKEN='{COPY}'\nPORT=3000\n#X={COPY}\n");
+    fs::write(folder.path().join(".env"), text).unwrap();
+    let nearby = env_sink(folder.path()).inspect(None).await.unwrap().nearby;
+    let [copy] = nearby.as_slice() else { panic!("{nearby:?}") };
+    assert_eq!(copy.place, "variable OLD_TOKEN");
+    assert_eq!(copy.fingerprint, Some(Fingerprint::of(COPY)));
 }

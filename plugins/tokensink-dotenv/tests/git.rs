@@ -32,7 +32,7 @@ async fn warnings(folder: &Path, path: &str) -> Vec<String> {
     let context = BuildContext::new(folder, Environment::default());
     let table = serde_json::json!({"path": path}).as_object().unwrap().clone();
     let sink = Registry::linked().unwrap().get("dotenv").unwrap().build(table, &context).unwrap();
-    sink[0].prepare().await.unwrap().warnings()
+    sink[0].prepare().await.unwrap().warnings
 }
 
 const TRACKED: &str = "git tracks it, and the token would be in the next commit: \

@@ -24,7 +24,7 @@ async fn warnings(name: &str, bytes: &str) -> Vec<String> {
     fs::write(&file, bytes).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let sink = sink(folder.path(), json!({"path": name, "key": "K"}));
-    sink.prepare().await.unwrap().warnings()
+    sink.prepare().await.unwrap().warnings
 }
 
 #[tokio::test]
@@ -56,7 +56,7 @@ async fn a_file_that_everybody_may_read_is_told() {
     {
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
         let sink = sink(folder.path(), json!({"path": ".env"}));
-        let warnings = sink.prepare().await.unwrap().warnings();
+        let warnings = sink.prepare().await.unwrap().warnings;
         assert_eq!(warnings.first(), said.as_ref(), "{mode:o}");
     }
 }
@@ -75,7 +75,7 @@ async fn a_sibling_that_wins_is_told() {
     }
     let said = |name: &'static str| {
         let sink = sink(folder.path(), json!({"path": name, "key": "K"}));
-        async move { sink.prepare().await.unwrap().warnings() }
+        async move { sink.prepare().await.unwrap().warnings }
     };
     let winning = |name| format!("{name} holds the variable too, and may win over it");
     assert_eq!(said(".env").await, [".env.local", ".env.development"].map(winning));
@@ -85,7 +85,7 @@ async fn a_sibling_that_wins_is_told() {
 #[test]
 fn it_is_named_by_its_file_and_by_unusual_variables() {
     let folder = Path::new("/srv/app");
-    let named = |table| sink(folder, table).to_string();
+    let named = |table| sink(folder, table).info().label.clone();
     assert_eq!(named(json!({"path": ".env"})), ".env");
     assert_eq!(named(json!({"path": "/etc/app.env"})), "/etc/app.env");
     assert_eq!(named(json!({"path": ".env", "keys": ["A", "B"]})), ".env A, B");
