@@ -192,6 +192,7 @@ impl Life {
             source: Arc::new(self.world.issuer()),
             source_id: "made-up".to_owned(),
             left_out: Vec::new(),
+            other_targets: Vec::new(),
             sinks: sinks.map(|(index, traits)| Arc::new(traits.sink(&self.world, index))).collect(),
             journal,
             progress: Arc::new(Silent),

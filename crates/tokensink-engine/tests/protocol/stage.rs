@@ -125,6 +125,7 @@ impl Stage {
             source: Arc::new(self.world.issuer()),
             source_id: "made-up".to_owned(),
             left_out: self.left_out.clone(),
+            other_targets: Vec::new(),
             sinks: (0..self.sinks).map(|index| Arc::new(self.sink(index))).collect(),
             journal: match self.disk {
                 Disk::Works => Arc::clone(&self.journal) as Arc<_>,
@@ -162,7 +163,7 @@ impl Stage {
         let coordinator = self.coordinator().await;
         match coordinator.plan(Command::Reset).await {
             Ok(plan) => coordinator.reset(plan, self.issuer()).await,
-            Err(report) => report,
+            Err(abort) => coordinator.report_abort(Command::Reset, None, &abort),
         }
     }
 
@@ -181,7 +182,7 @@ impl Stage {
         let coordinator = self.coordinator().await;
         match coordinator.plan(Command::Sync).await {
             Ok(plan) => coordinator.sync(plan).await,
-            Err(report) => report,
+            Err(abort) => coordinator.report_abort(Command::Sync, None, &abort),
         }
     }
 
@@ -189,7 +190,7 @@ impl Stage {
         let coordinator = self.coordinator().await;
         match coordinator.plan(Command::Check).await {
             Ok(plan) => coordinator.check(&plan),
-            Err(report) => report,
+            Err(abort) => coordinator.report_abort(Command::Check, None, &abort),
         }
     }
 
@@ -197,7 +198,7 @@ impl Stage {
         let coordinator = self.coordinator().await;
         match coordinator.plan(Command::Status).await {
             Ok(plan) => coordinator.status(&plan),
-            Err(report) => report,
+            Err(abort) => coordinator.report_abort(Command::Status, None, &abort),
         }
     }
 
