@@ -83,8 +83,12 @@ pub(crate) fn aborted(
         Abort::TokenNotAccepted(_) | Abort::ResetUnknown(_) => Outcome::Unknown,
         _ => Outcome::Unchanged,
     };
-    // What the sinks held of a token that was replaced says nothing.
-    let reviewed = plan.filter(|_| *abort != Abort::TokenReplaced);
+    // Where the plan has nothing to do with the abort, what it found may be out of date.
+    let is_about_the_plan = !matches!(
+        abort,
+        Abort::TokenReplaced | Abort::Interrupted | Abort::Source(_) | Abort::Journal(_)
+    );
+    let reviewed = plan.filter(|_| is_about_the_plan);
     let mut report = match reviewed {
         Some(plan) => review(command, plan),
         None => Report::new(command, outcome),
@@ -99,13 +103,16 @@ pub(crate) fn aborted(
         }
         let rehearsed = plan.prepared.iter().filter(|one| one.rehearsal_attempts > 0).count();
         if rehearsed > 0 {
-            report
-                .warnings
-                .push(format!("the rehearsal wrote the current token to {rehearsed} sinks"));
+            report.warnings.push(rehearsal_warning(rehearsed));
         }
     }
     explain(abort, &mut report, reviewed);
     session.publish(report.ending(outcome))
+}
+
+fn rehearsal_warning(rehearsed: usize) -> String {
+    let sinks = if rehearsed == 1 { "1 sink".to_owned() } else { format!("{rehearsed} sinks") };
+    format!("the rehearsal wrote the current token to {sinks}, or tried to")
 }
 
 /// Adds the errors of `abort`, and what to do next.

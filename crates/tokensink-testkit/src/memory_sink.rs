@@ -28,6 +28,8 @@ pub struct MemorySink {
     nearby: Vec<NearbyValue>,
     surveyed: Survey,
     is_provable: bool,
+    is_unproven: bool,
+    foreign_destination: Option<String>,
 }
 
 impl World {
@@ -47,6 +49,8 @@ impl World {
             nearby: Vec::new(),
             surveyed: Survey::default(),
             is_provable: false,
+            is_unproven: false,
+            foreign_destination: None,
         }
     }
 }
@@ -94,6 +98,18 @@ impl MemorySink {
         Self { is_provable: true, ..self }
     }
 
+    /// The same place, where preparing cannot prove the permission.
+    #[must_use]
+    pub fn unproven(self) -> Self {
+        Self { is_unproven: true, ..self }
+    }
+
+    /// The same place, which leads to a destination that the user would not expect.
+    #[must_use]
+    pub fn outside(self, destination: &str) -> Self {
+        Self { foreign_destination: Some(destination.to_owned()), ..self }
+    }
+
     /// The same place, with facts changed by `change`.
     #[must_use]
     pub fn with_info(self, change: impl FnOnce(SinkInfo) -> SinkInfo) -> Self {
@@ -102,10 +118,8 @@ impl MemorySink {
 
     fn readiness(&self) -> Readiness {
         match self.evidence {
-            Evidence::Value | Evidence::Receipt => Readiness::Ready,
-            Evidence::Nothing => {
-                Readiness::Unknown { reason: "only a write can show it".to_owned() }
-            }
+            Evidence::Value | Evidence::Receipt if !self.is_unproven => Readiness::Ready,
+            _ => Readiness::Unknown { reason: "only a write can show it".to_owned() },
         }
     }
 
@@ -150,7 +164,8 @@ impl TokenSink for MemorySink {
         self.read(Call::Prepare(self.index)).await?;
         let preparation = Preparation::new(Box::new(self.clone()), self.estimate.clone())
             .with_readiness(self.readiness())
-            .with_warnings(self.warning.iter().cloned().collect());
+            .with_warnings(self.warning.iter().cloned().collect())
+            .with_foreign_destination(self.foreign_destination.clone());
         Ok(match &self.resolved_target {
             Some(target) => preparation.with_resolved_target(target.clone()),
             None => preparation,
