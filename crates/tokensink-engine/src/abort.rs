@@ -20,7 +20,7 @@ pub enum Abort {
     #[error("{0}")]
     Source(String),
     /// QStash does not accept the token that the source shows.
-    #[error("QStash does not accept the current token of {0}; nothing was changed")]
+    #[error("QStash does not accept the current token of {0}")]
     TokenNotAccepted(String),
     /// The run could not be recorded.
     #[error("{0}")]

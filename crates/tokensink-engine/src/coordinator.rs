@@ -8,6 +8,7 @@ use tokensink_core::{Fingerprint, TokenIssuer, TokenSource};
 use tokio::time::Instant;
 
 use crate::abort::Abort;
+use crate::faults::{Fault, is_planted};
 use crate::finish::{Delivery, aborted, finish, finish_aborted};
 use crate::journal::{Entry, JournalError};
 use crate::plan::{Plan, await_room, plan, refresh_plan};
@@ -64,7 +65,11 @@ impl Coordinator {
     /// When the live token could not be established, or a reset would come on top of a run that is not
     /// finished.
     pub async fn plan(&self, command: Command) -> Result<Plan, Abort> {
-        plan(&self.session, command).await
+        let mut plan = plan(&self.session, command).await?;
+        if is_planted(Fault::ProveInPlan) {
+            prove(&self.session, &mut plan).await?;
+        }
+        Ok(plan)
     }
 
     /// Reports whether a reset could finish, and which sinks hold another value.
@@ -134,7 +139,9 @@ impl Coordinator {
         let session = &self.session;
         self.ensure_can_reset(plan)?;
         session.start(Command::Reset).await?;
-        prove(session, plan).await?;
+        if !is_planted(Fault::SkipProof) {
+            prove(session, plan).await?;
+        }
         // The moment in which a reset costs least: providers have room for all writes, and what grew
         // stale while the user was thinking is prepared again.
         await_room(session, plan).await?;
@@ -191,7 +198,7 @@ impl Coordinator {
         // A run that did not finish may have revoked what the sinks hold.
         let old_token = if is_unsettled { OldToken::Revoked } else { OldToken::Accepted };
         let mut rollout = Rollout::new(session, plan, plan.token().clone(), old_token);
-        rollout.unacknowledged = is_unsettled;
+        rollout.unacknowledged = is_unsettled && !is_planted(Fault::BelieveFirstLook);
         rollout.warnings.extend(unrecorded.map(|problem| problem.to_string()));
         let lacking = rollout.select(|sink| sink.state(&rollout.token).0 != State::Current);
         rollout.write(lacking).await;

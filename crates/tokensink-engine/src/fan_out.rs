@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::Event;
+use crate::faults::{Fault, is_planted};
 use crate::observe::TokenObservation;
 use crate::rollout::Rollout;
 use crate::run_concurrently::run_concurrently;
@@ -30,7 +31,10 @@ impl Rollout<'_> {
             if self.token == known {
                 return;
             }
-            chosen = self.select(|sink| !sink.was_given(&self.token));
+            chosen = self.select(|sink| match is_planted(Fault::DeliverNewerToUnwritten) {
+                true => sink.result.is_none(),
+                false => !sink.was_given(&self.token),
+            });
             chosen.iter().for_each(|index| self.sinks[*index].supersede());
         }
     }
@@ -39,7 +43,8 @@ impl Rollout<'_> {
     pub(crate) async fn write_newer(&mut self, issued: Issued) {
         self.supersede(issued);
         self.sinks.iter_mut().for_each(crate::rollout::SinkProgress::supersede);
-        self.write((0..self.sinks.len()).collect()).await;
+        let to_some = is_planted(Fault::DeliverNewerToSome);
+        self.write(self.select(|sink| !to_some || sink.inspected.is_err())).await;
     }
 
     async fn write_chosen(&mut self, chosen: &[usize]) {

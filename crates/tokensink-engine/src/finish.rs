@@ -4,6 +4,7 @@ use tokensink_core::Fingerprint;
 use tokio::time::Instant;
 
 use crate::abort::Abort;
+use crate::faults::{Fault, is_planted};
 use crate::forecast::{add_forecast, time_in_words};
 use crate::journal::Entry;
 use crate::plan::Plan;
@@ -86,7 +87,11 @@ pub(crate) fn aborted(
     // Where the plan has nothing to do with the abort, what it found may be out of date.
     let is_about_the_plan = !matches!(
         abort,
-        Abort::TokenReplaced | Abort::Interrupted | Abort::Source(_) | Abort::Journal(_)
+        Abort::TokenReplaced
+            | Abort::TokenNotAccepted(_)
+            | Abort::Interrupted
+            | Abort::Source(_)
+            | Abort::Journal(_)
     );
     let reviewed = plan.filter(|_| is_about_the_plan);
     let mut report = match reviewed {
@@ -188,7 +193,11 @@ fn judge(session: &Session, certainty: Certainty, report: &mut Report) -> Outcom
         }
         Certainty::Live { doubts } => {
             report.warnings.extend(doubts);
-            if unproven.is_empty() { Outcome::Complete } else { Outcome::Partial }
+            if unproven.is_empty() || is_planted(Fault::CompleteWithStaleSink) {
+                Outcome::Complete
+            } else {
+                Outcome::Partial
+            }
         }
     };
     if outcome == Outcome::Unknown || !unproven.is_empty() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokensink_core::{Content, Fingerprint, HeldValue, NearbyValue, SinkErrorKind};
 use tokio::time::{Instant, sleep_until};
 
+use crate::faults::{Fault, is_planted};
 use crate::journal::LastWrite;
 use crate::rate_limiter::RateLimiter;
 use crate::retry::Retry;
@@ -59,7 +60,9 @@ impl Inspected {
             Content::Value(_) | Content::Mixed(_) => Finding::OtherValue,
             Content::ChangedSinceOurWrite => Finding::ChangedSinceOurWrite,
             Content::UnchangedSinceOurWrite => match &self.last_write {
-                Some(last) if last == token => Finding::UnchangedSinceOurWrite,
+                Some(last) if last == token || is_planted(Fault::TrustAnyReceipt) => {
+                    Finding::UnchangedSinceOurWrite
+                }
                 Some(_) => Finding::OtherValue,
                 None => Finding::Unknown { reason: "there is no record of a write".to_owned() },
             },
@@ -126,7 +129,10 @@ pub(crate) async fn inspect_after_write(
         // Taken before the look: what contradicts must do so when the window is over.
         let now = Instant::now();
         let inspected = inspect(job.clone()).await?;
-        if now >= lag_ends || !inspected.compare(&token).contradicts_our_write() {
+        if now >= lag_ends
+            || is_planted(Fault::IgnoreLag)
+            || !inspected.compare(&token).contradicts_our_write()
+        {
             return Ok(inspected);
         }
         sleep_until(lag_ends.min(Instant::now() + pause)).await;
@@ -157,6 +163,9 @@ pub(crate) fn conclude(write: WriteState, found: Result<Finding, &Failure>) -> (
         (WriteState::Unacknowledged, Ok(found)) if found.contradicts_our_write() => {
             (State::Unknown, "a write was not acknowledged and may still take effect".to_owned())
         }
+        (_, Ok(Finding::ChangedSinceOurWrite)) if is_planted(Fault::CallForeignWriteStale) => {
+            (State::Stale, "changed since our write".to_owned())
+        }
         (_, Ok(Finding::ChangedSinceOurWrite)) => (
             State::Unknown,
             "written by someone else after our last write: it may hold the live token or \
@@ -173,6 +182,9 @@ pub(crate) fn conclude(write: WriteState, found: Result<Finding, &Failure>) -> (
             State::Unknown,
             format!("the write was acknowledged, but could not be inspected: {failure}"),
         ),
+        (_, Err(_)) if is_planted(Fault::TrustUninspected) => {
+            (State::Current, "not inspected".to_owned())
+        }
         (_, Err(failure)) => (State::Unknown, format!("could not be inspected: {failure}")),
     }
 }

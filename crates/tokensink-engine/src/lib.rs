@@ -32,6 +32,7 @@
 mod abort;
 mod coordinator;
 mod fan_out;
+mod faults;
 mod finish;
 mod forecast;
 mod inspection;
@@ -59,6 +60,8 @@ mod write;
 
 pub use abort::Abort;
 pub use coordinator::Coordinator;
+#[cfg(feature = "planted-faults")]
+pub use faults::{Fault, plant};
 pub use forecast::{Forecast, time_in_words};
 pub use interrupt::{Interrupt, Interrupter};
 pub use plan::{Destination, Plan, Prepared};

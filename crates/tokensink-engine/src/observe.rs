@@ -3,6 +3,7 @@
 
 use tokensink_core::{Issued, Token};
 
+use crate::faults::{Fault, is_planted};
 use crate::session::Session;
 
 /// The tokens that a run knows.
@@ -37,6 +38,7 @@ pub(crate) async fn observe(session: &Session, known: KnownTokens<'_>) -> TokenO
         Ok(issued) if known.superseded.contains(&issued.token) => TokenObservation::Superseded,
         Ok(issued) => match session.accepts(&issued.token).await {
             Ok(true) => TokenObservation::Newer(issued),
+            _ if is_planted(Fault::BelieveUnacceptedToken) => TokenObservation::Newer(issued),
             _ => TokenObservation::NotAccepted,
         },
     }

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use crate::Event;
 use crate::abort::Abort;
 use crate::fan_out::write_all;
+use crate::faults::{Fault, is_planted};
 use crate::inspection::Finding;
 use crate::plan::{Plan, Prepared, RecentWrite, plan_after};
 use crate::retry::OldToken;
@@ -53,7 +54,7 @@ pub(crate) async fn rehearse(session: &Session, plan: &mut Plan) -> Result<(), A
         }
     }
     let mut again = plan_after(session, &recent).await?;
-    if again.token() != plan.token() {
+    if again.token() != plan.token() && !is_planted(Fault::IgnoreReplacementInRehearsal) {
         return Err(Abort::TokenReplaced);
     }
     for (new, old) in again.prepared.iter_mut().zip(&mut plan.prepared) {
@@ -67,12 +68,16 @@ pub(crate) async fn rehearse(session: &Session, plan: &mut Plan) -> Result<(), A
     if refused.is_empty() { Ok(()) } else { Err(Abort::RehearsalFailed(refused)) }
 }
 
-/// Whether a write of the current token changes nothing there, as far as that is known, or creates what
+/// Whether a write of the current token changes nothing there, as far as can be known, or creates what
 /// is missing.
 fn may_rehearse(plan: &Plan, index: usize) -> bool {
     let prepared = &plan.prepared[index];
-    let is_something_else = prepared.finding(plan.token()) == Ok(Finding::OtherValue);
-    prepared.preparation.is_ok() && !is_something_else
+    let is_harmless = match prepared.finding(plan.token()) {
+        Ok(Finding::OtherValue) => is_planted(Fault::RehearseForeignValues),
+        Ok(_) => true,
+        Err(_) => false,
+    };
+    prepared.preparation.is_ok() && is_harmless
 }
 
 /// Refuses where a required sink is neither proven writable nor going to be rehearsed.
@@ -84,10 +89,13 @@ fn ensure_all_covered(plan: &Plan, chosen: &[usize]) -> Result<(), Abort> {
         .enumerate()
         .filter(|(index, one)| one.sink.required && !is_proven(one) && !chosen.contains(index))
         .map(|(_, one)| {
-            one.named(
-                "cannot be rehearsed: it holds something other than the current token, and only a \
-                 write can prove that it may be written",
-            )
+            let reason = match &one.inspected {
+                Ok(_) => "it holds something other than the current token".to_owned(),
+                Err(failure) => format!("it could not be inspected: {failure}"),
+            };
+            one.named(&format!(
+                "cannot be rehearsed: {reason}; and only a write can prove that it may be written"
+            ))
         })
         .collect();
     if uncovered.is_empty() { Ok(()) } else { Err(Abort::NotRehearsable(uncovered)) }

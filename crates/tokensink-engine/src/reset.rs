@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::abort::Abort;
 use crate::fan_out::OUTLASTED_INTERRUPTS;
+use crate::faults::{Fault, is_planted};
 use crate::journal::Entry;
 use crate::observe::{KnownTokens, TokenObservation, observe};
 use crate::session::Session;
@@ -29,12 +30,8 @@ pub(crate) struct Replacement {
 pub(crate) async fn ensure_token_unchanged(session: &Session, token: &Token) -> Result<(), Abort> {
     let asked = session.with_issuer_retries(|| session.current());
     match session.interruptible(asked).await? {
-        Ok(issued) if issued.token == *token => {
-            if session.is_interrupted() {
-                Err(Abort::Interrupted)
-            } else {
-                Ok(())
-            }
+        Ok(issued) if issued.token == *token || is_planted(Fault::IgnoreReplacement) => {
+            if session.is_interrupted() { Err(Abort::Interrupted) } else { Ok(()) }
         }
         Ok(issued) => {
             session.learn(&issued.token);
@@ -76,7 +73,7 @@ async fn send_and_observe(
     let mut pauses = backoff.with_max_times(MAX_UNSENT).build();
     loop {
         // An interrupt may have come while the intent was recorded, or in a pause.
-        if session.is_interrupted() {
+        if session.is_interrupted() && !is_planted(Fault::SendAfterInterrupt) {
             return Err(Abort::Interrupted);
         }
         let (reason, was_refused) = match send(session, before, issuer).await {
@@ -86,7 +83,12 @@ async fn send_and_observe(
             Sent::Responded(Ok(_)) => ("the response contains the old token".to_owned(), false),
             Sent::SeenToMove(issued) => return Ok(Replacement { issued, by_reading: true }),
             // A gateway may refuse what it forwarded.
-            Sent::Responded(Err(ResetError::Refused { message })) => (message, true),
+            Sent::Responded(Err(ResetError::Refused { message })) => {
+                if is_planted(Fault::BelieveRefusal) {
+                    return Err(Abort::NotReset(message));
+                }
+                (message, true)
+            }
             Sent::Responded(Err(ResetError::NotSent { message })) => {
                 match wait_unchanged(session, before, &mut pauses).await {
                     Unchanged::Yes => continue,
@@ -94,6 +96,7 @@ async fn send_and_observe(
                     Unchanged::NotKnown => return Err(Abort::NotReset(message)),
                 }
             }
+            Sent::Responded(Err(_)) if is_planted(Fault::ResendUnknownReset) => continue,
             Sent::Responded(Err(error)) => (error.to_string(), false),
             Sent::NotResponded => {
                 (format!("no response within {:?}", session.timing.reset_answer), false)

@@ -10,6 +10,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokensink_core::{RetryPolicy, SinkError, SinkErrorKind};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::faults::{Fault, is_planted};
 use crate::rate_limiter::{Admission, RateLimiter};
 use crate::{Failure, Sink};
 
@@ -173,7 +174,9 @@ async fn within<T>(
     attempt_timeout: Duration,
     attempt: impl Future<Output = Result<T, SinkError>>,
 ) -> Result<T, Failure> {
-    match timeout(attempt_timeout, attempt).await {
+    let hangs = is_planted(Fault::AwaitHangingAttempt);
+    let limit = if hangs { attempt_timeout * 1_000_000 } else { attempt_timeout };
+    match timeout(limit, attempt).await {
         Ok(outcome) => outcome.map_err(Failure::from),
         Err(_) => Err(Failure {
             kind: SinkErrorKind::Transient,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokensink_core::{Issued, SinkErrorKind, Token};
 use tokio::time::Instant;
 
+use crate::faults::{Fault, is_planted};
 use crate::inspection::{Finding, InspectJob, InspectResult, WriteState, conclude};
 use crate::journal::LastWrite;
 use crate::observe::{KnownTokens, TokenObservation, observe};
@@ -112,7 +113,9 @@ impl SinkProgress {
     pub(crate) fn state(&self, token: &Token) -> (State, String) {
         let write = self.result.as_ref().map_or(WriteState::None, WriteResult::write_state);
         match conclude(write, self.finding(token)) {
-            (State::Current, _) if self.unacknowledged => {
+            (State::Current, _)
+                if self.unacknowledged && !is_planted(Fault::ForgetUnacknowledged) =>
+            {
                 let why =
                     "a write of the token before was not acknowledged and may still take effect";
                 (State::Unknown, why.to_owned())

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::abort::Abort;
+use crate::faults::{Fault, is_planted};
 use crate::journal::{
     Entry, Journal, LastWrite, Run, RunId, is_unsettled, known_tokens, last_write, last_written_at,
     unfinished,
@@ -146,6 +147,9 @@ impl Session {
 
     /// The earlier runs that are not finished, oldest first.
     pub(crate) fn unfinished_runs(&self) -> Vec<&Run> {
+        if is_planted(Fault::ForgetUnfinished) {
+            return Vec::new();
+        }
         unfinished(&self.earlier_runs, &self.context.source_id)
     }
 
