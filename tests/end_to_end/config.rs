@@ -4,7 +4,7 @@ use std::fs;
 
 use rustix::fs::{CWD, Mode, mkfifoat};
 
-use crate::world::{World, assert_clear, words};
+use crate::support::world::{World, assert_clear, words};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_mistakes_of_a_config_are_told_at_once() {

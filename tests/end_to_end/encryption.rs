@@ -7,10 +7,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 
-use crate::world::{World, words};
+use crate::support::world::{World, words};
 
 async fn encrypted_world() -> World {
-    let encryption = Encryption::made_up().unwrap();
+    let encryption = Encryption::generate().unwrap();
     let world = World::at(&Network::default().with_encryption(&encryption)).await;
     world.file("authority.pem", encryption.authority_pem());
     world
@@ -51,7 +51,7 @@ async fn a_certificate_that_nobody_vouches_for_is_refused() {
 }
 
 /// A name of the stand-ins that only the proxy knows: what is not on this machine.
-const ELSEWHERE: &str = "stand-in.test";
+const ELSEWHERE: &str = "fake.test";
 
 /// A proxy that only tunnels, and remembers where to.
 async fn tunnel() -> (String, Arc<Mutex<Vec<String>>>) {

@@ -1,16 +1,16 @@
-//! What providers do to writes after the reset: too many, no longer allowed, or all at once from two
-//! machines.
+//! Writes after the reset that providers throttle or refuse, or that two machines send at once.
 
 use serde_json::Value;
 
-use crate::world::World;
+use crate::support::wait::until;
+use crate::support::world::World;
 
 fn sink<'a>(report: &'a Value, name: &str) -> &'a Value {
     report["sinks"].as_array().unwrap().iter().find(|sink| sink["name"] == name).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_throttled_write_is_made_again() {
+async fn a_throttled_write_is_retried() {
     let world = World::new().await;
     world.sandbox.aws.throttle_next_puts(2);
     let (code, report) = world.run(&["reset", "--yes"]).await;
@@ -19,7 +19,7 @@ async fn a_throttled_write_is_made_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_credential_that_expires_in_the_middle_costs_its_own_sink_alone() {
+async fn a_credential_that_expires_during_the_writes_affects_its_own_sink_only() {
     let world = World::new().await;
     let before = world.live();
     world.sandbox.aws.expire_at_next_put();
@@ -40,7 +40,7 @@ async fn a_credential_that_expires_in_the_middle_costs_its_own_sink_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_machines_that_sync_at_once_lose_nothing_of_each_other() {
+async fn two_machines_that_sync_at_once_lose_nothing() {
     let world = World::new().await;
     world.file(".env", "A=1\nQSTASH_TOKEN=old\nTHEIRS=old\n");
     world.sandbox.aws.put_externally("prod", "{\"T\":\"old\",\"n\":1.0,\"U\":\"old\"}");
@@ -63,13 +63,11 @@ async fn two_machines_that_sync_at_once_lose_nothing_of_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_run_is_told_who_holds_the_lock() {
+async fn another_run_reports_the_process_that_holds_the_lock() {
     let world = World::new().await;
     world.sandbox.github.stall_writes(true);
     let mut first = world.command(&["reset", "--yes"]).spawn().unwrap();
-    while world.posts() == 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    until("the reset", || world.posts() > 0).await;
     let (code, report) = world.run(&["sync"]).await;
     let said = report["errors"][0].as_str().unwrap();
     assert!(code == 1 && said.contains("`tokensink reset`, process "), "{report}");

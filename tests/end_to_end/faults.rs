@@ -5,8 +5,8 @@ use futures::StreamExt as _;
 use futures::stream;
 use serde_json::Value;
 
-use crate::fault_proxy::{Fault, Proxy, Spoiled};
-use crate::world::World;
+use crate::support::fault_proxy::{Fault, Proxy, Spoiled};
+use crate::support::world::World;
 
 /// What is spoiled, and what must come of it.
 #[derive(Clone, Copy, Debug)]
@@ -127,7 +127,7 @@ fn assert_true(world: &World, cell: Cell, report: &Value) {
         let held = match sink["name"].as_str().unwrap() {
             "local" => world.read(".env"),
             "own" => world.read("token"),
-            "ci" => world.sandbox.github.secret(crate::world::REPOSITORY_SECRET).unwrap(),
+            "ci" => world.sandbox.github.secret(crate::support::world::REPOSITORY_SECRET).unwrap(),
             _ => world.sandbox.aws.value("prod").unwrap(),
         };
         assert!(held.contains(&live), "{cell:?}: {sink}");

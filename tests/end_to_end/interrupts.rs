@@ -1,5 +1,5 @@
-//! Ctrl-C, SIGTERM and SIGHUP at every stage: before the reset nothing has changed, after it the first
-//! one lets the fan-out finish and the second one abandons it.
+//! Ctrl-C, SIGTERM and SIGHUP at every stage: before the reset they stop the run and nothing has changed.
+//! After it the first one lets the writes finish, and the second one abandons them.
 
 use std::process::Output;
 use std::time::Duration;
@@ -7,40 +7,49 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::process::Child;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-use crate::servers;
-use crate::world::World;
+use crate::support::servers;
+use crate::support::wait::{until, until_printed};
+use crate::support::world::World;
+
+/// What is printed after the first signal that comes too late to prevent the reset.
+const NOTICE: &str = "a second Ctrl-C abandons it";
 
 fn signal(child: &Child, signal: Signal) {
     let pid = Pid::from_raw(child.id().unwrap().cast_signed()).unwrap();
     kill_process(pid, signal).unwrap();
 }
 
+/// Waits for the end. Returns the exit code and the document.
 async fn end(child: Child) -> (i32, Value) {
-    let (code, report, _) = end_and_words(child).await;
-    (code, report)
-}
-
-/// The exit code, the document, and what was said on standard error.
-async fn end_and_words(child: Child) -> (i32, Value, String) {
     let output: Output =
         timeout(Duration::from_secs(30), child.wait_with_output()).await.unwrap().unwrap();
     let report = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {output:?}"));
-    (output.status.code().unwrap(), report, String::from_utf8(output.stderr).unwrap())
+    (output.status.code().unwrap(), report)
 }
 
-/// Waits until the stand-in for GitHub has seen a request of this method.
-async fn seen(world: &World, method: &str) {
-    let requests = || world.sandbox.github.requests();
-    while !requests().iter().any(|request| request.method == method) {
-        sleep(Duration::from_millis(10)).await;
-    }
+/// Waits until the fake of GitHub has received a request with this method.
+async fn until_received(world: &World, method: &str) {
+    let has_method = |request: &tokensink_sandbox::Request| request.method == method;
+    until("a request at GitHub", || world.sandbox.github.requests().iter().any(has_method)).await;
+}
+
+/// Waits until QStash was asked for the first time: the run has begun.
+async fn until_started(world: &World) {
+    until("a request at QStash", || !world.sandbox.upstash.qstash_requests().is_empty()).await;
+}
+
+/// Waits until the program has noticed a first signal after the reset.
+async fn until_noticed(child: &mut Child) {
+    let mut stderr = child.stderr.take().unwrap();
+    until_printed(&mut stderr, NOTICE).await;
+    child.stderr = Some(stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn before_the_reset_it_stops_and_nothing_was_changed() {
+async fn before_the_reset_a_signal_stops_the_run_and_nothing_was_changed() {
     for which in [Signal::INT, Signal::TERM, Signal::HUP] {
         let world = World::new().await;
         let silent = servers::silent().await;
@@ -48,9 +57,7 @@ async fn before_the_reset_it_stops_and_nothing_was_changed() {
             "[sinks.ci]\nkind = \"github-actions\"\nrepositories = [\"acme/api\"]\napi_url = \"{silent}\"\n"
         ));
         let child = world.command(&["reset", "--yes", "--output", "json"]).spawn().unwrap();
-        while world.sandbox.upstash.qstash_requests().is_empty() {
-            sleep(Duration::from_millis(10)).await;
-        }
+        until_started(&world).await;
         signal(&child, which);
         let (code, report) = end(child).await;
         assert_eq!((code, report["errors"][0].as_str()), (1, Some("interrupted")), "{report}");
@@ -59,30 +66,30 @@ async fn before_the_reset_it_stops_and_nothing_was_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_the_reset_the_first_one_lets_the_fan_out_finish() {
+async fn after_the_reset_the_first_signal_lets_the_writes_finish() {
     let world = World::new().await;
     world.sandbox.github.stall_writes(true);
-    let child = world.command(&["reset", "--yes", "--output", "json"]).spawn().unwrap();
-    seen(&world, "PUT").await;
+    let mut child = world.command(&["reset", "--yes", "--output", "json"]).spawn().unwrap();
+    until_received(&world, "PUT").await;
     signal(&child, Signal::INT);
-    sleep(Duration::from_millis(300)).await;
+    until_noticed(&mut child).await;
     world.sandbox.github.stall_writes(false);
-    let (code, report, words) = end_and_words(child).await;
+    let (code, report) = end(child).await;
     assert_eq!(code, 0, "{report}");
-    assert!(words.contains("a second Ctrl-C abandons it"), "{words}");
     world.assert_everywhere(&world.live());
 }
 
-/// The shell and the kernel both tell a process that its terminal is gone.
+/// The shell and the kernel both send SIGHUP when a terminal is closed.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_closed_terminal_lets_the_fan_out_finish_however_often_it_is_told() {
+async fn a_closed_terminal_lets_the_writes_finish_however_often_the_signal_comes() {
     let world = World::new().await;
     world.sandbox.github.stall_writes(true);
-    let child = world.command(&["reset", "--yes", "--output", "json"]).spawn().unwrap();
-    seen(&world, "PUT").await;
+    let mut child = world.command(&["reset", "--yes", "--output", "json"]).spawn().unwrap();
+    until_received(&world, "PUT").await;
+    signal(&child, Signal::HUP);
+    until_noticed(&mut child).await;
     for _ in 0..3 {
         signal(&child, Signal::HUP);
-        sleep(Duration::from_millis(100)).await;
     }
     world.sandbox.github.stall_writes(false);
     let (code, report) = end(child).await;
@@ -99,9 +106,7 @@ async fn under_nohup_a_closed_terminal_interrupts_nothing() {
     ));
     let mut command = world.command_after("trap '' HUP", &["check", "--output", "json"]);
     let child = command.spawn().unwrap();
-    while world.sandbox.upstash.qstash_requests().is_empty() {
-        sleep(Duration::from_millis(10)).await;
-    }
+    until_started(&world).await;
     signal(&child, Signal::HUP);
     let (code, report) = end(child).await;
     assert_eq!(code, 1, "{report}");
@@ -109,13 +114,13 @@ async fn under_nohup_a_closed_terminal_interrupts_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_one_abandons_it_and_says_so() {
+async fn a_second_signal_abandons_the_writes_and_the_report_says_so() {
     let world = World::new().await;
     world.sandbox.github.stall_writes(true);
-    let child = world.command(&["reset", "--yes", "--output", "json"]).spawn().unwrap();
-    seen(&world, "PUT").await;
+    let mut child = world.command(&["reset", "--yes", "--output", "json"]).spawn().unwrap();
+    until_received(&world, "PUT").await;
     signal(&child, Signal::INT);
-    sleep(Duration::from_millis(300)).await;
+    until_noticed(&mut child).await;
     signal(&child, Signal::TERM);
     let (code, report) = end(child).await;
     assert!([3, 4].contains(&code), "{report}");

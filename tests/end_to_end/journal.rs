@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use tokensink_sandbox::ResetFault;
 
-use crate::world::{World, words};
+use crate::support::world::{World, words};
 
 fn runs(world: &World) -> PathBuf {
     world.folder.path().join("home/.local/state/tokensink/runs")
@@ -49,7 +49,7 @@ async fn status_tells_when_each_sink_was_written_and_notices_a_foreign_overwrite
         assert_eq!(sink["state"], "current", "{sink}");
         assert!(sink["written_at"].is_string(), "{sink}");
     }
-    world.sandbox.github.put_externally(crate::world::REPOSITORY_SECRET, "theirs");
+    world.sandbox.github.put_externally(crate::support::world::REPOSITORY_SECRET, "theirs");
     let (code, report) = world.run(&["status"]).await;
     assert_eq!(code, 5, "{report}");
 }
@@ -145,7 +145,7 @@ async fn a_state_folder_that_is_none_stops_a_reset_and_no_repair() {
     assert!(fs::read_dir(place("real")).unwrap().next().is_none(), "nothing went through the link");
 
     // What comes to nothing says so too.
-    let nobody = crate::servers::nobody().await;
+    let nobody = crate::support::servers::nobody().await;
     for key in ["api_url", "qstash_url"] {
         let url = format!("{key} = \"{nobody}\"\ntimeout = \"1s\"\n");
         let config = world.read("tokensink.toml");
@@ -231,7 +231,7 @@ async fn a_full_disk_stops_a_reset_before_it_leaves_and_no_fan_out_after_it() {
     assert_eq!(output.status.code(), Some(0), "{report}");
     assert!(report["warnings"].to_string().contains("journal is not complete"), "{report}");
     world.assert_everywhere(&world.live());
-    world.sandbox.github.put_externally(crate::world::REPOSITORY_SECRET, "theirs");
+    world.sandbox.github.put_externally(crate::support::world::REPOSITORY_SECRET, "theirs");
     let output = world.finish(on_a_full_disk(&world, 1, &["sync"]), "").await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     world.assert_everywhere(&world.live());

@@ -1,4 +1,4 @@
-//! Killed at any moment: nothing is lost, nothing is half written, and one `sync` repairs it.
+//! Kills at any moment: nothing is lost, nothing is half written, and one `sync` repairs it.
 
 use std::fs;
 use std::future::ready;
@@ -13,34 +13,36 @@ use tokensink_sandbox::Network;
 use tokio::process::Child;
 use tokio::time::sleep;
 
-use crate::world::World;
+use crate::support::wait::until;
+use crate::support::world::World;
 
-/// The stand-ins are so far away that a run spends most of its time after the reset on the way.
+/// Long enough that a run spends most of its time after the reset waiting for responses.
 const ROUND_TRIP: Duration = Duration::from_millis(20);
 
-/// The lines of a record until the reset may leave: started, intended.
+/// The lines of a journal until the reset may leave: started, intended.
 const INTENDED: usize = 2;
 
-/// The lines of a whole record: started, intended, confirmed, one for each sink, settled, finished.
+/// The lines of a whole journal: started, intended, confirmed, one for each sink, settled, finished.
 const FINISHED: usize = 9;
 
-/// A kill that comes at another moment than it was meant for is tried again, but not for ever.
+/// A kill that comes at another moment than intended is tried again, a limited number of times.
 const TRIES_TO_A_STEP: usize = 20;
 const MOMENTS: usize = 200;
 const TRIES_TO_ALL_MOMENTS: usize = 300;
 
-/// What all records in the state folder say.
+/// All journals in the state directory.
 fn recorded(world: &World) -> String {
     let runs = world.folder.path().join("home/.local/state/tokensink/runs");
     let files = fs::read_dir(runs).into_iter().flatten().flatten();
     files.map(|file| fs::read_to_string(file.path()).unwrap_or_default()).collect()
 }
 
-/// Waits until the record has so many lines, or the program has ended.
+/// Waits until the journal has this many lines, or the program has ended.
 async fn at_line(world: &World, child: &mut Child, line: usize) {
-    while recorded(world).lines().count() < line && child.try_wait().unwrap().is_none() {
-        sleep(Duration::from_micros(200)).await;
-    }
+    until("a line of the journal", || {
+        recorded(world).lines().count() >= line || child.try_wait().unwrap().is_some()
+    })
+    .await;
 }
 
 async fn far_away() -> World {
@@ -54,7 +56,7 @@ fn start(world: &World) -> Child {
     world.command(&["reset", "--yes", "--output", "json"]).spawn().unwrap()
 }
 
-/// Kills it. How many lines it had recorded; `None` when it ended by itself.
+/// Kills the run. Returns how many lines it had recorded; `None` when it ended by itself.
 async fn kill(world: &World, mut child: Child) -> Option<usize> {
     child.start_kill().unwrap();
     let status = child.wait().await.unwrap();
@@ -83,7 +85,7 @@ async fn is_repaired(world: &World, moment: &str) {
     assert_eq!(left, [".env", "home", "token", "tokensink.toml"], "{moment}");
 }
 
-/// Kills a run as soon as its record has so many lines. Whether it had no more then.
+/// Kills a run as soon as its journal has this many lines. Returns whether it had no more then.
 async fn is_killed_at(line: usize) -> bool {
     let world = far_away().await;
     let mut child = start(&world);
@@ -101,7 +103,7 @@ async fn killed_at_every_step_of_the_journal() {
     }
 }
 
-/// How long a run takes from its intent to its end.
+/// Measures how long a run takes from its intent to its end.
 async fn span() -> Duration {
     let world = far_away().await;
     let mut child = start(&world);
@@ -114,8 +116,8 @@ async fn span() -> Duration {
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_two_hundred_moments_between_the_intent_and_the_end() {
     let span = span().await;
-    let mut dice = fastrand::Rng::with_seed(1);
-    let moments = (0..TRIES_TO_ALL_MOMENTS).map(|_| span.mul_f64(dice.f64()));
+    let mut random = fastrand::Rng::with_seed(1);
+    let moments = (0..TRIES_TO_ALL_MOMENTS).map(|_| span.mul_f64(random.f64()));
     let hits = stream::iter(moments).map(|moment| async move {
         let world = far_away().await;
         let mut child = start(&world);

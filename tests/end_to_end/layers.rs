@@ -6,7 +6,7 @@ use std::fs;
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::world::{World, words};
+use crate::support::world::{World, words};
 
 const EVIL: &str = "https://evil.example";
 

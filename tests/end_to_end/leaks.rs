@@ -12,8 +12,8 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
-use crate::servers;
-use crate::world::{AWS_SECRET, PROGRAM, World, assert_without, carries, words};
+use crate::support::servers;
+use crate::support::world::{AWS_SECRET, PROGRAM, World, assert_without, carries, words};
 
 #[test]
 fn a_leak_would_be_seen_in_every_form() {

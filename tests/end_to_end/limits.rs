@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use tokensink_sandbox::Request;
 
-use crate::world::World;
+use crate::support::world::World;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limited_provider_is_waited_for_and_holds_up_nobody() {

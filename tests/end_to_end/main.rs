@@ -1,29 +1,26 @@
-//! The real program against the stand-ins: exit codes, words, bytes, requests.
+//! The real program against the fake servers: exit codes, texts, bytes, requests.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
-mod bad_input;
+mod concurrent_writers;
 mod config;
 mod encryption;
 mod fan_out;
-mod fault_proxy;
 mod faults;
+mod hostile_input;
+mod interactive;
 mod interrupts;
 mod journal;
 mod kill;
 mod layers;
 mod leaks;
 mod limits;
-mod neighbours;
 mod options;
 mod output;
 mod phases;
 mod plugins;
 mod reset;
+mod sandbox_and_demo;
 mod screens;
-mod servers;
-mod stand_ins;
-mod terminal;
-mod terminals;
-mod world;
-mod wrong_input;
+mod support;
+mod usage_errors;

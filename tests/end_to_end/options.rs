@@ -1,6 +1,6 @@
 //! The options that every sink has, and the choice of sinks.
 
-use crate::world::{World, words};
+use crate::support::world::{World, words};
 
 fn dotenv(name: &str, more: &str) -> String {
     format!("[sinks.{name}]\nkind = \"dotenv\"\npath = \"{name}.env\"\n{more}\n")
@@ -53,7 +53,7 @@ async fn the_most_important_sink_comes_first_and_says_what_its_owner_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sinks_own_timeout_is_kept_to() {
     let world = World::new().await;
-    let silent = crate::servers::silent().await;
+    let silent = crate::support::servers::silent().await;
     world.config(&format!(
         "[sinks.ci]\nkind = \"github-actions\"\nrepositories = [\"acme/api\"]\ntimeout = \"2s\"\napi_url = \"{silent}\"\n"
     ));

@@ -8,8 +8,8 @@ use serde_json::Value;
 use tokensink_sandbox::ResetFault;
 use tokio::process::Command;
 
-use crate::terminal::Terminal;
-use crate::world::World;
+use crate::support::terminal::Terminal;
+use crate::support::world::World;
 
 /// What `command` prints on a terminal of this width.
 async fn on_a_terminal(mut command: Command, columns: u16) -> String {

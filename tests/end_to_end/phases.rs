@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokensink_sandbox::{Network, Request};
 
-use crate::world::World;
+use crate::support::world::World;
 
 /// Requests that arrived after the reset and before the last sink was written.
 fn between(requests: &[Request], reset: Instant, end: Instant) -> impl Iterator<Item = &Request> {

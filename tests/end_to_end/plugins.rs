@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
-use crate::world::{World, words};
+use crate::support::world::{World, words};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn third_party_kinds_are_listed_beside_the_built_in_ones() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokensink_sandbox::ResetFault;
 
-use crate::world::{World, words};
+use crate::support::world::{World, words};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reset_reaches_every_sink() {

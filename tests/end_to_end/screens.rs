@@ -4,8 +4,8 @@ use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
-use crate::terminal::{Terminal, without_colour};
-use crate::world::World;
+use crate::support::terminal::{Terminal, without_colour};
+use crate::support::world::World;
 
 /// What the program prints on standard output and on standard error, without a log.
 async fn printed(world: &World, arguments: &[&str]) -> (String, String) {
@@ -69,7 +69,7 @@ async fn one_obstacle_of_many_places_is_told_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_table_is_shown_where_nobody_was_asked() {
     let world = World::new().await;
-    let nobody = crate::servers::nobody().await;
+    let nobody = crate::support::servers::nobody().await;
     let config = world.read("tokensink.toml");
     let elsewhere = config.replace(&world.sandbox.upstash.qstash_url(), &nobody);
     world.file("tokensink.toml", &elsewhere.replace("settle", "timeout = \"1s\"\nsettle"));
@@ -121,7 +121,7 @@ async fn a_command_that_changes_nothing_does_not_say_so_for_a_verdict() {
     assert!(verdict.contains("a required sink could not be asked"), "{verdict}");
     assert!(verdict.contains("next: mend what is named above"), "{verdict}");
     let config = world.read("tokensink.toml");
-    let nobody = crate::servers::nobody().await;
+    let nobody = crate::support::servers::nobody().await;
     world.file("tokensink.toml", &config.replace(&world.sandbox.upstash.url(), &nobody));
     for (arguments, expected) in [
         (&["status"][..], "not asked: "),

@@ -4,7 +4,7 @@
 use axum::Router;
 use axum::routing::get;
 use serde_json::{Value, json};
-use tokensink_core::{BuildContext, Holds, SinkErrorKind, Token, TokenSink};
+use tokensink_core::{BuildContext, Content, SinkErrorKind, Token, TokenSink};
 use tokensink_sandbox::GitHub;
 
 use crate::process::{Conversation, Server, here, installed, node, python};
@@ -65,12 +65,15 @@ impl Account {
     async fn write_everywhere(&self, table: Value, path: &str) {
         self.github.put_externally(path, "old");
         let sink = self.sink(table);
-        let prepared = sink.prepare().await.unwrap_or_else(|error| panic!("{path}: {error:?}"));
+        let preparation = sink.prepare().await.unwrap_or_else(|error| panic!("{path}: {error:?}"));
         let token = Token::new(TOKEN);
-        let receipt =
-            prepared.write(&token).await.unwrap_or_else(|error| panic!("{path}: {error:?}"));
-        let holds = sink.inspect(&token, Some(&receipt)).await;
-        assert_eq!(holds.unwrap(), Holds::UnchangedSinceOurWrite, "{path}");
+        let receipt = preparation
+            .writer
+            .write(&token)
+            .await
+            .unwrap_or_else(|error| panic!("{path}: {error:?}"));
+        let content = sink.inspect(Some(&receipt)).await.unwrap().content;
+        assert_eq!(content, Content::UnchangedSinceOurWrite, "{path}");
         assert_eq!(self.github.secret(path).as_deref(), Some(TOKEN), "{path}");
     }
 }

@@ -1,15 +1,15 @@
-//! `bench`: the release build against stand-ins at a distance, beside what people do today.
+//! `bench`: measures the release build against delayed fake servers, beside other tools.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Instant, SystemTime};
 
-use crate::{cargo, peers, project_root, run, tell};
+use crate::{cargo, peers, project_root, report, run};
 
 /// Measures, prints tables, and draws `outage.svg`.
 pub(crate) fn bench(rest: &[String]) -> Result<(), String> {
-    // One after the other: the program is to be what people get, without the stand-ins' TLS.
+    // One after the other: the program is the one that users get, without the fake servers' TLS.
     cargo(&["build", "--release", "--package", "tokensink-bench"])?;
     cargo(&["build", "--release", "--package", "tokensink-cli"])?;
     let root = project_root();
@@ -17,20 +17,20 @@ pub(crate) fn bench(rest: &[String]) -> Result<(), String> {
     let mut bench = Command::new(release.join("tokensink-bench"));
     bench.arg("--program").arg(release.join("tokensink"));
     bench.arg("--picture").arg(root.join("crates/tokensink-bench/outage.svg")).args(rest);
-    let missing = peers::install(&root, tell)?;
+    let missing = peers::install(&root, report)?;
     if missing.is_empty() {
         bench.arg("--peers").arg(root.join("target/peers"));
         bench.arg("--redirect").arg(root.join("tests/peers/redirect.mjs"));
         bench.arg("--aws").arg(peers::install_aws_command_line(&root)?);
     } else {
-        tell("without python3, node and npm nothing is compared");
+        report("without python3, node and npm nothing is compared");
     }
     run(&mut bench)?;
     the_program_itself(&release.join("tokensink"))?;
     building_it(&root)
 }
 
-/// How long a developer waits: for the first build, and after one touched line in a plugin.
+/// Measures how long a developer waits: for the first build, and after one touched file in a plugin.
 fn building_it(root: &Path) -> Result<(), String> {
     let target = root.join("target/bench/cold");
     let shown = |error: std::io::Error| error.to_string();
@@ -48,11 +48,11 @@ fn building_it(root: &Path) -> Result<(), String> {
     let file = fs::File::options().append(true).open(touched).map_err(shown)?;
     file.set_modified(SystemTime::now()).map_err(shown)?;
     let again = build()?;
-    tell(&format!("a debug build: {cold:.0?} cold, {again:.1?} after a touched plugin"));
+    report(&format!("a debug build: {cold:.0?} cold, {again:.1?} after a touched plugin"));
     Ok(())
 }
 
-/// What it weighs, and how long it takes to say what it can do.
+/// Measures the size of the program and the time of `--help`.
 fn the_program_itself(program: &Path) -> Result<(), String> {
     let size = fs::metadata(program).map_err(|error| error.to_string())?.len();
     let mut times: Vec<_> = (0..20)
@@ -73,7 +73,7 @@ fn the_program_itself(program: &Path) -> Result<(), String> {
     let crates: std::collections::BTreeSet<&str> =
         tree.lines().filter(|line| !line.contains("(/")).collect();
     let mebibytes = size as f64 / (1024.0 * 1024.0);
-    tell(&format!(
+    report(&format!(
         "the program: {mebibytes:.1} MiB, `--help` in {:.1?}, {} crates of others",
         times[times.len() / 2],
         crates.len()

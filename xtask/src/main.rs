@@ -1,6 +1,7 @@
-//! Development tasks, as plain Rust: `cargo xtask test | sim | sabotage | bench | tidy | demo | ci`.
+//! Development tasks, as plain Rust: `cargo xtask TASK`.
 
 mod bench;
+mod docs;
 mod peers;
 mod sabotage;
 mod tidy;
@@ -8,8 +9,8 @@ mod tidy;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-const USAGE: &str =
-    "usage: cargo xtask test | sim [--runs N] [--seed N] | sabotage | bench | tidy | demo | ci";
+const USAGE: &str = "usage: cargo xtask \
+    test | sim [--runs N] [--seed N] | sabotage | bench | tidy | docs | demo | ci";
 
 fn main() -> ExitCode {
     let task = std::env::args().nth(1);
@@ -17,9 +18,10 @@ fn main() -> ExitCode {
     let outcome = match task.as_deref() {
         Some("test") => test(),
         Some("sim") => sim(&rest),
-        Some("sabotage") => sabotage::sabotage(&project_root(), &cargo_path(), tell),
+        Some("sabotage") => sabotage::sabotage(&project_root(), &cargo_path(), report),
         Some("bench") => bench::bench(&rest),
         Some("tidy") => tidy(),
+        Some("docs") => docs::write(),
         Some("demo") => cargo(&["run", "--quiet", "--", "demo"]),
         Some("ci") => ci(),
         _ => Err(USAGE.to_owned()),
@@ -27,23 +29,23 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            tell(&why);
+            report(&why);
             ExitCode::FAILURE
         }
     }
 }
 
-/// Every test of every crate, and the third parties where they can be had. With `CI=true` they
-/// must be.
+/// Runs every test of every crate, and the peer tests where their peers can be installed. With
+/// `CI=true` they must be.
 fn test() -> Result<(), String> {
-    let missing = peers::install(&project_root(), tell)?;
+    let missing = peers::install(&project_root(), report)?;
     if missing.is_empty() {
         return cargo(&["test", "--workspace", "--features", "tokensink-tests/peers"]);
     }
     cargo(&["test", "--workspace"])?;
-    missing.iter().for_each(|line| tell(line));
+    missing.iter().for_each(|line| report(line));
     if is_ci() {
-        return Err("in continuous integration every peer must be there".to_owned());
+        return Err("in continuous integration every peer must be installed".to_owned());
     }
     Ok(())
 }
@@ -53,14 +55,14 @@ fn is_ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| value == "true")
 }
 
-/// Lives of the coordinator in a made-up world, by seed.
+/// Simulated runs of the engine, by seed.
 fn sim(rest: &[String]) -> Result<(), String> {
     let rest = rest.iter().map(String::as_str);
     let arguments = ["run", "--quiet", "--package", "tokensink-simulation", "--"].into_iter();
     cargo(&arguments.chain(rest).collect::<Vec<_>>())
 }
 
-/// The gate: what must hold before a change lands.
+/// The checks that a change must pass.
 fn ci() -> Result<(), String> {
     run(&mut Command::new(project_root().join(".ci/run")))
 }
@@ -68,6 +70,7 @@ fn ci() -> Result<(), String> {
 fn tidy() -> Result<(), String> {
     let mut violations = tidy::violations(&project_root());
     violations.extend(second_tls_provider()?);
+    violations.extend(docs::check().err());
     if violations.is_empty() {
         return Ok(());
     }
@@ -79,7 +82,7 @@ fn second_tls_provider() -> Result<Option<String>, String> {
     let mut tree = Command::new(cargo_path());
     tree.args(["tree", "--workspace", "--target", "all", "--invert", "ring"]);
     let found = tree.current_dir(project_root()).output().map_err(|error| error.to_string())?;
-    Ok((!found.stdout.is_empty()).then(|| "a second TLS provider, `ring`, came in".to_owned()))
+    Ok((!found.stdout.is_empty()).then(|| "a second TLS provider, `ring`, was added".to_owned()))
 }
 
 fn cargo(arguments: &[&str]) -> Result<(), String> {
@@ -104,7 +107,7 @@ fn project_root() -> PathBuf {
     here.parent().unwrap_or(here).to_owned()
 }
 
-#[expect(clippy::print_stderr, reason = "a task speaks to the terminal it was started from")]
-fn tell(text: &str) {
+#[expect(clippy::print_stderr, reason = "a task prints to the terminal it was started from")]
+fn report(text: &str) {
     eprintln!("{text}");
 }

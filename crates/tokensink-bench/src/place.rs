@@ -62,7 +62,7 @@ pub(crate) struct Measured {
 
 impl Place {
     pub(crate) async fn new(mix: Mix, sinks: usize, round_trip: Duration) -> Result<Self, Failure> {
-        let encryption = Encryption::made_up()?;
+        let encryption = Encryption::generate()?;
         let network = Network::default().with_round_trip(round_trip).with_encryption(&encryption);
         let sandbox = Sandbox::start_at(&network).await?;
         sandbox.github.add_organization("acme");

@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use crate::Secret;
 
-/// A snapshot of the process environment. Values are secrets until proven otherwise.
+/// A snapshot of the process environment. Values are secrets until proven otherwise, and
+/// [`trimmed`](crate::trimmed): no variable is meant to end in a blank or a line end.
 #[derive(Clone, Default)]
 pub struct Environment(Arc<BTreeMap<String, Secret>>);
 
 impl Environment {
     /// The credential in variable `name`; `None` where it is unset, empty or blank.
     pub fn secret(&self, name: &str) -> Option<&Secret> {
-        self.0.get(name).filter(|secret| !secret.expose().trim().is_empty())
+        self.0.get(name).filter(|secret| !secret.is_empty())
     }
 
     /// The plain setting in variable `name` (a path, a host); `None` where it is unset or empty.
@@ -32,7 +33,8 @@ impl Environment {
 
 impl FromIterator<(String, String)> for Environment {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
-        let variables = variables.into_iter().map(|(name, value)| (name, Secret::new(value)));
+        let variables =
+            variables.into_iter().map(|(name, value)| (name, Secret::new(value).trimmed()));
         Self(Arc::new(variables.collect()))
     }
 }
@@ -53,6 +55,8 @@ pub enum Origin {
     ProjectFile,
     /// The user's own config file.
     UserFile,
+    /// The file that the credential itself is read from.
+    CredentialFile,
     /// An environment variable.
     Environment,
     /// A flag on the command line.
@@ -67,6 +71,14 @@ pub struct HostPolicy {
     pub allowed: BTreeSet<String>,
     /// For a host of that form, the environment variable that holds its credential.
     pub token_variables: BTreeMap<String, String>,
+}
+
+impl HostPolicy {
+    /// A policy that allows these hosts, each in the form that [`allowed`](Self::allowed) has.
+    pub fn allowing<T: Into<String>>(hosts: impl IntoIterator<Item = T>) -> Self {
+        let allowed = hosts.into_iter().map(Into::into).collect();
+        Self { allowed, token_variables: BTreeMap::new() }
+    }
 }
 
 /// Handed to [`SinkConfig::build`](crate::SinkConfig::build): all that a sink may know about the
@@ -218,5 +230,15 @@ mod tests {
         let environment = Environment::from_iter(variables);
         assert_eq!(format!("{environment:?}"), r#"{"A", "B"}"#);
         assert!(environment.secret("B").is_none());
+    }
+
+    #[test]
+    fn variables_are_trimmed() {
+        for value in ["key\r", " key\n", "\u{feff}key"] {
+            let environment = Environment::from_iter([("A".to_owned(), value.to_owned())]);
+            assert_eq!(environment.setting("A"), Some("key"));
+        }
+        let environment = Environment::from_iter([("A".to_owned(), " \u{feff}\n".to_owned())]);
+        assert_eq!(environment.setting("A"), None);
     }
 }

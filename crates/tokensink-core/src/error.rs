@@ -77,48 +77,49 @@ impl SinkErrorKind {
 }
 
 impl SinkError {
-    fn new(kind: SinkErrorKind, message: impl Into<String>) -> Self {
+    /// Creates an error of a kind that was computed, such as from an HTTP status.
+    pub fn of_kind(kind: SinkErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), option: None, help: None, source: None }
     }
 
     /// See [`SinkErrorKind::Config`]. Name the option with [`for_option`](Self::for_option).
     pub fn config(message: impl Into<String>) -> Self {
-        Self::new(SinkErrorKind::Config, message)
+        Self::of_kind(SinkErrorKind::Config, message)
     }
 
     /// See [`SinkErrorKind::PermissionDenied`].
     pub fn permission_denied(message: impl Into<String>) -> Self {
-        Self::new(SinkErrorKind::PermissionDenied, message)
+        Self::of_kind(SinkErrorKind::PermissionDenied, message)
     }
 
     /// See [`SinkErrorKind::NotFound`].
     pub fn not_found(message: impl Into<String>) -> Self {
-        Self::new(SinkErrorKind::NotFound, message)
+        Self::of_kind(SinkErrorKind::NotFound, message)
     }
 
     /// See [`SinkErrorKind::Rejected`].
     pub fn rejected(message: impl Into<String>) -> Self {
-        Self::new(SinkErrorKind::Rejected, message)
+        Self::of_kind(SinkErrorKind::Rejected, message)
     }
 
     /// See [`SinkErrorKind::Conflict`].
     pub fn conflict(message: impl Into<String>) -> Self {
-        Self::new(SinkErrorKind::Conflict, message)
+        Self::of_kind(SinkErrorKind::Conflict, message)
     }
 
     /// See [`SinkErrorKind::RateLimited`].
     pub fn rate_limited(retry_after: Duration, message: impl Into<String>) -> Self {
-        Self::new(SinkErrorKind::RateLimited { retry_after }, message)
+        Self::of_kind(SinkErrorKind::RateLimited { retry_after }, message)
     }
 
     /// See [`SinkErrorKind::Transient`].
     pub fn transient(message: impl Into<String>) -> Self {
-        Self::new(SinkErrorKind::Transient, message)
+        Self::of_kind(SinkErrorKind::Transient, message)
     }
 
     /// See [`SinkErrorKind::Other`].
     pub fn other(message: impl Into<String>) -> Self {
-        Self::new(SinkErrorKind::Other, message)
+        Self::of_kind(SinkErrorKind::Other, message)
     }
 
     /// Names the option of the table that is wrong: the command line finds its line in the config.

@@ -27,6 +27,7 @@
 
 mod context;
 mod error;
+mod input;
 mod inspection;
 mod issuer;
 mod registry;
@@ -42,6 +43,7 @@ pub use serde;
 
 pub use context::{BuildContext, Environment, HostPolicy, Origin};
 pub use error::{IssuerError, ResetError, RetryPolicy, SinkError, SinkErrorKind};
+pub use input::{PathProblem, path_problem, request_value_problem, trimmed};
 pub use inspection::{Content, HeldValue, Inspection, NearbyValue, Survey};
 pub use issuer::{Issued, TokenIssuer, TokenSource};
 pub use registry::{OptionDescription, Registry, RegistryError, SinkFactory};

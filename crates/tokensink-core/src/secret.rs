@@ -41,6 +41,13 @@ impl Secret {
         &self.0
     }
 
+    /// The same secret without what surrounds it; see [`trimmed`](crate::trimmed).
+    #[must_use]
+    pub fn trimmed(self) -> Self {
+        let value = crate::trimmed(self.expose());
+        if value.len() == self.expose().len() { self } else { Self::new(value) }
+    }
+
     /// True when there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

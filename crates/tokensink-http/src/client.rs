@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use reqwest::{Client, Url, redirect, retry};
 
+use crate::network::{Proxy, check_certificates, of_process, proxy_for};
+
 /// Between two pings on an HTTP/2 connection, and how long an answer to one may take.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
@@ -31,9 +33,17 @@ pub enum ClientError {
         /// The host alone.
         host: String,
     },
+    /// A proxy or certificate setting that cannot be used.
+    #[error("{variable} cannot be used: {problem}")]
+    Setting {
+        /// The environment variable.
+        variable: &'static str,
+        /// What is wrong with it, without repeating a credential.
+        problem: String,
+    },
     /// The TLS library could not start.
-    #[error("could not set up TLS")]
-    Tls(#[source] reqwest::Error),
+    #[error("cannot set up TLS: {0}")]
+    Tls(String),
 }
 
 /// A base URL to which a credential may be sent: `https`, or `http` to loopback. The result ends
@@ -74,16 +84,28 @@ pub fn is_loopback(url: &Url) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// A client for `base` that follows no redirect, retries nothing, and gives up on a request after
-/// `attempt_timeout`. Proxies from the environment are honoured, except on the way to this machine:
-/// plain HTTP is safe there only as long as nobody stands in between.
+/// Builds a client for `base` that follows no redirect, retries nothing, and gives up on a request
+/// after `attempt_timeout`. It uses the proxy that the environment names, except on the way to this
+/// machine: plain HTTP is safe there only without a proxy in between.
 ///
 /// # Errors
 ///
-/// When the TLS library cannot start.
+/// When the environment's proxy or certificate settings cannot be used, or the TLS library cannot
+/// start.
 pub fn build_client(base: &Url, attempt_timeout: Duration) -> Result<Client, ClientError> {
-    let builder = Client::builder();
-    let builder = if is_loopback(base) { builder.no_proxy() } else { builder };
+    check_certificates(base, &of_process)?;
+    let mut builder = Client::builder().no_proxy();
+    if let Some(Proxy { variable, url }) = proxy_for(base, &of_process)? {
+        let proxy = reqwest::Proxy::all(url).map_err(|error| ClientError::Setting {
+            variable,
+            problem: innermost(&error.without_url()),
+        })?;
+        builder = builder.proxy(proxy);
+    }
+    if base.scheme() == "http" {
+        // Certificates that cannot be loaded do not matter without TLS.
+        builder = builder.tls_certs_only([]);
+    }
     builder
         .user_agent(concat!("tokensink/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
@@ -99,7 +121,16 @@ pub fn build_client(base: &Url, attempt_timeout: Duration) -> Result<Client, Cli
         .http2_keep_alive_timeout(KEEP_ALIVE)
         .http2_keep_alive_while_idle(true)
         .build()
-        .map_err(ClientError::Tls)
+        .map_err(|error| ClientError::Tls(innermost(&error)))
+}
+
+/// The innermost cause, which says what is wrong; the outer ones repeat what was attempted.
+pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
 }
 
 #[cfg(test)]

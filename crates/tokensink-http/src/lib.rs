@@ -6,12 +6,22 @@
 mod authorization;
 mod client;
 mod excerpt;
+mod network;
 mod response;
 mod retry_after;
+mod send;
+mod trust;
 
 pub use authorization::{basic, bearer};
 pub use client::{ClientError, build_client, is_loopback, parse_base_url};
 pub use excerpt::{excerpt, looks_like_a_token};
+pub use network::{check_network_settings, proxy_label};
 pub use reqwest;
 pub use response::{MAX_BODY_BYTES, Response, TransportError};
 pub use retry_after::{retry_after, server_time};
+pub use send::{error_kind, send, status_error, transport_error};
+pub use trust::{
+    AllowedHost, AllowedHostError, DefaultCredential, GrantedCredential, HostGrant, HostRefusal,
+    HostSetting, InvalidVariableName, RefusalReason, VariableName, Vendor, authorize,
+    is_aws_region, is_same_server, shown_host,
+};

@@ -1,5 +1,6 @@
 //! An answer, read only as far as it can be believed.
 
+use std::error::Error as _;
 use std::time::{Duration, Instant};
 
 use reqwest::header::HeaderMap;
@@ -9,10 +10,15 @@ use serde_json::Value;
 use tokensink_core::Secret;
 use zeroize::Zeroizing;
 
+use crate::client::innermost;
 use crate::excerpt::excerpt;
+use crate::network::proxy_label;
 
 /// The longest body that is read. The largest honest one is a list of a hundred repositories.
 pub const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
+
+/// What hyper-util calls a proxy's 407 to a CONNECT: its error type is private.
+const PROXY_AUTHORIZATION_REQUIRED: &str = "proxy authorization required";
 
 /// A whole answer. `Debug` shows no body: it may hold a secret.
 pub struct Response {
@@ -31,6 +37,9 @@ pub enum TransportError {
     /// It is certain that the request never left: no connection could be made.
     #[error("could not connect: {0}")]
     NotSent(String),
+    /// The proxy demanded a credential, or another one. The request never left.
+    #[error("could not connect: {0}")]
+    ProxyDenied(String),
     /// No whole answer in time.
     #[error("no answer in time: {0}")]
     TimedOut(String),
@@ -42,6 +51,13 @@ pub enum TransportError {
     TooLong,
 }
 
+impl TransportError {
+    /// Returns whether it is certain that the request never left.
+    pub fn is_unsent(&self) -> bool {
+        matches!(self, Self::NotSent(_) | Self::ProxyDenied(_))
+    }
+}
+
 impl Response {
     /// Sends `request` and reads the whole answer, whatever its status.
     ///
@@ -50,13 +66,17 @@ impl Response {
     /// When there is no whole answer. The texts carry neither the URL's query nor any header.
     pub async fn to(request: RequestBuilder) -> Result<Self, TransportError> {
         let started = Instant::now();
-        let mut response = request.send().await.map_err(|error| describe(&error))?;
+        let (client, request) = request.build_split();
+        let request = request.map_err(|error| describe(&error, None))?;
+        let proxy = proxy_label(request.url());
+        let describe = |error: reqwest::Error| describe(&error, proxy.as_deref());
+        let mut response = client.execute(request).await.map_err(describe)?;
         let (status, headers) = (response.status(), response.headers().clone());
         // Sized at once, so that growing leaves no unzeroized copy behind.
         let capacity =
             response.content_length().map_or(64 * 1024, |n| n.min(MAX_BODY_BYTES as u64));
         let mut body = Zeroizing::new(Vec::with_capacity(capacity as usize));
-        while let Some(chunk) = response.chunk().await.map_err(|error| describe(&error))? {
+        while let Some(chunk) = response.chunk().await.map_err(describe)? {
             if body.len() + chunk.len() > MAX_BODY_BYTES {
                 return Err(TransportError::TooLong);
             }
@@ -117,18 +137,21 @@ fn error_of(body: &Value) -> Option<&str> {
     body.as_str().or_else(|| ["error", "message"].iter().find_map(|key| body.get(key)?.as_str()))
 }
 
-fn describe(error: &reqwest::Error) -> TransportError {
+fn describe(error: &reqwest::Error, proxy: Option<&str>) -> TransportError {
     // The innermost cause speaks of sockets and certificates; the outer ones repeat the URL.
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    let reason = if std::ptr::eq(cause, error as &dyn std::error::Error) {
-        "the request could not be made".to_owned()
+    let reason = if error.source().is_some() {
+        innermost(error)
     } else {
-        cause.to_string()
+        "the request could not be made".to_owned()
     };
-    if error.is_connect() {
+    let is_proxy_denial = reason == PROXY_AUTHORIZATION_REQUIRED;
+    let reason = match proxy {
+        Some(proxy) => format!("{reason}, through {proxy}"),
+        None => reason,
+    };
+    if error.is_connect() && is_proxy_denial {
+        TransportError::ProxyDenied(reason)
+    } else if error.is_connect() {
         TransportError::NotSent(reason)
     } else if error.is_timeout() {
         TransportError::TimedOut(reason)

@@ -5,21 +5,25 @@ use std::time::{Duration, SystemTime};
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
 /// The longest pause that is believed. A server that asks for more is telling us to give up.
-const LONGEST: Duration = Duration::from_secs(3600);
+const MAX_PAUSE: Duration = Duration::from_secs(3600);
 
-/// The pause that `Retry-After` asks for, in seconds or as an HTTP date. A date is compared with
-/// the answer's own `Date`, so that a wrong local clock does no harm.
+/// The shortest pause. `Retry-After` counts whole seconds: 0 would mean a loop without a pause.
+const MIN_PAUSE: Duration = Duration::from_secs(1);
+
+/// Returns the pause that `Retry-After` asks for, in seconds or as an HTTP date, between a second
+/// and an hour. A date is compared with the response's own `Date`, so that a wrong local clock does
+/// no harm.
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds).min(LONGEST));
+        return Some(Duration::from_secs(seconds).clamp(MIN_PAUSE, MAX_PAUSE));
     }
     let until = httpdate::parse_http_date(text).ok()?;
     let now = server_time(headers).unwrap_or_else(SystemTime::now);
-    Some(until.duration_since(now).unwrap_or_default().min(LONGEST))
+    Some(until.duration_since(now).unwrap_or_default().clamp(MIN_PAUSE, MAX_PAUSE))
 }
 
-/// When the server answered, by its own clock.
+/// Returns when the server responded, by its own clock.
 pub fn server_time(headers: &HeaderMap) -> Option<SystemTime> {
     httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()
 }
@@ -43,8 +47,22 @@ mod tests {
             ]),
             Some(Duration::from_secs(30))
         );
-        assert_eq!(pause(&[("retry-after", "999999999")]), Some(LONGEST));
+        assert_eq!(pause(&[("retry-after", "999999999")]), Some(MAX_PAUSE));
         assert_eq!(pause(&[("retry-after", "soon")]), None);
+        assert_eq!(pause(&[("retry-after", "-1")]), None);
         assert_eq!(pause(&[]), None);
+    }
+
+    #[test]
+    fn a_pause_is_never_zero() {
+        let pause = |pairs| retry_after(&headers(pairs));
+        assert_eq!(pause(&[("retry-after", "0")]), Some(MIN_PAUSE));
+        assert_eq!(
+            pause(&[
+                ("retry-after", "Wed, 21 Oct 2015 07:28:00 GMT"),
+                ("date", "Wed, 21 Oct 2015 07:28:30 GMT"),
+            ]),
+            Some(MIN_PAUSE)
+        );
     }
 }

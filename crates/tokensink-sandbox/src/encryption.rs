@@ -1,4 +1,4 @@
-//! TLS for the stand-ins, under a certificate authority that exists for one run alone.
+//! TLS for the fakes, with a certificate authority that exists for one run.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::server::TlsStream;
 
-use crate::network::Protocol;
+use crate::protocol::Protocol;
 
-/// What the stand-ins may be called. The last one is no name of this machine: only a proxy finds it.
-const NAMES: [&str; 3] = ["127.0.0.1", "localhost", "stand-in.test"];
+/// The names of the fakes. The last one does not resolve on this machine: only a proxy finds it.
+const NAMES: [&str; 3] = ["127.0.0.1", "localhost", "fake.test"];
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A certificate for loopback, and the authority that signed it.
 #[derive(Clone, Debug)]
@@ -28,16 +28,16 @@ pub struct Encryption {
 }
 
 impl Encryption {
-    /// A new authority, and a certificate of its own making.
+    /// Makes a new authority and a certificate signed by it.
     ///
     /// # Errors
     ///
-    /// When the TLS library makes no keys.
-    pub fn made_up() -> Result<Self, Failure> {
+    /// When the TLS library cannot make keys.
+    pub fn generate() -> Result<Self, BoxError> {
         let mut params = CertificateParams::new([])?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        // OpenSSL takes a certificate for self-signed that is named like its issuer.
-        params.distinguished_name.push(DnType::CommonName, "authority of the stand-ins");
+        // OpenSSL treats a certificate that is named like its issuer as self-signed.
+        params.distinguished_name.push(DnType::CommonName, "authority of the fakes");
         let authority = rcgen::CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
         let (certificate, key) = signed(&authority)?;
         let server = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -47,7 +47,7 @@ impl Encryption {
         Ok(Self { authority: authority.pem(), server: Arc::new(server) })
     }
 
-    /// The authority's certificate, for clients to trust.
+    /// Returns the authority's certificate, for clients to trust.
     pub fn authority_pem(&self) -> &str {
         &self.authority
     }
@@ -68,7 +68,7 @@ impl Encryption {
 
 fn signed(
     authority: &Issuer<'_, KeyPair>,
-) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), Failure> {
+) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), BoxError> {
     let key = KeyPair::generate()?;
     let certificate =
         CertificateParams::new(NAMES.map(str::to_owned))?.signed_by(&key, authority)?;
@@ -78,7 +78,8 @@ fn signed(
 
 type Accepted = (TlsStream<TcpStream>, SocketAddr);
 
-/// All handshakes at once: one that stalls holds up no other. Ends with its receiver.
+/// Does all handshakes concurrently, so that a stalled one does not delay others. Ends with its
+/// receiver.
 async fn shake_hands(
     listener: TcpListener,
     acceptor: TlsAcceptor,
@@ -92,7 +93,7 @@ async fn shake_hands(
         let Ok((stream, peer)) = connection else { continue };
         let (acceptor, accepted) = (acceptor.clone(), accepted.clone());
         tokio::spawn(async move {
-            // A client that does not trust the certificate hangs up here.
+            // A client that does not trust the certificate disconnects here.
             if let Ok(stream) = acceptor.accept(stream).await {
                 let _ = accepted.send((stream, peer)).await;
             }
@@ -100,7 +101,7 @@ async fn shake_hands(
     }
 }
 
-/// Connections whose handshake is done.
+/// A listener of connections whose handshake is done.
 #[derive(Debug)]
 pub(crate) struct EncryptedListener {
     accepted: mpsc::Receiver<Accepted>,

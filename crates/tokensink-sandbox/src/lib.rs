@@ -1,14 +1,15 @@
-//! Loopback stand-ins for Upstash, GitHub and AWS Secrets Manager: real HTTP, real protocols, no
-//! network. What `tokensink demo` and `tokensink sandbox` run, and what tests run against.
+//! Fake servers of Upstash, GitHub and AWS Secrets Manager on loopback, with the real protocols. The
+//! commands `demo` and `sandbox` run them, and the tests run against them.
 //!
-//! Each stand-in refuses what the real service refuses, as far as that is documented, and lets a
-//! caller look behind the protocol: at the values stored and the requests received.
+//! Each fake refuses what the real service refuses, as far as that is documented, and shows its
+//! callers what is behind the protocol: the stored values and the received requests.
 
 mod aws;
 #[cfg(feature = "tls")]
 mod encryption;
 mod github;
 mod network;
+mod protocol;
 mod server;
 mod upstash;
 
@@ -22,7 +23,7 @@ pub use network::Network;
 pub use server::Request;
 pub use upstash::{ResetFault, Upstash};
 
-/// All three stand-ins, each on a loopback port of its own. They stop when it is dropped.
+/// All three fakes, each on its own loopback port. They stop when it is dropped.
 #[derive(Debug)]
 pub struct Sandbox {
     /// The Upstash Developer API and QStash.
@@ -34,20 +35,20 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Starts empty stand-ins on free loopback ports.
+    /// Starts empty fakes on free loopback ports.
     ///
     /// # Errors
     ///
-    /// When no loopback port can be had.
+    /// When no loopback port is free.
     pub async fn start() -> io::Result<Self> {
         Self::start_at(&Network::default()).await
     }
 
-    /// Starts empty stand-ins that are reached over `network`.
+    /// Starts empty fakes that are reached over `network`.
     ///
     /// # Errors
     ///
-    /// When no loopback port can be had.
+    /// When no loopback port is free.
     pub async fn start_at(network: &Network) -> io::Result<Self> {
         Ok(Self {
             upstash: Upstash::start_at(network).await?,

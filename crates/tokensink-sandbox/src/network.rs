@@ -1,11 +1,11 @@
-//! How a stand-in is reached: how far away it is, and whether its connections are encrypted.
+//! How a fake is reached: its distance, and whether its connections are encrypted.
 
 use std::time::Duration;
 
 #[cfg(feature = "tls")]
 use crate::encryption::Encryption;
 
-/// The way to a stand-in: no distance and plain HTTP, unless said otherwise.
+/// The network between client and fake: without delay and with plain HTTP by default.
 #[derive(Clone, Debug, Default)]
 pub struct Network {
     pub(crate) round_trip: Duration,
@@ -14,28 +14,20 @@ pub struct Network {
 }
 
 impl Network {
-    /// So far away: from a request's leaving to its answer's arrival, apart from the work itself. A
-    /// connection's first request takes two more: the handshakes of TCP and of TLS 1.3.
+    /// Delays messages: `round_trip` is the time from sending a request to receiving its response,
+    /// without the work itself. The first request of a connection takes two more, for the handshakes
+    /// of TCP and of TLS 1.3.
     #[must_use]
     pub fn with_round_trip(mut self, round_trip: Duration) -> Self {
         self.round_trip = round_trip;
         self
     }
 
-    /// HTTPS instead of HTTP, and HTTP/2 where the provider speaks it.
+    /// Uses HTTPS instead of HTTP, and HTTP/2 where the provider supports it.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn with_encryption(mut self, encryption: &Encryption) -> Self {
         self.encryption = Some(encryption.clone());
         self
     }
-}
-
-/// What a provider speaks to clients that can do both.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protocol {
-    /// HTTP/1.1 alone.
-    Http1,
-    /// HTTP/2, where the connection is encrypted.
-    Http2,
 }

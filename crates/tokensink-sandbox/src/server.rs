@@ -18,18 +18,19 @@ use tokio::task::JoinHandle;
 
 #[cfg(feature = "tls")]
 use crate::encryption::EncryptedListener;
-use crate::network::{Network, Protocol};
+use crate::network::Network;
+use crate::protocol::Protocol;
 
-/// A request that a stand-in received. It holds no header and no body: those carry secrets.
+/// A request that a fake received, without headers and body, which contain secrets.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The method, in capitals.
     pub method: String,
     /// Path and query.
     pub path: String,
-    /// What the request asks for, where the path does not tell (the AWS operation).
+    /// What the request asks for, where the path does not show it (the AWS operation).
     pub operation: Option<String>,
-    /// The status of the answer.
+    /// The status of the response.
     pub status: u16,
     /// When it arrived.
     pub at: Instant,
@@ -112,7 +113,7 @@ impl Drop for Server {
     }
 }
 
-/// It only returns when the listener breaks, and then every request says so.
+/// Runs until the listener breaks; then every request fails.
 async fn served(server: impl Future<Output = io::Result<()>>) {
     let _ = server.await;
 }
@@ -132,7 +133,7 @@ async fn record(
         Entry::Occupied(_) => false,
     };
     let handshakes = if is_new { round_trip * 2 } else { Duration::ZERO };
-    // Not when this task was woken: the stand-ins' own work is no part of the way.
+    // Not when this task was woken: the fakes' own work does not count as travel time.
     let arrives = Instant::now() + handshakes + round_trip / 2;
     travel_until(arrives).await;
     let operation = request.headers().get("x-amz-target").and_then(|name| name.to_str().ok());
@@ -160,7 +161,7 @@ async fn travel_until(arrives: Instant) {
     }
 }
 
-/// The lock, even after a handler panicked: the state is only ever changed in one step.
+/// Locks `state`, even after a handler panicked: the state is only ever changed in one step.
 pub(crate) fn locked<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,12 +7,12 @@ use reqwest::{Method, StatusCode, Url};
 use tokensink_core::{
     Issued, IssuerError, ResetError, Token, TokenIssuer, TokenSource, async_trait,
 };
-use tokensink_http::{ClientError, Response, TransportError};
+use tokensink_http::{ClientError, Response};
 
 use crate::Credentials;
-use crate::developer_api::DeveloperApi;
+use crate::developer_api::{DeveloperApi, Subject};
 use crate::probe::{self, Probe};
-use crate::user::User;
+use crate::user::{TokenKind, User};
 
 /// Which QStash, and where it is.
 #[derive(Clone, Debug)]
@@ -48,6 +48,8 @@ pub struct Upstash {
     api: DeveloperApi,
     id: String,
     region: String,
+    /// How the id is known.
+    subject: Subject,
     probe: Probe,
 }
 
@@ -62,16 +64,35 @@ impl Upstash {
         settings: &Settings,
     ) -> Result<Self, ConnectError> {
         let api = DeveloperApi::new(credentials, settings)?;
-        let user = match &settings.id {
-            Some(id) => expect_region(api.user(id).await?, settings.region.as_deref())?,
-            None => choose(api.users().await?, settings.region.as_deref())?,
+        let region = settings.region.as_deref();
+        let (user, subject) = match &settings.id {
+            Some(id) => {
+                let subject = Subject::ConfiguredId;
+                (expect_region(api.user(id, subject).await?, region)?, subject)
+            }
+            None => (choose(api.users().await?, region)?, Subject::ListedId),
         };
         let qstash_url = match &settings.qstash_url {
             Some(url) => url.clone(),
             None => probe::host_of(&user.region)?,
         };
         let probe = Probe::new(qstash_url, settings.timeout)?;
-        Ok(Self { api, id: user.id, region: user.region, probe })
+        Ok(Self { api, id: user.id, region: user.region, subject, probe })
+    }
+
+    /// Asks the account what `token` may do. A probe of QStash cannot tell: a read-only token reads
+    /// as well (upstash.com/docs/qstash/howto/readonly-token).
+    ///
+    /// # Errors
+    ///
+    /// When the API cannot be asked.
+    pub async fn kind_of(
+        token: &Token,
+        credentials: &Credentials,
+        settings: &Settings,
+    ) -> Result<TokenKind, ConnectError> {
+        let users = DeveloperApi::new(credentials, settings)?.users().await?;
+        Ok(TokenKind::among(&users, token))
     }
 
     /// The id of the QStash.
@@ -139,9 +160,11 @@ impl fmt::Debug for Upstash {
 #[async_trait]
 impl TokenSource for Upstash {
     async fn current(&self) -> Result<Issued, IssuerError> {
-        self.api.user(&self.id).await?.issued().ok_or_else(|| IssuerError::Permanent {
-            message: "Upstash shows no token for this QStash: may the API key manage it?"
-                .to_owned(),
+        self.api.user(&self.id, self.subject).await?.issued().ok_or_else(|| {
+            IssuerError::Permanent {
+                message: "Upstash shows no token for this QStash: may the API key manage it?"
+                    .to_owned(),
+            }
         })
     }
 
@@ -158,7 +181,7 @@ impl TokenIssuer for Upstash {
         let request = request.map_err(|message| ResetError::NotSent { message })?;
         let answer = match Response::to(request).await {
             Ok(answer) => answer,
-            Err(failure @ TransportError::NotSent(_)) => {
+            Err(failure) if failure.is_unsent() => {
                 return Err(ResetError::NotSent { message: self.api.unanswered(&failure) });
             }
             Err(failure) => return Err(self.unknown(&failure.to_string())),
@@ -174,7 +197,9 @@ impl TokenIssuer for Upstash {
             },
             // A proxy may refuse after it has let the request through.
             status if is_refusal(status) && answer.is_error_document() => {
-                return Err(ResetError::Refused { message: self.api.explain(&answer) });
+                return Err(ResetError::Refused {
+                    message: self.api.explain(&answer, self.subject),
+                });
             }
             status if is_refusal(status) => {
                 format!("{}, which is not how Upstash refuses", self.api.error_message(&answer))

@@ -1,20 +1,16 @@
 //! Where the Developer API's credentials come from.
 //!
 //! There are three places: what a flag names, the environment, and what `upstash login` saved. The
-//! first that says anything must be complete: an email from one and a key from another could belong
+//! first that has either half must have both: an email from one and a key from another could belong
 //! to two accounts.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{ErrorKind, Read as _};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use tokensink_core::{Environment, Secret};
-
-/// The largest credentials file that is read.
-const MAX_FILE_BYTES: u64 = 64 << 10;
+use tokensink_core::{Environment, Secret, path_problem, request_value_problem, trimmed};
 
 /// An account's email address and Developer API key.
 #[derive(Clone)]
@@ -36,10 +32,13 @@ pub struct Named {
     pub api_key_env: Option<String>,
 }
 
+/// Reads a whole file, within bounds of size and time.
+pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<Secret>;
+
 /// Why there are no credentials.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
-    /// Nobody said anything.
+    /// No place has any.
     #[error(
         "there are no Upstash credentials: set UPSTASH_EMAIL and UPSTASH_API_KEY, or run `upstash login`"
     )]
@@ -49,36 +48,70 @@ pub enum CredentialsError {
         "{place} has no {missing}; it is not taken from elsewhere, so that two accounts are never mixed"
     )]
     Half {
-        /// What was found.
+        /// Where the other half is.
         place: String,
-        /// What was not.
+        /// The half that is missing.
         missing: &'static str,
     },
+    /// A value cannot be meant as it is.
+    #[error("{name} cannot be used: {problem}")]
+    Value {
+        /// The variable, flag or file that holds it.
+        name: String,
+        /// What is wrong with it, without the value.
+        problem: String,
+    },
     /// A file could not be used.
-    #[error("could not take the Upstash credentials from {file}: {problem}")]
+    #[error("cannot read the Upstash credentials from {file}: {problem}")]
     File {
-        /// Which one.
+        /// Its path.
         file: String,
         /// What is wrong with it.
         problem: String,
     },
 }
 
+/// One half of the credentials, and what holds it.
+struct Found {
+    value: Secret,
+    name: String,
+}
+
+impl Found {
+    fn new(value: Secret, name: impl Into<String>) -> Self {
+        Self { value: value.trimmed(), name: name.into() }
+    }
+
+    /// The value, if a request can carry it.
+    fn checked(self) -> Result<Secret, CredentialsError> {
+        match request_value_problem(self.value.expose()) {
+            None => Ok(self.value),
+            Some(problem) => {
+                Err(CredentialsError::Value { name: self.name, problem: problem.to_owned() })
+            }
+        }
+    }
+}
+
 impl Credentials {
-    /// The credentials of the first place that says anything.
+    /// Returns the credentials of the first place that has any.
     ///
     /// # Errors
     ///
-    /// When no place does, or the first one that does is incomplete or unreadable.
-    pub fn find(named: &Named, environment: &Environment) -> Result<Self, CredentialsError> {
-        if let Some(found) = from_flags(named, environment)? {
+    /// When no place has, or the first one that has is incomplete or cannot be used.
+    pub fn find(
+        named: &Named,
+        environment: &Environment,
+        read_file: ReadFile<'_>,
+    ) -> Result<Self, CredentialsError> {
+        if let Some(found) = from_flags(named, environment, read_file)? {
             return Ok(found);
         }
         if let Some(found) = from_environment(environment)? {
             return Ok(found);
         }
-        for file in login_files(environment) {
-            if let Some(found) = from_login(&file)? {
+        for file in login_files(environment)? {
+            if let Some(found) = from_login(&file, read_file)? {
                 return Ok(found);
             }
         }
@@ -96,26 +129,30 @@ impl Credentials {
     }
 
     fn kept_in(self, file: &Path) -> Self {
-        let mode = std::fs::metadata(file).map(|metadata| metadata.permissions().mode());
-        let warning = mode.is_ok_and(|mode| mode & 0o077 != 0).then(|| {
+        let is_open = std::fs::metadata(file)
+            .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o077 != 0);
+        let warning = is_open.then(|| {
             let file = file.display();
-            format!("{file} holds an API key and is open to others: run `chmod 600 {file}`")
+            format!("{file} holds an API key and others may read it: run `chmod 600 {file}`")
         });
         Self { warning, ..self }
     }
 
     fn whole(
-        email: Option<String>,
-        api_key: Option<Secret>,
+        email: Option<Found>,
+        api_key: Option<Found>,
         origin: &str,
     ) -> Result<Option<Self>, CredentialsError> {
         let half = |missing| Err(CredentialsError::Half { place: origin.to_owned(), missing });
         match (email, api_key) {
-            (Some(email), _) if email.trim().is_empty() => half("email address"),
-            (_, Some(api_key)) if is_blank(&api_key) => half("API key"),
-            (Some(email), Some(api_key)) => {
-                Ok(Some(Self { email, api_key, origin: origin.to_owned(), warning: None }))
-            }
+            (Some(email), _) if email.value.is_empty() => half("email address"),
+            (_, Some(api_key)) if api_key.value.is_empty() => half("API key"),
+            (Some(email), Some(api_key)) => Ok(Some(Self {
+                email: email.checked()?.expose().to_owned(),
+                api_key: api_key.checked()?,
+                origin: origin.to_owned(),
+                warning: None,
+            })),
             (Some(_), None) => half("API key"),
             (None, Some(_)) => half("email address"),
             (None, None) => Ok(None),
@@ -132,23 +169,30 @@ impl fmt::Debug for Credentials {
 fn from_flags(
     named: &Named,
     environment: &Environment,
+    read_file: ReadFile<'_>,
 ) -> Result<Option<Credentials>, CredentialsError> {
     let api_key = match (&named.api_key_file, &named.api_key_env) {
         (Some(file), _) => {
-            let text = read(file)?.ok_or_else(|| problem(file, "there is no such file"))?;
-            if is_blank(&text) {
+            check_path("--upstash-api-key-file", file, environment)?;
+            let text = read(file, read_file)?;
+            let text = text.ok_or_else(|| problem(file, "there is no such file"))?;
+            if trimmed(text.expose()).is_empty() {
                 return Err(problem(file, "it is empty"));
             }
-            Some(Secret::new(text.expose().trim()))
+            Some(Found::new(text, file.display().to_string()))
         }
-        (None, Some(name)) => Some(environment.secret(name).cloned().ok_or_else(|| {
+        (None, Some(name)) => {
             // The key itself may have been given instead of a name, so it is not repeated.
-            let place = "the environment variable that a flag names".to_owned();
-            CredentialsError::Half { place, missing: "API key" }
-        })?),
+            let place = || "the environment variable that a flag names".to_owned();
+            let secret = environment.secret(name).cloned();
+            let secret = secret
+                .ok_or_else(|| CredentialsError::Half { place: place(), missing: "API key" })?;
+            Some(Found::new(secret, place()))
+        }
         (None, None) => None,
     };
-    let found = Credentials::whole(named.email.clone(), api_key, "what the flags name")?;
+    let email = named.email.as_ref().map(|email| Found::new(Secret::new(email), "--upstash-email"));
+    let found = Credentials::whole(email, api_key, "what the flags name")?;
     Ok(match &named.api_key_file {
         Some(file) => found.map(|found| found.kept_in(file)),
         None => found,
@@ -156,22 +200,37 @@ fn from_flags(
 }
 
 fn from_environment(environment: &Environment) -> Result<Option<Credentials>, CredentialsError> {
-    let email = environment.setting("UPSTASH_EMAIL").map(str::to_owned);
-    let api_key = environment.secret("UPSTASH_API_KEY").cloned();
+    let find = |name: &str| Some(Found::new(environment.secret(name)?.clone(), name));
+    let (email, api_key) = (find("UPSTASH_EMAIL"), find("UPSTASH_API_KEY"));
     Credentials::whole(email, api_key, "the environment (UPSTASH_EMAIL, UPSTASH_API_KEY)")
 }
 
 /// The files of the official command line, newest first (github.com/upstash/cli, `src/config.ts`).
-fn login_files(environment: &Environment) -> Vec<PathBuf> {
-    let home = environment.setting("HOME").map(PathBuf::from);
-    let config = environment
-        .setting("UPSTASH_CONFIG_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(environment.setting("XDG_CONFIG_HOME")?).join("upstash")))
+fn login_files(environment: &Environment) -> Result<Vec<PathBuf>, CredentialsError> {
+    let path = |name: &str| environment.setting(name).map(PathBuf::from);
+    let home = path("HOME");
+    let named = path("UPSTASH_CONFIG_HOME");
+    if let Some(directory) = &named {
+        check_path("UPSTASH_CONFIG_HOME", directory, environment)?;
+    }
+    // A relative base directory is invalid, and ignored (freedesktop.org's base directories).
+    let base = path("XDG_CONFIG_HOME").filter(|directory| directory.is_absolute());
+    let config = named
+        .or_else(|| Some(base?.join("upstash")))
         .or_else(|| Some(home.as_ref()?.join(".config/upstash")));
-    let newest = config.map(|folder| folder.join("config.json"));
+    let newest = config.map(|directory| directory.join("config.json"));
     let legacy = home.map(|home| home.join(".upstash.json"));
-    newest.into_iter().chain(legacy).collect()
+    Ok(newest.into_iter().chain(legacy).collect())
+}
+
+fn check_path(name: &str, path: &Path, environment: &Environment) -> Result<(), CredentialsError> {
+    match path_problem(path, environment.setting("HOME")) {
+        None => Ok(()),
+        Some(found) => Err(CredentialsError::Value {
+            name: name.to_owned(),
+            problem: format!("{}; {}", found.problem, found.help),
+        }),
+    }
 }
 
 #[derive(Deserialize)]
@@ -181,32 +240,27 @@ struct Login {
     api_key: Option<String>,
 }
 
-fn from_login(file: &Path) -> Result<Option<Credentials>, CredentialsError> {
-    let Some(text) = read(file)? else { return Ok(None) };
-    let login: Login = serde_json::from_str(text.expose()).map_err(|error| {
+fn from_login(
+    file: &Path,
+    read_file: ReadFile<'_>,
+) -> Result<Option<Credentials>, CredentialsError> {
+    let Some(text) = read(file, read_file)? else { return Ok(None) };
+    let login: Login = serde_json::from_str(trimmed(text.expose())).map_err(|error| {
         problem(file, &format!("it is not what `upstash login` writes: line {}", error.line()))
     })?;
-    let api_key = login.api_key.map(Secret::new);
-    let found = Credentials::whole(login.email, api_key, &file.display().to_string())?;
-    Ok(found.map(|found| found.kept_in(file)))
-}
-
-fn is_blank(text: &Secret) -> bool {
-    text.expose().trim().is_empty()
-}
-
-fn read(file: &Path) -> Result<Option<Secret>, CredentialsError> {
-    let opened = match File::open(file) {
-        Ok(opened) => opened,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(problem(file, &error.to_string())),
+    let origin = file.display().to_string();
+    let found = |value: Option<String>, key: &str| {
+        Some(Found::new(Secret::new(value?), format!("`{key}` in {origin}")))
     };
-    let mut text = String::with_capacity(MAX_FILE_BYTES as usize + 1);
-    let read = opened.take(MAX_FILE_BYTES + 1).read_to_string(&mut text);
-    let secret = Secret::new(text);
-    match read {
-        Ok(_) if secret.expose().len() as u64 <= MAX_FILE_BYTES => Ok(Some(secret)),
-        Ok(_) => Err(problem(file, "it is larger than 64 KB")),
+    let (email, api_key) = (found(login.email, "email"), found(login.api_key, "api_key"));
+    let whole = Credentials::whole(email, api_key, &origin)?;
+    Ok(whole.map(|found| found.kept_in(file)))
+}
+
+fn read(file: &Path, read_file: ReadFile<'_>) -> Result<Option<Secret>, CredentialsError> {
+    match read_file(file) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(problem(file, &error.to_string())),
     }
 }
@@ -221,6 +275,10 @@ mod tests {
 
     use super::*;
 
+    fn read_plainly(file: &Path) -> io::Result<Secret> {
+        fs::read_to_string(file).map(Secret::new)
+    }
+
     fn environment(variables: &[(&str, &str)]) -> Environment {
         variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
@@ -233,7 +291,11 @@ mod tests {
         fs::write(login.join("config.json"), r#"{"email":"l@x","api_key":"login-key"}"#).unwrap();
         let home = home.path().to_str().unwrap();
         let find = |named: &Named, variables: &[(&str, &str)]| {
-            Credentials::find(named, &environment(&[&[("HOME", home)], variables].concat()))
+            Credentials::find(
+                named,
+                &environment(&[&[("HOME", home)], variables].concat()),
+                &read_plainly,
+            )
         };
         let env = [("UPSTASH_EMAIL", "e@x"), ("UPSTASH_API_KEY", "env-key")];
         let named = Named {
@@ -253,13 +315,17 @@ mod tests {
 
     #[test]
     fn two_places_are_never_mixed() {
-        let error = Credentials::find(&Named::default(), &environment(&[("UPSTASH_EMAIL", "e@x")]))
-            .unwrap_err()
-            .to_string();
+        let error = Credentials::find(
+            &Named::default(),
+            &environment(&[("UPSTASH_EMAIL", "e@x")]),
+            &read_plainly,
+        )
+        .unwrap_err()
+        .to_string();
         assert!(error.contains("no API key") && error.contains("never mixed"), "{error}");
         let named = Named { email: Some("f@x".into()), ..Named::default() };
         let whole = environment(&[("UPSTASH_EMAIL", "e@x"), ("UPSTASH_API_KEY", "k")]);
-        assert!(Credentials::find(&named, &whole).is_err());
+        assert!(Credentials::find(&named, &whole, &read_plainly).is_err());
     }
 
     #[test]
@@ -274,7 +340,7 @@ mod tests {
                 api_key_env: None,
             };
             let whole = [("UPSTASH_EMAIL", "e@x"), ("UPSTASH_API_KEY", "env-key")];
-            Credentials::find(&named, &environment(&whole))
+            Credentials::find(&named, &environment(&whole), &read_plainly)
         };
         assert_eq!(find("f@x", " key\n").unwrap().api_key.expose(), "key");
         let said = find("f@x", " \n").unwrap_err().to_string();
@@ -285,7 +351,8 @@ mod tests {
         let login = folder.path().join(".upstash.json");
         let home = [("HOME", folder.path().to_str().unwrap())];
         fs::write(&login, r#"{"email":"l@x","apiKey":""}"#).unwrap();
-        let error = Credentials::find(&Named::default(), &environment(&home)).unwrap_err();
+        let error =
+            Credentials::find(&Named::default(), &environment(&home), &read_plainly).unwrap_err();
         assert!(error.to_string().contains(".upstash.json has no API key"), "{error}");
     }
 
@@ -296,10 +363,11 @@ mod tests {
             api_key_file: Some("/no/such".into()),
             api_key_env: None,
         };
-        let error = Credentials::find(&named, &environment(&[])).unwrap_err().to_string();
+        let error =
+            Credentials::find(&named, &environment(&[]), &read_plainly).unwrap_err().to_string();
         assert_eq!(
             error,
-            "could not take the Upstash credentials from /no/such: there is no such file"
+            "cannot read the Upstash credentials from /no/such: there is no such file"
         );
     }
 
@@ -311,7 +379,8 @@ mod tests {
                 api_key_env: Some(pasted.into()),
                 ..Named::default()
             };
-            let error = Credentials::find(&named, &Environment::default()).unwrap_err();
+            let error =
+                Credentials::find(&named, &Environment::default(), &read_plainly).unwrap_err();
             let said = format!("{error} {error:?}");
             assert!(said.contains("variable that a flag names has no API key"), "{said}");
             assert!(!said.contains(pasted), "{said}");
@@ -323,7 +392,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let legacy = home.path().join(".upstash.json");
         let variables = environment(&[("HOME", home.path().to_str().unwrap())]);
-        let find = || Credentials::find(&Named::default(), &variables);
+        let find = || Credentials::find(&Named::default(), &variables, &read_plainly);
         assert!(matches!(find(), Err(CredentialsError::None)));
         fs::write(&legacy, r#"{"email":"o@x","apiKey":"old-key"}"#).unwrap();
         assert_eq!(find().unwrap().api_key.expose(), "old-key");
@@ -331,12 +400,6 @@ mod tests {
         assert!(find().unwrap().warning().unwrap().contains("chmod 600"));
         fs::set_permissions(&legacy, fs::Permissions::from_mode(0o600)).unwrap();
         assert_eq!(find().unwrap().warning(), None);
-        let padded =
-            |blanks| format!("{}{}", " ".repeat(blanks), r#"{"email":"o@x","apiKey":"k"}"#);
-        fs::write(&legacy, padded(64 * 1024 - 30)).unwrap();
-        assert_eq!(find().unwrap().api_key.expose(), "k");
-        fs::write(&legacy, padded(64 * 1024)).unwrap();
-        assert!(find().unwrap_err().to_string().contains("larger than 64 KB"));
         fs::remove_file(&legacy).unwrap();
         std::os::unix::fs::symlink(".upstash.json", &legacy).unwrap();
         assert!(matches!(find(), Err(CredentialsError::File { .. })));
@@ -344,5 +407,106 @@ mod tests {
         fs::write(&legacy, "secret-garbage").unwrap();
         let error = find().unwrap_err().to_string();
         assert!(error.contains(".upstash.json") && !error.contains("secret-garbage"), "{error}");
+    }
+
+    #[test]
+    fn blanks_around_a_credential_are_never_sent() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(".upstash.json");
+        let home = ("HOME", directory.path().to_str().unwrap());
+        for (before, after) in [("", "\r"), ("\u{feff}", "\n"), (" ", "\t \r\n")] {
+            let around = |text: &str| format!("{before}{text}{after}");
+            let (email, key) = (around("e@x"), around("key"));
+            let by_variables =
+                environment(&[("UPSTASH_EMAIL", email.as_str()), ("UPSTASH_API_KEY", &key)]);
+            let file = directory.path().join("key");
+            fs::write(&file, &key).unwrap();
+            let by_flags =
+                Named { email: Some(email.clone()), api_key_file: Some(file), api_key_env: None };
+            let login = serde_json::json!({"email": email, "api_key": key}).to_string();
+            fs::write(&path, around(&login)).unwrap();
+            for (named, variables) in [
+                (Named::default(), by_variables),
+                (by_flags, Environment::default()),
+                (Named::default(), environment(&[home])),
+            ] {
+                let found = Credentials::find(&named, &variables, &read_plainly).unwrap();
+                assert_eq!((found.email.as_str(), found.api_key.expose()), ("e@x", "key"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_credential_that_cannot_be_meant_is_refused_by_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        for value in ["two\nlines", "a hunter2", "esc\u{1b}[31m", "\"hunter2\"", "\u{200b}hunter2"]
+        {
+            fs::write(path("key"), value).unwrap();
+            let login = serde_json::json!({"email": "e@x", "api_key": value}).to_string();
+            fs::write(path(".upstash.json"), login).unwrap();
+            let home = directory.path().to_str().unwrap();
+            let flags = |file: Option<&str>, variable: Option<&str>| Named {
+                email: Some("f@x".to_owned()),
+                api_key_file: file.map(path),
+                api_key_env: variable.map(str::to_owned),
+            };
+            for (named, variables, name) in [
+                (
+                    Named::default(),
+                    environment(&[("UPSTASH_EMAIL", "e@x"), ("UPSTASH_API_KEY", value)]),
+                    "UPSTASH_API_KEY",
+                ),
+                (
+                    Named::default(),
+                    environment(&[("UPSTASH_EMAIL", value), ("UPSTASH_API_KEY", "k")]),
+                    "UPSTASH_EMAIL",
+                ),
+                (
+                    Named { email: Some(value.to_owned()), ..flags(None, Some("K")) },
+                    environment(&[("K", "k")]),
+                    "--upstash-email",
+                ),
+                (flags(Some("key"), None), environment(&[]), path("key").to_str().unwrap()),
+                (
+                    flags(None, Some("K")),
+                    environment(&[("K", value)]),
+                    "variable that a flag names",
+                ),
+                (Named::default(), environment(&[("HOME", home)]), "`api_key` in "),
+            ] {
+                let error = Credentials::find(&named, &variables, &read_plainly).unwrap_err();
+                let text = error.to_string();
+                assert!(text.contains(name) && text.contains("cannot be used: it "), "{text}");
+                assert!(!text.contains("hunter2") && !text.contains('\n'), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_that_only_a_shell_understands_is_refused() {
+        let home = ("HOME", "/home/me");
+        let named = Named {
+            email: Some("f@x".to_owned()),
+            api_key_file: Some("~/key".into()),
+            api_key_env: None,
+        };
+        let error = Credentials::find(&named, &environment(&[home]), &read_plainly).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "--upstash-api-key-file cannot be used: `~` is expanded by a shell only; write /home/me/key"
+        );
+        let variables = environment(&[home, ("UPSTASH_CONFIG_HOME", "$HOME/u")]);
+        let error = Credentials::find(&Named::default(), &variables, &read_plainly).unwrap_err();
+        assert!(error.to_string().starts_with("UPSTASH_CONFIG_HOME cannot be used: "), "{error}");
+    }
+
+    #[test]
+    fn a_relative_base_directory_is_ignored() {
+        let variables = environment(&[("HOME", "/h"), ("XDG_CONFIG_HOME", "config")]);
+        let files = login_files(&variables).unwrap();
+        assert_eq!(files[0], Path::new("/h/.config/upstash/config.json"));
+        let variables = environment(&[("HOME", "/h"), ("XDG_CONFIG_HOME", "/c")]);
+        assert_eq!(login_files(&variables).unwrap()[0], Path::new("/c/upstash/config.json"));
     }
 }

@@ -1,4 +1,4 @@
-//! Requests to the Developer API, and what its answers mean.
+//! Requests to the Developer API, and what its responses mean.
 
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
@@ -9,7 +9,26 @@ use crate::account::Settings;
 use crate::user::User;
 use crate::{ConnectError, Credentials};
 
-/// One account's way in.
+/// The error for a question without a whole response: permanent where a proxy demands a credential.
+pub(crate) fn issuer_error(message: String, error: &TransportError) -> IssuerError {
+    match error {
+        TransportError::ProxyDenied(_) => IssuerError::Permanent { message },
+        _ => IssuerError::Transient { message, retry_after: None },
+    }
+}
+
+/// What a request is about, which decides what a 404 means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// The account's list.
+    Account,
+    /// The QStash whose id the config names.
+    ConfiguredId,
+    /// A QStash that the list contained.
+    ListedId,
+}
+
+/// The Developer API, with one account's credentials.
 pub(crate) struct DeveloperApi {
     client: Client,
     pub(crate) base: Url,
@@ -24,7 +43,7 @@ impl DeveloperApi {
     ) -> Result<Self, ConnectError> {
         let basic = basic(&credentials.email, credentials.api_key.expose());
         let basic = basic.map_err(|error| {
-            let message = format!("no header can carry the Upstash credentials: {error}");
+            let message = format!("the Upstash credentials do not fit into a header: {error}");
             IssuerError::Permanent { message }
         })?;
         Ok(Self {
@@ -36,12 +55,14 @@ impl DeveloperApi {
     }
 
     pub(crate) async fn users(&self) -> Result<Vec<User>, IssuerError> {
-        let answer = self.read("qstash/users", "list the account's QStash").await?;
+        let answer =
+            self.read("qstash/users", "list the account's QStash", Subject::Account).await?;
         answer.json().map_err(|error| self.unreadable("the list of QStash", &error))
     }
 
-    pub(crate) async fn user(&self, id: &str) -> Result<User, IssuerError> {
-        let answer = self.read(&format!("qstash/user/{id}"), "read the current token").await?;
+    pub(crate) async fn user(&self, id: &str, subject: Subject) -> Result<User, IssuerError> {
+        let path = format!("qstash/user/{id}");
+        let answer = self.read(&path, "read the current token", subject).await?;
         let user: User = answer.json().map_err(|error| self.unreadable("the QStash", &error))?;
         if user.id == id {
             return Ok(user);
@@ -50,18 +71,23 @@ impl DeveloperApi {
         Err(IssuerError::Permanent { message })
     }
 
-    async fn read(&self, path: &str, doing: &str) -> Result<Response, IssuerError> {
+    async fn read(
+        &self,
+        path: &str,
+        doing: &str,
+        subject: Subject,
+    ) -> Result<Response, IssuerError> {
         let request = self
             .request(Method::GET, path)
             .map_err(|message| IssuerError::Permanent { message })?;
-        let answer = Response::to(request).await.map_err(|failure| IssuerError::Transient {
-            message: format!("could not {doing}: {}", self.unanswered(&failure)),
-            retry_after: None,
+        let answer = Response::to(request).await.map_err(|error| {
+            issuer_error(format!("could not {doing}: {}", self.unanswered(&error)), &error)
         })?;
         if answer.status.is_success() {
             return Ok(answer);
         }
-        let message = format!("could not {doing}: {}: {}", self.host(), self.explain(&answer));
+        let message =
+            format!("could not {doing}: {}: {}", self.host(), self.explain(&answer, subject));
         let may_pass = answer.status.is_server_error()
             || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT]
                 .contains(&answer.status);
@@ -103,7 +129,7 @@ impl DeveloperApi {
 
     /// What an error answer means, and what to do about it
     /// (upstash.com/docs/devops/developer-api/http_status_codes).
-    pub(crate) fn explain(&self, answer: &Response) -> String {
+    pub(crate) fn explain(&self, answer: &Response, subject: Subject) -> String {
         let said = self.error_message(answer);
         if said.to_lowercase().contains("readonly api key") {
             return format!(
@@ -118,8 +144,17 @@ impl DeveloperApi {
                 "this account may not use the Developer API; if it was made through a marketplace \
                  (Vercel, Fly), press reset in the console and run `tokensink sync --token-stdin`"
             }
-            StatusCode::NOT_FOUND => {
-                "there is no such QStash in this account: leave `id` out to choose by region"
+            StatusCode::NOT_FOUND => match subject {
+                Subject::Account => "the Developer API is not at this address: see `api_url`",
+                Subject::ConfiguredId => {
+                    "there is no such QStash in this account: leave `id` out to choose by region"
+                }
+                Subject::ListedId => {
+                    "this QStash is no longer in the account: see the Upstash console"
+                }
+            },
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+                "put the proxy's user name and password into its URL in HTTPS_PROXY"
             }
             StatusCode::TOO_MANY_REQUESTS => "too many requests: try again in a minute",
             status if status.is_redirection() => {

@@ -1,7 +1,7 @@
 //! The issuer: the Upstash Developer API, which shows and resets the token, and the QStash probe,
-//! which tells whether a token is let in.
+//! which shows whether a token is accepted.
 //!
-//! Nothing here retries: when a request may be sent again is decided by the protocol.
+//! Nothing here retries: the engine decides when a request may be sent again.
 
 mod account;
 mod credentials;
@@ -11,5 +11,6 @@ mod probe;
 mod user;
 
 pub use account::{ConnectError, Settings, Upstash};
-pub use credentials::{Credentials, CredentialsError, Named};
-pub use pasted::{Pasted, PastedError};
+pub use credentials::{Credentials, CredentialsError, Named, ReadFile};
+pub use pasted::{PastedToken, PastedTokenError};
+pub use user::TokenKind;

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use reqwest::Url;
-use tokensink_core::{Issued, IssuerError, Secret, Token, TokenSource, async_trait};
+use tokensink_core::{
+    Issued, IssuerError, Secret, Token, TokenSource, async_trait, request_value_problem, trimmed,
+};
 use tokensink_http::ClientError;
 
 use crate::probe::{self, Probe};
@@ -13,18 +15,18 @@ use crate::probe::{self, Probe};
 /// The regions that QStash has (upstash.com/docs/qstash/howto/multi-region).
 const REGIONS: [&str; 2] = ["eu-central-1", "us-east-1"];
 
-/// Knows one token, and can only probe it.
+/// One token, which can be probed and not replaced.
 #[derive(Debug)]
-pub struct Pasted {
+pub struct PastedToken {
     token: Token,
     probes: Vec<Probe>,
 }
 
-/// Why a pasted text is no token.
+/// Why a pasted text is not a token.
 #[derive(Debug, thiserror::Error)]
-pub enum PastedError {
+pub enum PastedTokenError {
     /// What is wrong with it, without quoting it.
-    #[error("standard input holds no token: {0}")]
+    #[error("standard input contains no token: {0}")]
     NotAToken(&'static str),
     /// No region by that name.
     #[error(transparent)]
@@ -34,7 +36,7 @@ pub enum PastedError {
     Client(#[from] ClientError),
 }
 
-impl Pasted {
+impl PastedToken {
     /// `text` as it was read; `qstash_url` or `region` says where to probe it, else each region is.
     ///
     /// # Errors
@@ -45,8 +47,8 @@ impl Pasted {
         qstash_url: Option<Url>,
         region: Option<&str>,
         timeout: Duration,
-    ) -> Result<Self, PastedError> {
-        let text = text.expose().trim();
+    ) -> Result<Self, PastedTokenError> {
+        let text = trimmed(text.expose());
         let problem = if text.is_empty() {
             Some("it is empty")
         } else if text.contains(['\n', '\r']) {
@@ -58,10 +60,10 @@ impl Pasted {
         } else if text.contains("QSTASH_TOKEN=") {
             Some("it is an assignment; paste what stands behind the `=`")
         } else {
-            None
+            request_value_problem(text)
         };
         if let Some(problem) = problem {
-            return Err(PastedError::NotAToken(problem));
+            return Err(PastedTokenError::NotAToken(problem));
         }
         let hosts = match (qstash_url, region) {
             (Some(url), _) => vec![url],
@@ -72,21 +74,21 @@ impl Pasted {
         Ok(Self { token: Token::new(text), probes: probes.collect::<Result<_, _>>()? })
     }
 
-    /// Stands for the QStash's id, which is not known: the journal's key.
+    /// The journal's key, in place of the QStash's id, which is not known.
     pub fn id(&self) -> String {
         let only = self.probes.first().filter(|_| self.probes.len() == 1);
         format!("pasted-{}", only.map_or("any", Probe::host))
     }
 }
 
-impl fmt::Display for Pasted {
+impl fmt::Display for PastedToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the pasted token's QStash")
     }
 }
 
 #[async_trait]
-impl TokenSource for Pasted {
+impl TokenSource for PastedToken {
     async fn current(&self) -> Result<Issued, IssuerError> {
         Ok(Issued::new(self.token.clone()))
     }
@@ -133,7 +135,7 @@ mod tests {
             for is_there in order {
                 probes.push(Probe::new(host(is_there).await, patience).unwrap());
             }
-            let pasted = Pasted { token: Token::new("t"), probes };
+            let pasted = PastedToken { token: Token::new("t"), probes };
             let accepted = pasted.accepts(&pasted.token);
             // Whoever asks waits for a moment only.
             let accepted = tokio::time::timeout(Duration::from_secs(20), accepted).await;
@@ -142,12 +144,14 @@ mod tests {
     }
 
     #[test]
-    fn only_a_bare_token_is_taken() {
+    fn only_a_bare_token_is_accepted() {
         let paste = |text: &str| {
-            Pasted::new(&Secret::new(text), None, None, Duration::from_secs(1))
+            PastedToken::new(&Secret::new(text), None, None, Duration::from_secs(1))
                 .map(|pasted| pasted.token)
         };
-        assert_eq!(paste(" eyJ9PQ==\n").unwrap(), Token::new("eyJ9PQ=="));
+        for text in [" eyJ9PQ==\n", "eyJ9PQ==\r\n", "\u{feff}eyJ9PQ==", "\u{feff} eyJ9PQ==\t"] {
+            assert_eq!(paste(text).unwrap(), Token::new("eyJ9PQ=="), "{text:?}");
+        }
         for (text, problem) in [
             ("", "empty"),
             ("\n", "empty"),
@@ -155,6 +159,9 @@ mod tests {
             ("\"eyJ9\"", "quoted"),
             ("Bearer eyJ9", "without `Bearer`"),
             ("QSTASH_TOKEN=eyJ9", "assignment"),
+            ("\u{feff}\n", "empty"),
+            ("eyJ9\u{200b}x", "invisible character"),
+            ("eyJ9\u{1b}[31m", "control character"),
         ] {
             let error = paste(text).unwrap_err().to_string();
             assert!(error.contains(problem) && !error.contains("eyJ9"), "{error}");

@@ -8,6 +8,8 @@ use serde_json::{Map, Value};
 use tokensink_core::{IssuerError, Secret, Token};
 use tokensink_http::{ClientError, Response, bearer, build_client, retry_after};
 
+use crate::developer_api::issuer_error;
+
 /// The smallest authenticated read of the QStash API that carries no secret in its answer.
 const PROBE: &str = "v2/globalParallelism";
 
@@ -30,7 +32,7 @@ impl Probe {
 
     /// Asks whether `token` is let in.
     ///
-    /// A dead token, and a good one of another region, both get 401
+    /// A revoked token gets 401; a good one of another region 401 or 404
     /// (upstash.com/docs/qstash/howto/multi-region).
     pub(crate) async fn accepts(&self, token: &Token) -> Result<bool, IssuerError> {
         let host = self.host();
@@ -42,9 +44,9 @@ impl Probe {
             return Ok(false);
         };
         let asked = Response::to(self.client.get(url).header(AUTHORIZATION, bearer)).await;
-        let answer = asked.map_err(|failure| IssuerError::Transient {
-            message: format!("could not ask {host} whether it accepts the token: {failure}"),
-            retry_after: None,
+        let answer = asked.map_err(|error| {
+            let message = format!("could not ask {host} whether it accepts the token: {error}");
+            issuer_error(message, &error)
         })?;
         let secret = Secret::new(token.expose());
         let error_message =
@@ -56,6 +58,7 @@ impl Probe {
                  and what stands in between"
             ))),
             StatusCode::UNAUTHORIZED => Ok(false),
+            StatusCode::NOT_FOUND if is_of_another_region(&answer) => Ok(false),
             // Out of messages for today, but known.
             StatusCode::TOO_MANY_REQUESTS if is_daily_limit(&answer.headers) => Ok(true),
             status if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() => {
@@ -65,6 +68,12 @@ impl Probe {
             _ => Err(permanent(error_message)),
         }
     }
+}
+
+/// What QStash says of a token of another region: `user (…) not found in this region (eu-central-1)`.
+/// A 404 in other words comes from a host that is not QStash.
+fn is_of_another_region(answer: &Response) -> bool {
+    answer.is_error_document() && answer.error_message(&[]).contains("not found in this region")
 }
 
 /// The documented answer. A network that wants its users to sign in says 200 to everything.

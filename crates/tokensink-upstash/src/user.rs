@@ -36,6 +36,38 @@ impl User {
     }
 }
 
+/// What a token may do, as an account shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenKind {
+    /// It is the token of a QStash of the account: it publishes.
+    Full,
+    /// It is the read-only token of a QStash of the account: it publishes nothing.
+    ReadOnly {
+        /// The id of the QStash.
+        id: String,
+        /// Its region.
+        region: String,
+    },
+    /// No QStash of the account has it.
+    NotOfTheAccount,
+}
+
+impl TokenKind {
+    /// Compares `token` with those of `users`.
+    pub(crate) fn among(users: &[User], token: &Token) -> Self {
+        let is_it = |secret: &Option<Secret>| {
+            secret.as_ref().is_some_and(|secret| secret.expose() == token.expose())
+        };
+        if users.iter().any(|user| is_it(&user.token)) {
+            return Self::Full;
+        }
+        match users.iter().find(|user| is_it(&user.read_only_token)) {
+            Some(user) => Self::ReadOnly { id: user.id.clone(), region: user.region.clone() },
+            None => Self::NotOfTheAccount,
+        }
+    }
+}
+
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
     Ok(Option::<String>::deserialize(deserializer)?.map(Secret::new))
 }

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokensink_core::{Environment, IssuerError, Secret, Token, TokenSource as _};
 use tokensink_http::parse_base_url;
-use tokensink_upstash::{ConnectError, Credentials, Named, Pasted, Settings, Upstash};
+use tokensink_upstash::{ConnectError, Credentials, Named, PastedToken, Settings, Upstash};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// A server that answers everything alike. Returns its base URL.
@@ -28,9 +28,9 @@ async fn answering(status: u16, headers: &[(&'static str, &'static str)], body: 
     url
 }
 
-fn pasted(urls: &str) -> Pasted {
+fn pasted(urls: &str) -> PastedToken {
     let url = parse_base_url(urls).unwrap();
-    Pasted::new(&Secret::new("token"), Some(url), None, Duration::from_secs(5)).unwrap()
+    PastedToken::new(&Secret::new("token"), Some(url), None, Duration::from_secs(5)).unwrap()
 }
 
 /// What QStash answers to the probe.
@@ -84,11 +84,45 @@ async fn a_success_that_is_not_of_qstash_accepts_no_token() {
     }
 }
 
+#[tokio::test]
+async fn a_token_of_another_region_is_not_accepted_by_a_404() {
+    for (body, is_accepted) in [
+        (r#"{"error":"user (u-1) not found in this region (eu-central-1)"}"#, Some(false)),
+        (r#"{"error":"not found"}"#, None),
+        ("not found in this region", None),
+        ("<html>not found in this region</html>", None),
+    ] {
+        let url = answering(404, &[], body).await;
+        let accepted = pasted(&url).accepts(&Token::new("token")).await;
+        assert_eq!(accepted.ok(), is_accepted, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn the_advice_about_a_404_fits_the_request() {
+    let said = connecting(404, r#"{"error":"no"}"#, None).await;
+    assert!(said.contains("list the account's QStash: 127.0.0.1: 404"), "{said}");
+    assert!(said.contains("`api_url`") && !said.contains("`id`"), "{said}");
+    let said = failing_later(404).await.current().await.unwrap_err().to_string();
+    assert!(said.contains("no longer in the account") && !said.contains("`id`"), "{said}");
+}
+
+#[tokio::test]
+async fn a_retry_after_of_zero_is_a_pause() {
+    for status in [429, 503] {
+        let url = answering(status, &[("retry-after", "0")], "").await;
+        let error = pasted(&url).accepts(&Token::new("token")).await.unwrap_err();
+        let IssuerError::Transient { retry_after, .. } = &error else { panic!("{error}") };
+        assert_eq!(*retry_after, Some(Duration::from_secs(1)), "{status}");
+    }
+}
+
 async fn connected(url: &str, region: Option<&str>) -> Result<Upstash, ConnectError> {
     let variables = [("UPSTASH_EMAIL", "e@x"), ("UPSTASH_API_KEY", "a-key-of-some-length")];
     let environment: Environment =
         variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
-    let credentials = Credentials::find(&Named::default(), &environment).unwrap();
+    let credentials =
+        Credentials::find(&Named::default(), &environment, &|_| unreachable!()).unwrap();
     assert!(credentials.origin().contains("UPSTASH_EMAIL"));
     assert!(format!("{credentials:?}").contains("UPSTASH_EMAIL"));
     let settings = Settings {
@@ -158,7 +192,7 @@ async fn no_usable_answer_names_the_host_and_a_next_step() {
         (answering(407, &[], "<html>").await, "407"),
     ] {
         let said = connected(&url, None).await.unwrap_err().to_string();
-        let next = ["see `api_url`", "try again"];
+        let next = ["see `api_url`", "try again", "HTTPS_PROXY"];
         assert!(said.contains(words) && said.contains("127.0.0.1"), "{said}");
         assert!(next.iter().any(|step| said.contains(step)), "{said}");
         assert!(!said.contains('\n') && !said.contains(". "), "{said}");
@@ -208,11 +242,14 @@ async fn what_may_pass_is_told_from_what_stays() {
 async fn a_pasted_token_is_named_by_its_host_and_tried_at_each() {
     let url = answering(200, &[], PARALLELISM).await;
     assert_eq!(pasted(&url).id(), "pasted-127.0.0.1");
-    let anywhere = Pasted::new(&Secret::new("t"), None, None, Duration::from_secs(1)).unwrap();
+    let anywhere = PastedToken::new(&Secret::new("t"), None, None, Duration::from_secs(1)).unwrap();
     assert_eq!(anywhere.id(), "pasted-any");
     let regional =
-        Pasted::new(&Secret::new("t"), None, Some("us-east-1"), Duration::from_secs(1)).unwrap();
+        PastedToken::new(&Secret::new("t"), None, Some("us-east-1"), Duration::from_secs(1))
+            .unwrap();
     assert_eq!(regional.id(), "pasted-qstash-us-east-1.upstash.io");
     assert!(anywhere.to_string().contains("pasted token"));
-    assert!(Pasted::new(&Secret::new("t"), None, Some("EU_1"), Duration::from_secs(1)).is_err());
+    assert!(
+        PastedToken::new(&Secret::new("t"), None, Some("EU_1"), Duration::from_secs(1)).is_err()
+    );
 }

@@ -7,13 +7,13 @@ use std::time::Duration;
 use tokensink_core::{Environment, ResetError, Token, TokenIssuer as _, TokenSource as _};
 use tokensink_http::parse_base_url;
 use tokensink_sandbox::{ResetFault, Upstash as StandIn};
-use tokensink_upstash::{Credentials, Named, Settings, Upstash};
+use tokensink_upstash::{Credentials, Named, Settings, TokenKind, Upstash};
 
 fn credentials(email: &str, api_key: &str) -> Credentials {
     let variables = [("UPSTASH_EMAIL", email), ("UPSTASH_API_KEY", api_key)];
     let environment: Environment =
         variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
-    Credentials::find(&Named::default(), &environment).unwrap()
+    Credentials::find(&Named::default(), &environment, &|_| unreachable!()).unwrap()
 }
 
 fn settings(stand_in: &StandIn) -> Settings {
@@ -93,7 +93,7 @@ async fn every_answer_to_a_reset_is_understood() {
         (401, r#"{"error":"bad"}"#, "API key is wrong"),
         (403, r#"{"message":"no"}"#, "sync --token-stdin"),
         (403, r#""Readonly API key cannot write""#, "read-only"),
-        (404, r#"{"code":"x","message":"gone"}"#, "no such QStash"),
+        (404, r#"{"code":"x","message":"gone"}"#, "no longer in the account"),
         (429, r#"{"error":"slow down"}"#, "try again"),
         (400, r#""plain""#, "plain"),
     ] {
@@ -138,6 +138,37 @@ async fn a_reset_that_never_left_is_known_to_have_never_left() {
     let error = issuer.reset().await.unwrap_err();
     let ResetError::NotSent { message } = error else { panic!("{error:?}") };
     assert!(message.contains("127.0.0.1") && message.contains("try again"), "{message}");
+}
+
+#[tokio::test]
+async fn a_token_of_another_region_is_not_accepted() {
+    let stand_in = StandIn::start().await.unwrap();
+    let (eu, us) = (stand_in.add_user("eu-central-1"), stand_in.add_user("us-east-1"));
+    stand_in.serve_only("us-east-1");
+    let settings = Settings { id: Some(eu), ..settings(&stand_in) };
+    let credentials = credentials(stand_in.email(), &stand_in.api_key());
+    let issuer = Upstash::connect(&credentials, &settings).await.unwrap();
+    let theirs = issuer.current().await.unwrap().token;
+    assert!(!issuer.accepts(&theirs).await.unwrap());
+    assert_eq!(stand_in.qstash_requests().last().map(|request| request.status), Some(404));
+    let ours = Token::new(stand_in.token(&us).unwrap());
+    assert!(issuer.accepts(&ours).await.unwrap());
+}
+
+#[tokio::test]
+async fn the_account_tells_a_read_only_token_from_a_full_one() {
+    let stand_in = StandIn::start().await.unwrap();
+    let (eu, us) = (stand_in.add_user("eu-central-1"), stand_in.add_user("us-east-1"));
+    let credentials = credentials(stand_in.email(), &stand_in.api_key());
+    let region = "us-east-1".to_owned();
+    for (token, kind) in [
+        (stand_in.token(&eu).unwrap(), TokenKind::Full),
+        (stand_in.read_only_token(&us).unwrap(), TokenKind::ReadOnly { id: us, region }),
+        ("eyJ9".to_owned(), TokenKind::NotOfTheAccount),
+    ] {
+        let found = Upstash::kind_of(&Token::new(token), &credentials, &settings(&stand_in)).await;
+        assert_eq!(found.unwrap(), kind);
+    }
 }
 
 #[tokio::test]

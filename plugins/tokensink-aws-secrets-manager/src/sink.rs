@@ -1,6 +1,5 @@
 //! The sink: what a secret is, what it holds, and whether it may be written.
 
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,8 +7,8 @@ use async_trait::async_trait;
 use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
 use aws_sdk_secretsmanager::primitives::DateTime;
 use tokensink_core::{
-    Holds, PreparedSink, RateLimit, RateLimits, Receipt, SinkError, SinkErrorKind, TakesEffect,
-    TargetId, Token, TokenSink,
+    Content, Inspection, Preparation, RateLimit, RateLimits, Receipt, SinkError, SinkErrorKind,
+    SinkInfo, Survey, TakesEffect, TargetId, TokenSink, WriteEstimate,
 };
 use zeroize::Zeroizing;
 
@@ -17,7 +16,7 @@ use crate::client::Account;
 use crate::endpoint::Endpoint;
 use crate::failure::is_denied;
 use crate::value::Shape;
-use crate::write::{Create, Put};
+use crate::write::{Create, Put, unproven};
 
 const CURRENT: &str = "AWSCURRENT";
 const PREVIOUS: &str = "AWSPREVIOUS";
@@ -26,12 +25,16 @@ const PREVIOUS: &str = "AWSPREVIOUS";
 /// (docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html).
 const WRITES: RateLimit = RateLimit { requests: 50, per: Duration::from_secs(1) };
 
+/// The SDK opens a connection for each request under way.
+const CONCURRENT: usize = 100;
+
 /// What the random part of an ARN adds to a secret's name: a hyphen and six characters.
 const ARN_SUFFIX: usize = 7;
 
 /// One secret.
 #[derive(Clone, Debug)]
 pub struct AwsSink {
+    info: SinkInfo,
     secret_id: String,
     shape: Shape,
     create: bool,
@@ -71,7 +74,8 @@ impl AwsSink {
         create: bool,
         account: Arc<Account>,
     ) -> Self {
-        Self { secret_id, shape, create, account, ours: Arc::default() }
+        let info = sink_info(&secret_id, &shape, &account);
+        Self { info, secret_id, shape, create, account, ours: Arc::default() }
     }
 
     async fn describe(&self) -> Result<DescribeSecretOutput, SinkError> {
@@ -184,13 +188,15 @@ impl AwsSink {
         warnings
     }
 
-    fn creation(&self, round_trip: Duration) -> Create {
-        Create {
+    fn creation(&self, round_trip: Duration) -> Preparation {
+        let create = Create {
             account: Arc::clone(&self.account),
             secret_id: self.secret_id.clone(),
             shape: self.shape.clone(),
-            round_trip,
-        }
+        };
+        Preparation::new(Box::new(create), WriteEstimate::one_request(round_trip))
+            .with_readiness(unproven())
+            .with_warnings(vec!["the secret does not exist yet and will be created".to_owned()])
     }
 }
 
@@ -205,62 +211,65 @@ fn version_at<'a>(described: &'a DescribeSecretOutput, stage: &str) -> Option<&'
     versions.find(|(_, of)| of.iter().any(|one| one == stage)).map(|(version, _)| version.as_str())
 }
 
-impl fmt::Display for AwsSink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.secret_id)?;
-        if let Shape::Keys(keys) = &self.shape {
-            write!(f, " {}", keys.join(", "))?;
-        }
-        match &self.account.region {
-            Some(region) if !self.secret_id.starts_with("arn:") => write!(f, " ({region})"),
-            _ => Ok(()),
-        }
+fn sink_info(secret_id: &str, shape: &Shape, account: &Account) -> SinkInfo {
+    let limits = RateLimits::concurrent(
+        format!("aws-secrets-manager {:?} {:?}", account.profile, account.region),
+        CONCURRENT,
+    );
+    let info = SinkInfo::new(
+        target(secret_id, account),
+        label(secret_id, shape, account),
+        TakesEffect::OnRestart,
+    )
+    .with_rate_limits(limits.with_writes(WRITES));
+    match &account.endpoint {
+        Some(endpoint) => info.with_host(endpoint.host()),
+        None => info,
+    }
+}
+
+fn target(secret_id: &str, account: &Account) -> TargetId {
+    // A name and the ARN of the same secret are one place.
+    let of_arn = secret_id.strip_prefix("arn:").and_then(|arn| arn.splitn(6, ':').nth(5));
+    let name = of_arn.map_or(secret_id, |name| {
+        let (bare, suffix) =
+            name.split_at_checked(name.len().saturating_sub(ARN_SUFFIX)).unwrap_or((name, ""));
+        if suffix.starts_with('-') { bare } else { name }
+    });
+    let region = account.region.as_deref().unwrap_or("default-region");
+    let profile = account.profile.as_deref().map_or(String::new(), |name| format!("{name}@"));
+    TargetId::new("aws-secrets-manager", format!("{profile}{region}/{name}"))
+}
+
+fn label(secret_id: &str, shape: &Shape, account: &Account) -> String {
+    let keys = match shape {
+        Shape::Plain => String::new(),
+        Shape::Keys(keys) => format!(" {}", keys.join(", ")),
+    };
+    match &account.region {
+        Some(region) if !secret_id.starts_with("arn:") => format!("{secret_id}{keys} ({region})"),
+        _ => format!("{secret_id}{keys}"),
     }
 }
 
 #[async_trait]
 impl TokenSink for AwsSink {
-    fn target(&self) -> TargetId {
-        // A name and the ARN of the same secret are one place.
-        let of_arn = self.secret_id.strip_prefix("arn:").and_then(|arn| arn.splitn(6, ':').nth(5));
-        let name = of_arn.map_or(self.secret_id.as_str(), |name| {
-            let (bare, suffix) =
-                name.split_at_checked(name.len().saturating_sub(ARN_SUFFIX)).unwrap_or((name, ""));
-            if suffix.starts_with('-') { bare } else { name }
-        });
-        let region = self.account.region.as_deref().unwrap_or("default-region");
-        let profile =
-            self.account.profile.as_deref().map_or(String::new(), |name| format!("{name}@"));
-        TargetId::new("aws-secrets-manager", format!("{profile}{region}/{name}"))
+    fn info(&self) -> &SinkInfo {
+        &self.info
     }
 
-    fn takes_effect(&self) -> TakesEffect {
-        TakesEffect::OnRestart
-    }
-
-    fn quota(&self) -> Option<RateLimits> {
-        Some(RateLimits {
-            key: format!(
-                "aws-secrets-manager {:?} {:?}",
-                self.account.profile, self.account.region
-            ),
-            concurrent: 100,
-            reads: None,
-            writes: Some(WRITES),
-        })
-    }
-
-    async fn prepare(&self) -> Result<Box<dyn PreparedSink>, SinkError> {
+    async fn prepare(&self) -> Result<Preparation, SinkError> {
         let started = Instant::now();
         let described = match self.describe().await {
             Err(error) if error.kind() == SinkErrorKind::NotFound && self.create => {
                 self.shape.check("", self.create)?;
-                return Ok(Box::new(self.creation(started.elapsed())));
+                return Ok(self.creation(started.elapsed()));
             }
             described => described?,
         };
-        let round_trip = started.elapsed();
         self.refuse_unwritable(&described)?;
+        // The connection exists by now: as long as this request takes, the write will.
+        let started = Instant::now();
         let base = match (self.base(&described).await, &self.shape) {
             (Ok(base), _) => Some(base),
             // The whole value is replaced: it need not be read.
@@ -269,6 +278,7 @@ impl TokenSink for AwsSink {
             (Err(error), _) if error.kind() == SinkErrorKind::NotFound && self.create => None,
             (Err(error), _) => return Err(error),
         };
+        let round_trip = started.elapsed();
         let value = base.as_ref().map_or("", |base| base.value.as_str());
         self.shape.check(value, self.create)?;
         let follows = base
@@ -276,7 +286,7 @@ impl TokenSink for AwsSink {
             .map(|base| base.version.as_str())
             .or_else(|| version_at(&described, CURRENT));
         let follows = follows.unwrap_or_default().to_owned();
-        let mut put = Put {
+        let put = Put {
             account: Arc::clone(&self.account),
             secret_id: self.secret_id.clone(),
             arn: described.arn.clone().unwrap_or_default(),
@@ -287,42 +297,42 @@ impl TokenSink for AwsSink {
             previous: version_at(&described, PREVIOUS).unwrap_or_default().to_owned(),
             ours: Arc::clone(&self.ours),
             written: Mutex::default(),
-            is_proven: false,
-            warnings: self.warnings(&described),
-            round_trip,
         };
-        put.prove().await?;
-        Ok(Box::new(put))
+        Ok(Preparation::new(Box::new(put), WriteEstimate::one_request(round_trip))
+            .with_readiness(unproven())
+            .with_warnings(self.warnings(&described)))
     }
 
-    async fn inspect(&self, token: &Token, last: Option<&Receipt>) -> Result<Holds, SinkError> {
+    async fn inspect(&self, last: Option<&Receipt>) -> Result<Inspection, SinkError> {
         let held = match self.read(None).await {
             Ok(held) => held,
             Err(error) if is_denied(&error) => return self.inspect_unread(last).await,
             Err(error) if error.kind() == SinkErrorKind::NotFound && self.create => {
-                return Ok(Holds::Nothing);
+                return Ok(Content::Absent.into());
             }
             Err(error) => return Err(error),
         };
-        let lacks_theirs = self.lacks_theirs(&held, last).await?;
-        if !self.shape.holds(&held.value, token) {
-            return Ok(Holds::AnotherValue);
-        }
-        if lacks_theirs {
+        if self.lacks_theirs(&held, last).await? {
             return Err(overlooked());
         }
-        Ok(Holds::Token)
+        Ok(self.shape.content(&held.value).into())
+    }
+
+    async fn survey(&self) -> Result<Survey, SinkError> {
+        Ok(Survey::default())
     }
 }
 
 impl AwsSink {
     /// Where the value may not be read: is the newest version ours?
-    async fn inspect_unread(&self, last: Option<&Receipt>) -> Result<Holds, SinkError> {
+    async fn inspect_unread(&self, last: Option<&Receipt>) -> Result<Inspection, SinkError> {
         let described = self.describe().await?;
-        Ok(match (last.and_then(|last| last.get("version")), version_at(&described, CURRENT)) {
-            (Some(ours), Some(current)) if ours == current => Holds::UnchangedSinceOurWrite,
-            (Some(_), Some(_)) => Holds::AnotherValue,
-            _ => Holds::Unknown { why: "the value may not be read".to_owned() },
-        })
+        let ours = last.and_then(|last| last.get("version"));
+        Ok(match (ours, version_at(&described, CURRENT)) {
+            (Some(ours), Some(current)) if ours == current => Content::UnchangedSinceOurWrite,
+            (Some(_), Some(_)) => Content::ChangedSinceOurWrite,
+            _ => Content::Unknown { reason: "the value may not be read".to_owned() },
+        }
+        .into())
     }
 }

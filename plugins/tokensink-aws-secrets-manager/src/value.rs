@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use tokensink_core::{SinkError, Token};
+use tokensink_core::{Content, HeldValue, SinkError, Token};
 use zeroize::Zeroizing;
 
 /// The longest value (docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html).
@@ -72,18 +72,32 @@ impl Shape {
         texts.map(|text| text.len() - "\"\"".len()).max().unwrap_or_default()
     }
 
-    /// Whether the value holds the token, in every key.
-    pub(crate) fn holds(&self, current: &str, token: &Token) -> bool {
-        let Self::Keys(keys) = self else { return current == token.expose() };
-        let Ok(entries) = entries(current) else { return false };
-        keys.iter().all(|key| {
-            let entry = entries.iter().find(|(name, _)| name == key);
-            let held = entry.and_then(|(_, span)| {
-                serde_json::from_str::<String>(&current[span.clone()]).ok().map(Zeroizing::new)
-            });
-            held.is_some_and(|held| held.as_str() == token.expose())
-        })
+    /// What an application reads: the whole value, or what the keys hold.
+    pub(crate) fn content(&self, current: &str) -> Content {
+        let Self::Keys(keys) = self else { return Content::Value(HeldValue::of(current)) };
+        // The whole value identifies what is not an object.
+        let Ok(entries) = entries(current) else { return Content::Value(HeldValue::of(current)) };
+        let mut held: Vec<HeldValue> = keys
+            .iter()
+            .map(|key| match entries.iter().find(|(name, _)| name == key) {
+                Some((_, span)) => HeldValue::of(&text_of(&current[span.clone()])),
+                None => HeldValue::of(""),
+            })
+            .collect();
+        if keys.iter().all(|key| entries.iter().all(|(name, _)| name != key)) {
+            return Content::Absent;
+        }
+        if held.iter().any(|other| *other != held[0]) {
+            return Content::Mixed(held);
+        }
+        Content::Value(held.swap_remove(0))
     }
+}
+
+/// A JSON value as an application reads it: a string without its quotes, anything else as it is.
+fn text_of(json: &str) -> Zeroizing<String> {
+    let text = serde_json::from_str::<String>(json);
+    Zeroizing::new(text.unwrap_or_else(|_| json.to_owned()))
 }
 
 fn with_key(
@@ -180,8 +194,8 @@ mod tests {
         let after = "{ \"z\": 1.50e10,\n\t\"T\" : \"new\\\"1\", \"é\\\"\":\"new\\\"1\", \"n\":{\"T\":\"x\",\"T\":1} }\n";
         assert_eq!(merged(before, false).unwrap(), after);
         let keys = Shape::Keys(vec!["T".to_owned()]);
-        assert!(keys.holds(after, &Token::new("new\"1")));
-        assert!(!keys.holds(before, &Token::new("new\"1")));
+        assert_eq!(keys.content(after), Content::Value(HeldValue::of("new\"1")));
+        assert_eq!(keys.content(before), Content::Value(HeldValue::of("old")));
     }
 
     #[test]

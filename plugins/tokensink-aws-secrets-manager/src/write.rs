@@ -1,11 +1,10 @@
 //! The write: one request, with a version id that makes a repeat of it a no-op.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
-use tokensink_core::{PreparedSink, Readiness, Receipt, SinkError, Token, WriteEstimate};
+use tokensink_core::{Readiness, Receipt, SinkError, Token, TokenWriter};
 
 use crate::client::Account;
 use crate::sink::{Held, OurWrite, overlooked};
@@ -31,9 +30,6 @@ pub(crate) struct Put {
     pub(crate) ours: Arc<Mutex<Option<OurWrite>>>,
     /// What this preparation wrote last.
     pub(crate) written: Mutex<Option<OurWrite>>,
-    pub(crate) is_proven: bool,
-    pub(crate) warnings: Vec<String>,
-    pub(crate) round_trip: Duration,
 }
 
 /// A secret that is not there yet.
@@ -42,31 +38,15 @@ pub(crate) struct Create {
     pub(crate) account: Arc<Account>,
     pub(crate) secret_id: String,
     pub(crate) shape: Shape,
-    pub(crate) round_trip: Duration,
 }
 
 impl Put {
-    /// Puts the current value under its own version id, which AWS documents as a no-op, also when
-    /// somebody has written a newer version since: it proves that a write is let in.
-    pub(crate) async fn prove(&mut self) -> Result<(), SinkError> {
-        let Some(base) = &self.base else { return Ok(()) };
-        // A base that was merged from somebody else's version is no value of its version id.
-        if self.wrote_before() || !TOKEN_LENGTHS.contains(&base.version.len()) {
-            return Ok(());
-        }
+    async fn put(&self, version: &str, value: &str) -> Result<(), SinkError> {
         let request = self.account.client().await.put_secret_value();
-        let request = request
-            .secret_id(&self.secret_id)
-            .client_request_token(&base.version)
-            .secret_string(base.value.as_str());
-        // The connection is there by now: as long as this takes, the write will.
-        let started = Instant::now();
-        request
-            .send()
-            .await
-            .map_err(|error| self.account.explain("put the secret's value", &error))?;
-        self.round_trip = started.elapsed();
-        self.is_proven = true;
+        let request =
+            request.secret_id(&self.secret_id).client_request_token(version).secret_string(value);
+        let sent = request.send().await;
+        sent.map_err(|error| self.account.explain("put the secret's value", &error))?;
         Ok(())
     }
 
@@ -116,17 +96,17 @@ impl std::fmt::Debug for Put {
 }
 
 #[async_trait]
-impl PreparedSink for Put {
-    fn readiness(&self) -> Readiness {
-        if self.is_proven { Readiness::Ready } else { unproven() }
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        self.warnings.clone()
-    }
-
-    fn cost(&self) -> WriteEstimate {
-        one_request(self.round_trip)
+impl TokenWriter for Put {
+    /// Puts the current value under its own version id, which AWS documents as a no-op, also when
+    /// a newer version was written since.
+    async fn prove(&self) -> Result<Readiness, SinkError> {
+        let Some(base) = &self.base else { return Ok(unproven()) };
+        // A base that was merged from another program's version is not the value of its version id.
+        if self.wrote_before() || !TOKEN_LENGTHS.contains(&base.version.len()) {
+            return Ok(unproven());
+        }
+        self.put(&base.version, &base.value).await?;
+        Ok(Readiness::Ready)
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
@@ -137,15 +117,7 @@ impl PreparedSink for Put {
         let value = self.shape.merged(current, token, self.create)?;
         let base = self.base_of(&value);
         let version = self.version_over(&base, &value);
-        let request = self.account.client().await.put_secret_value();
-        let request = request
-            .secret_id(&self.secret_id)
-            .client_request_token(&version)
-            .secret_string(value.as_str());
-        request
-            .send()
-            .await
-            .map_err(|error| self.account.explain("put the secret's value", &error))?;
+        self.put(&version, &value).await?;
         let ours = OurWrite { version: version.clone(), base: base.clone(), lacks_theirs: false };
         if self.base.is_some() {
             *self.ours.lock().unwrap_or_else(PoisonError::into_inner) = Some(ours.clone());
@@ -156,17 +128,9 @@ impl PreparedSink for Put {
 }
 
 #[async_trait]
-impl PreparedSink for Create {
-    fn readiness(&self) -> Readiness {
-        unproven()
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        vec!["the secret is not there yet, and will be made".to_owned()]
-    }
-
-    fn cost(&self) -> WriteEstimate {
-        one_request(self.round_trip)
+impl TokenWriter for Create {
+    async fn prove(&self) -> Result<Readiness, SinkError> {
+        Ok(unproven())
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
@@ -182,10 +146,6 @@ impl PreparedSink for Create {
     }
 }
 
-fn unproven() -> Readiness {
-    Readiness::Unknown { why: "only a write proves that AWS lets it in".to_owned() }
-}
-
-fn one_request(round_trip: Duration) -> WriteEstimate {
-    WriteEstimate { round_trip, requests: 1, shared_place: None }
+pub(crate) fn unproven() -> Readiness {
+    Readiness::Unknown { reason: "only a write proves that AWS permits it".to_owned() }
 }

@@ -115,7 +115,7 @@ fn a_region_that_contradicts_the_arn_is_a_mistake() {
 
 #[test]
 fn a_name_and_its_arn_are_one_place() {
-    let id = |table| build(table, &[]).unwrap()[0].target();
+    let id = |table| build(table, &[]).unwrap()[0].info().target.clone();
     assert_eq!(
         id(json!({"secret_id": ARN})),
         id(json!({"secret_id": "prod/qstash", "region": "eu-central-1"}))

@@ -8,7 +8,7 @@ use tokensink_core::{BuildContext, SinkConfig, SinkError};
 
 use crate::DotenvSink;
 
-const DEFAULT_KEY: &str = "QSTASH_TOKEN";
+pub(crate) const DEFAULT_KEY: &str = "QSTASH_TOKEN";
 
 /// `[sinks.NAME]` with `kind = "dotenv"`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -1,6 +1,6 @@
 //! The new bytes of a `.env` file: nothing but the values is touched.
 
-use tokensink_core::{Holds, SinkError};
+use tokensink_core::{Content, HeldValue, SinkError};
 use zeroize::Zeroizing;
 
 use crate::dialect::{DIALECTS, Dialect, OURS, refuse_disputed};
@@ -89,21 +89,41 @@ fn missing<'a>(keys: &'a [String], found: &[Assignment]) -> impl Iterator<Item =
     keys.iter().filter(|key| !found.iter().any(|one| one.key == **key))
 }
 
-/// What the variables are found to hold. Any reader may be the one that an application uses: where
-/// one sees something else than the others, the value is not there.
-pub(crate) fn found_by_all(bytes: &[u8], keys: &[String], value: &str) -> Holds {
-    let found_in = |dialect| {
-        if assignments_in(dialect, bytes, keys).is_empty() {
-            Holds::Nothing
-        } else if holds_in(dialect, bytes, keys, value) {
-            Holds::Token
-        } else {
-            Holds::AnotherValue
+/// What the variables hold. Any reader may be the one that an application uses: where one reads
+/// something else than the others, the content is mixed.
+pub(crate) fn content(bytes: &[u8], keys: &[String]) -> Content {
+    let ours = content_in(&OURS, bytes, keys);
+    let mut others = DIALECTS.iter().map(|dialect| content_in(dialect, bytes, keys));
+    match others.find(|other| *other != ours) {
+        None => ours,
+        Some(other) => Content::Mixed([held(&ours), held(&other)].concat()),
+    }
+}
+
+fn content_in(dialect: &Dialect, bytes: &[u8], keys: &[String]) -> Content {
+    let found = assignments_in(dialect, bytes, keys);
+    if found.is_empty() {
+        return Content::Absent;
+    }
+    let values: Vec<HeldValue> = found
+        .iter()
+        .map(|one| HeldValue::of(&String::from_utf8_lossy(&bytes[one.value.clone()])))
+        .collect();
+    let has_every_key = keys.iter().all(|key| found.iter().any(|one| one.key == *key));
+    match values.as_slice() {
+        [first, rest @ ..] if has_every_key && rest.iter().all(|one| one == first) => {
+            Content::Value(first.clone())
         }
-    };
-    let ours = found_in(&OURS);
-    let is_undisputed = DIALECTS.iter().all(|dialect| found_in(dialect) == ours);
-    if is_undisputed { ours } else { Holds::AnotherValue }
+        _ => Content::Mixed(values),
+    }
+}
+
+fn held(content: &Content) -> Vec<HeldValue> {
+    match content {
+        Content::Value(value) => vec![value.clone()],
+        Content::Mixed(values) => values.clone(),
+        _ => Vec::new(),
+    }
 }
 
 /// Whether every key is there, and every assignment of each is `value`.
@@ -193,7 +213,7 @@ pub(crate) fn assert_only_values_change(bytes: &[u8]) {
         rest
     };
     let Ok(after) = edited(bytes, &keys, NEW, false) else { return };
-    assert_eq!(found_by_all(&after, &keys, NEW), Holds::Token);
+    assert_eq!(content(&after, &keys), Content::Value(HeldValue::of(NEW)));
     assert_eq!(assignments(&after, &keys).len(), assignments(bytes, &keys).len());
     assert_eq!(outside(&after), outside(bytes));
     assert_eq!(edited(&after, &keys, NEW, false).ok(), Some(after));

@@ -1,6 +1,5 @@
 //! The sink: one file, and the variables in it that hold the token.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -9,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokensink_core::{
-    BuildContext, Holds, PreparedSink, RateLimits, Readiness, Receipt, SinkError, TakesEffect,
-    TargetId, Token, TokenSink, WriteEstimate,
+    BuildContext, Inspection, Preparation, RateLimits, Readiness, Receipt, SinkError, SinkInfo,
+    Survey, TakesEffect, TargetId, Token, TokenSink, TokenWriter, WriteEstimate,
 };
 
+use crate::config::DEFAULT_KEY;
 use crate::dialect::is_set_for_some;
-use crate::edit::{edited, found_by_all, rehearsed};
+use crate::edit::{content, edited, rehearsed};
 use crate::file::{Contents, Place};
 use crate::scan::assignments;
 use crate::tracked::is_tracked;
@@ -39,8 +39,8 @@ const TRACKED: &str = "git tracks it, and the token would be in the next commit:
 /// Variables in one `.env` file.
 #[derive(Clone, Debug)]
 pub struct DotenvSink {
+    info: SinkInfo,
     path: PathBuf,
-    shown: PathBuf,
     keys: Vec<String>,
     create: bool,
     patience: Duration,
@@ -50,9 +50,16 @@ impl DotenvSink {
     pub(crate) fn new(path: &Path, keys: &[String], create: bool, context: &BuildContext) -> Self {
         let resolved = context.resolve(path);
         let base = context.resolve(".");
-        let shown = resolved.strip_prefix(&base).unwrap_or(&resolved).to_owned();
+        let shown = resolved.strip_prefix(&base).unwrap_or(&resolved);
+        let label = match keys {
+            [key] if key == DEFAULT_KEY => shown.display().to_string(),
+            keys => format!("{} {}", shown.display(), keys.join(", ")),
+        };
+        let target = TargetId::new("dotenv", resolved.display());
+        let info = SinkInfo::new(target, label, TakesEffect::OnRestart)
+            .with_rate_limits(RateLimits::concurrent("dotenv", *AT_ONCE));
         let patience = context.attempt_timeout();
-        Self { path: resolved, shown, keys: keys.to_vec(), create, patience }
+        Self { info, path: resolved, keys: keys.to_vec(), create, patience }
     }
 
     fn read(&self) -> Result<(Place, Contents), SinkError> {
@@ -65,14 +72,15 @@ impl DotenvSink {
         Ok((place, contents))
     }
 
-    fn prepare_now(&self) -> Result<Prepared, SinkError> {
+    fn prepare_now(&self) -> Result<Preparation, SinkError> {
         let started = Instant::now();
         let (place, contents) = self.read()?;
         place.refuse_unwritable(&contents)?;
         let bytes = rehearsed(&contents.bytes, &self.keys, self.create)?;
         place.rehearse(&contents, &bytes)?;
         let warnings = self.warnings(&place, &contents);
-        Ok(Prepared { sink: self.clone(), warnings, round_trip: started.elapsed() })
+        let estimate = WriteEstimate::one_request(started.elapsed());
+        Ok(Preparation::new(Box::new(Writer(self.clone())), estimate).with_warnings(warnings))
     }
 
     fn warnings(&self, place: &Place, contents: &Contents) -> Vec<String> {
@@ -133,9 +141,9 @@ impl DotenvSink {
         Ok(Receipt::default().with("token", token.fingerprint().to_string()))
     }
 
-    fn inspect_now(&self, token: &Token) -> Result<Holds, SinkError> {
+    fn inspect_now(&self) -> Result<Inspection, SinkError> {
         let (_, contents) = self.read()?;
-        Ok(found_by_all(&contents.bytes, &self.keys, token.expose()))
+        Ok(content(&contents.bytes, &self.keys).into())
     }
 
     /// Runs something that blocks, away from the threads that serve the network.
@@ -151,62 +159,33 @@ impl DotenvSink {
     }
 }
 
-impl fmt::Display for DotenvSink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.shown.display())?;
-        if self.keys != ["QSTASH_TOKEN"] {
-            write!(f, " {}", self.keys.join(", "))?;
-        }
-        Ok(())
-    }
-}
-
 #[async_trait]
 impl TokenSink for DotenvSink {
-    fn target(&self) -> TargetId {
-        TargetId::new("dotenv", self.path.display())
+    fn info(&self) -> &SinkInfo {
+        &self.info
     }
 
-    fn takes_effect(&self) -> TakesEffect {
-        TakesEffect::OnRestart
+    async fn prepare(&self) -> Result<Preparation, SinkError> {
+        self.blocking(Self::prepare_now).await
     }
 
-    fn quota(&self) -> Option<RateLimits> {
-        let key = "dotenv".to_owned();
-        Some(RateLimits { key, concurrent: *AT_ONCE, reads: None, writes: None })
+    async fn inspect(&self, _last: Option<&Receipt>) -> Result<Inspection, SinkError> {
+        self.blocking(Self::inspect_now).await
     }
 
-    async fn prepare(&self) -> Result<Box<dyn PreparedSink>, SinkError> {
-        let prepared = self.blocking(Self::prepare_now).await?;
-        Ok(Box::new(prepared))
-    }
-
-    async fn inspect(&self, token: &Token, _last: Option<&Receipt>) -> Result<Holds, SinkError> {
-        let token = token.clone();
-        self.blocking(move |sink| sink.inspect_now(&token)).await
+    async fn survey(&self) -> Result<Survey, SinkError> {
+        Ok(Survey::default())
     }
 }
 
-/// A file that was found fit to be edited.
+/// Writes a file that was found fit to be edited.
 #[derive(Debug)]
-struct Prepared {
-    sink: DotenvSink,
-    warnings: Vec<String>,
-    round_trip: Duration,
-}
+struct Writer(DotenvSink);
 
 #[async_trait]
-impl PreparedSink for Prepared {
-    fn readiness(&self) -> Readiness {
-        Readiness::Ready
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        self.warnings.clone()
-    }
-
-    fn cost(&self) -> WriteEstimate {
-        WriteEstimate { round_trip: self.round_trip, requests: 1, shared_place: None }
+impl TokenWriter for Writer {
+    async fn prove(&self) -> Result<Readiness, SinkError> {
+        Ok(Readiness::Ready)
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
@@ -214,7 +193,7 @@ impl PreparedSink for Prepared {
         tokio::task::yield_now().await;
         let abandoned = Abandoned::default();
         let (token, flag) = (token.clone(), Arc::clone(&abandoned.0));
-        let written = self.sink.blocking(move |sink| sink.write_now(&token, &flag)).await;
+        let written = self.0.blocking(move |sink| sink.write_now(&token, &flag)).await;
         drop(abandoned);
         written
     }

@@ -12,16 +12,20 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{ACCEPT, AUTHORIZATION};
 use reqwest::{Client, Method, Url};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokensink_core::SinkError;
 use tokensink_http::{Response, build_client};
+use tokio::sync::Semaphore;
 
 use crate::config::Limits;
 use crate::credential::Credential;
-use crate::failure::{header, refused, unanswered, until_renewal};
+use crate::failure::{header, refused, until_renewal, without_response};
 use crate::listing::Owner;
 use crate::repository::{self, Repository};
 use crate::sealing::SealingKey;
+use crate::sink::TO_COME_AT_FIRST;
+use crate::survey;
 use crate::target::{Scope, Target};
 
 /// So many sinks for one HTTP/2 connection: servers let a hundred or two requests on it at once, and
@@ -53,6 +57,7 @@ pub(crate) struct Api {
     /// Each has its own connections.
     clients: [OnceLock<Client>; MAX_CONNECTIONS],
     timeout: Duration,
+    survey_permits: Semaphore,
 }
 
 #[derive(Deserialize)]
@@ -126,6 +131,7 @@ impl Api {
             closed_until,
             clients,
             timeout,
+            survey_permits: Semaphore::new(survey::CONCURRENT),
         }
     }
 
@@ -164,8 +170,7 @@ impl Api {
         doing: &str,
     ) -> Result<Response, SinkError> {
         let url = self.base.join(path).map_err(|error| {
-            SinkError::other(format!("could not {doing}: no URL comes of `{path}`"))
-                .with_source(error)
+            SinkError::other(format!("cannot {doing}: no URL comes of `{path}`")).with_source(error)
         })?;
         self.refuse_while_closed(doing)?;
         let authorization = self.credential.header(self.timeout).await?;
@@ -181,7 +186,7 @@ impl Api {
         }
         let answer = Response::to(request).await;
         let host = self.base.host_str().unwrap_or_default();
-        let answer = answer.map_err(|failure| unanswered(doing, host, failure))?;
+        let answer = answer.map_err(|error| without_response(doing, host, error))?;
         if let Some(remaining) = remaining(&answer) {
             self.remaining.store(remaining, Ordering::Relaxed);
             if let Some(pause) = until_renewal(&answer).filter(|_| remaining == 0) {
@@ -201,11 +206,53 @@ impl Api {
         }
     }
 
+    /// A GET that must succeed, as a document.
+    pub(crate) async fn read<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        doing: &str,
+    ) -> Result<T, SinkError> {
+        Self::document(doing, &self.get(path, doing).await?)
+    }
+
+    /// The document in a response.
+    pub(crate) fn document<T: DeserializeOwned>(
+        doing: &str,
+        response: &Response,
+    ) -> Result<T, SinkError> {
+        response.json().map_err(|_| {
+            SinkError::other(format!("cannot {doing}: the response is not what is documented"))
+        })
+    }
+
+    /// The host, without the port.
+    pub(crate) fn host(&self) -> &str {
+        self.base.host_str().unwrap_or_default()
+    }
+
+    /// The host, with the port where it is not the default one.
+    pub(crate) fn host_and_port(&self) -> String {
+        let port = self.base.port().map(|port| format!(":{port}")).unwrap_or_default();
+        format!("{}{port}", self.host())
+    }
+
+    /// How long one request may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Runs a request of a survey: few at once, so that they delay nothing else.
+    pub(crate) async fn in_survey<T>(&self, request: impl Future<Output = T>) -> T {
+        // Never closed, so there is always a permit in the end.
+        let _permit = self.survey_permits.acquire().await;
+        request.await
+    }
+
     /// What an answer that is no success means, without the credential in it.
     pub(crate) async fn refusal(&self, doing: &str, answer: &Response) -> SinkError {
         match self.credential.secret(self.timeout).await {
-            Ok(secret) => refused(doing, answer, &[secret]),
-            Err(_) => refused(doing, answer, &[]),
+            Ok(secret) => refused(doing, &self.base, answer, &[secret]),
+            Err(_) => refused(doing, &self.base, answer, &[]),
         }
     }
 
@@ -213,7 +260,7 @@ impl Api {
     pub(crate) async fn sealing_key(&self, secrets_path: &str) -> Result<SealingKey, SinkError> {
         let doing = "fetch the public key";
         let answer = self.get(&format!("{secrets_path}/public-key"), doing).await?;
-        let unusable = |why: &str| SinkError::other(format!("could not {doing}: {why}"));
+        let unusable = |why: &str| SinkError::other(format!("cannot {doing}: {why}"));
         let key: PublicKeyAnswer =
             answer.json().map_err(|_| unusable("the answer is not what is documented"))?;
         let bytes = STANDARD.decode(&key.key).map_err(|_| unusable("it is no base64"))?;
@@ -231,8 +278,7 @@ impl Api {
     /// Refuses to go on when the hourly quota would not last until the end. `to_come`: how many
     /// requests each sink will still send if all goes well.
     pub(crate) fn check_remaining(&self, to_come: usize) -> Result<(), SinkError> {
-        let (remaining, sinks) = (self.remaining.load(Ordering::Relaxed), self.sinks());
-        let needed = to_come * sinks + sinks.div_ceil(SINKS_TO_A_RETRY);
+        let (remaining, needed) = (self.remaining.load(Ordering::Relaxed), self.needed(to_come));
         if needed <= remaining {
             return Ok(());
         }
@@ -242,6 +288,17 @@ impl Api {
         .with_help("try again when the hour is over, or use an organization secret"))
     }
 
+    /// Whether the hourly quota lasts until the end if `requests` of it are spent on advice.
+    pub(crate) fn can_spare(&self, requests: usize) -> bool {
+        // And a public key each.
+        self.needed(TO_COME_AT_FIRST + 1) + requests <= self.remaining.load(Ordering::Relaxed)
+    }
+
+    fn needed(&self, to_come: usize) -> usize {
+        let sinks = self.sinks();
+        to_come * sinks + sinks.div_ceil(SINKS_TO_A_RETRY)
+    }
+
     /// A request that GitHub has said beforehand it will refuse is not sent.
     fn refuse_while_closed(&self, doing: &str) -> Result<(), SinkError> {
         let until = *self.closed_until();
@@ -249,7 +306,7 @@ impl Api {
         match wait.filter(|wait| !wait.is_zero()) {
             Some(wait) => Err(SinkError::rate_limited(
                 wait,
-                format!("could not {doing}: no request is left to this GitHub token for the hour"),
+                format!("cannot {doing}: no request is left to this GitHub token for the hour"),
             )),
             None => Ok(()),
         }
@@ -270,7 +327,7 @@ impl Api {
             return Ok(client);
         }
         let built = build_client(&self.base, self.timeout)
-            .map_err(|error| SinkError::other("could not start a client").with_source(error))?;
+            .map_err(|error| SinkError::other("cannot start a client").with_source(error))?;
         Ok(client.get_or_init(|| built))
     }
 }

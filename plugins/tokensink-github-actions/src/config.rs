@@ -70,7 +70,6 @@ the GITHUB_TOKEN of a workflow run may not write secrets";
         mistakes.extend(self.token_env.as_deref().and_then(check_variable_name));
         let base = self.base(&mut mistakes);
         let (Some(base), true) = (base, mistakes.is_empty()) else { return Err(mistakes) };
-        let host = base.host_str().unwrap_or_default().to_owned();
         let limits = self.limits.unwrap_or(if base.as_str() == format!("{API_URL}/") {
             Limits::GitHubCom
         } else {
@@ -84,7 +83,7 @@ the GITHUB_TOKEN of a workflow run may not write secrets";
         let api = context.shared(&key, || Api::new(base, credential, timeout, limits));
         let sink = |scope| {
             let target = Target { scope, app: self.app, secret: secret.clone() };
-            GitHubSink::new(target, &host, std::sync::Arc::clone(&api))
+            GitHubSink::new(target, std::sync::Arc::clone(&api))
         };
         Ok(scopes.into_iter().map(sink).collect())
     }
@@ -93,30 +92,33 @@ the GITHUB_TOKEN of a workflow run may not write secrets";
 impl GitHubActionsConfig {
     fn scopes(&self, mistakes: &mut Vec<SinkError>) -> Vec<Scope> {
         if self.environment.as_deref() == Some("") {
-            mistakes.push(SinkError::config("option `environment` is empty"));
+            mistakes
+                .push(SinkError::config("option `environment` is empty").for_option("environment"));
         }
         if self.environment.is_some() && self.app != App::Actions {
-            mistakes.push(SinkError::config("`environment` goes with `app = \"actions\"` only"));
+            let problem = "`environment` goes with `app = \"actions\"` only";
+            mistakes.push(SinkError::config(problem).for_option("environment"));
         }
         match (&self.repositories, &self.organization) {
             (Some(_), Some(_)) => {
-                mistakes.push(SinkError::config(
-                    "`repositories` and `organization` exclude each other",
-                ));
+                let problem = "`repositories` and `organization` exclude each other";
+                mistakes.push(SinkError::config(problem).for_option("organization"));
                 Vec::new()
             }
             (None, None) => {
-                let missing = SinkError::config("missing option `repositories`");
+                let missing =
+                    SinkError::config("missing option `repositories`").for_option("repositories");
                 mistakes.push(missing.with_help("or name an `organization`"));
                 Vec::new()
             }
             (None, Some(organization)) => {
                 if self.environment.is_some() {
-                    mistakes.push(SinkError::config("`environment` goes with `repositories`"));
+                    let problem = "`environment` goes with `repositories`";
+                    mistakes.push(SinkError::config(problem).for_option("environment"));
                 }
                 if !is_name(organization) {
-                    let problem = format!("option `organization`: `{organization}` is no name");
-                    mistakes.push(SinkError::config(problem));
+                    let problem = format!("option `organization`: `{organization}` is not a name");
+                    mistakes.push(SinkError::config(problem).for_option("organization"));
                 }
                 vec![Scope::Organization(organization.clone())]
             }
@@ -130,7 +132,9 @@ impl GitHubActionsConfig {
         mistakes: &mut Vec<SinkError>,
     ) -> Vec<Scope> {
         if repositories.is_empty() {
-            mistakes.push(SinkError::config("option `repositories` is empty"));
+            mistakes.push(
+                SinkError::config("option `repositories` is empty").for_option("repositories"),
+            );
         }
         let mut scopes = Vec::new();
         for repository in repositories {
@@ -142,8 +146,10 @@ impl GitHubActionsConfig {
                     });
                 }
                 _ => {
-                    let problem = format!("option `repositories`: `{repository}` is no owner/name");
-                    mistakes.push(SinkError::config(problem).with_help("write it like acme/api"));
+                    let problem =
+                        format!("option `repositories`: `{repository}` is not an owner/name");
+                    let error = SinkError::config(problem).for_option("repositories");
+                    mistakes.push(error.with_help("write it like acme/api"));
                 }
             }
         }
@@ -179,5 +185,8 @@ fn check_secret_name(secret: &str) -> Option<SinkError> {
     } else {
         return None;
     };
-    Some(SinkError::config(format!("option `secret`: a secret's name {problem}")))
+    Some(
+        SinkError::config(format!("option `secret`: a secret's name {problem}"))
+            .for_option("secret"),
+    )
 }

@@ -1,73 +1,106 @@
-//! What an answer that is no success means.
+//! The errors that GitHub's responses stand for, where they differ from the default ones.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
-use reqwest::StatusCode;
-use tokensink_core::{Secret, SinkError};
-use tokensink_http::{Response, TransportError, retry_after, server_time};
+use reqwest::{StatusCode, Url};
+use tokensink_core::{Secret, SinkError, SinkErrorKind};
+use tokensink_http::{
+    Response, TransportError, retry_after, server_time, status_error, transport_error,
+};
 
 /// The pause after a secondary limit that names none
 /// (docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api).
-const UNNAMED_PAUSE: Duration = Duration::from_secs(60);
+const DEFAULT_PAUSE: Duration = Duration::from_secs(60);
 
-/// The quota is counted by the hour: a later end of it than that is a mistake of the server.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+/// The quota is counted by the hour: a later end of it than that is an error of the server.
+const MAX_PAUSE: Duration = Duration::from_secs(3600);
 
-/// There was no whole answer.
-pub(crate) fn unanswered(doing: &str, host: &str, failure: TransportError) -> SinkError {
-    SinkError::transient(format!("could not {doing} at {host}"))
-        .with_source(failure)
-        .with_help("see the network, a proxy if there is one, and `api_url`")
-}
-
-/// There was one, and it is not what GitHub says when all is well.
-pub(crate) fn refused(doing: &str, answer: &Response, secrets: &[&Secret]) -> SinkError {
-    let said = answer.error_message(secrets);
-    let problem = format!("could not {doing}: {said}");
-    match answer.status {
-        StatusCode::UNAUTHORIZED => SinkError::permission_denied(problem)
-            .with_help("the GitHub token is wrong or has expired: make a new one"),
-        StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => limited_or_denied(problem, answer),
-        StatusCode::NOT_FOUND => SinkError::not_found(problem)
-            .with_help("GitHub also answers 404 for what the token may not see"),
-        StatusCode::UNPROCESSABLE_ENTITY => SinkError::rejected(problem),
-        // A gateway's own word: what GitHub did is not known.
-        status if status.is_success() => SinkError::transient(problem)
-            .with_help("see what stands between here and GitHub: this is no answer of its own"),
-        status if status.is_redirection() => {
-            SinkError::conflict(problem).with_help("the repository has moved")
-        }
-        status if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
-            SinkError::transient(problem)
-        }
-        _ => SinkError::other(problem),
+/// Returns the error for a request without a whole response.
+pub(crate) fn without_response(action: &str, host: &str, error: TransportError) -> SinkError {
+    let error = transport_error(action, host, error);
+    if error.kind() == SinkErrorKind::Transient {
+        error.with_help("check the network, a proxy if there is one, and `api_url`")
+    } else {
+        error
     }
 }
 
-fn limited_or_denied(problem: String, answer: &Response) -> SinkError {
-    let spoken = problem.to_lowercase();
-    if let Some(pause) = retry_after(&answer.headers) {
-        return SinkError::rate_limited(pause, problem);
+/// Returns the error for a response that does not do what was asked. `base` is the API's URL.
+pub(crate) fn refused(
+    action: &str,
+    base: &Url,
+    response: &Response,
+    secrets: &[&Secret],
+) -> SinkError {
+    let message = || format!("cannot {action}: {}", response.error_message(secrets));
+    if let Some(url) = single_sign_on(base, response) {
+        return SinkError::permission_denied(message())
+            .with_help(format!("authorize the GitHub token for the organization at {url}"));
     }
-    if header(answer, "x-ratelimit-remaining") == Some("0") {
-        return SinkError::rate_limited(until_renewal(answer).unwrap_or(UNNAMED_PAUSE), problem);
+    match response.status {
+        StatusCode::UNAUTHORIZED => SinkError::permission_denied(message())
+            .with_help("create a new GitHub token: this one is wrong or has expired"),
+        StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => {
+            limited_or_denied(message(), response)
+        }
+        StatusCode::NOT_FOUND => SinkError::not_found(message())
+            .with_help("check the name and the GitHub token: what it may not see is not found"),
+        // Made by a gateway: what GitHub did is not known.
+        status if status.is_success() => SinkError::transient(message())
+            .with_help("check what is between this machine and GitHub: it responds in its place"),
+        status if status.is_redirection() => SinkError::conflict(message())
+            .with_help("try again: the repository was renamed or moved"),
+        _ => status_error(action, response, secrets),
     }
-    if answer.status == StatusCode::TOO_MANY_REQUESTS || spoken.contains("rate limit") {
-        return SinkError::rate_limited(UNNAMED_PAUSE, problem);
+}
+
+fn limited_or_denied(message: String, response: &Response) -> SinkError {
+    if let Some(pause) = retry_after(&response.headers) {
+        return SinkError::rate_limited(pause, message);
+    }
+    if header(response, "x-ratelimit-remaining") == Some("0") {
+        return SinkError::rate_limited(until_renewal(response).unwrap_or(DEFAULT_PAUSE), message);
+    }
+    let is_limit = response.status == StatusCode::TOO_MANY_REQUESTS
+        || message.to_lowercase().contains("rate limit");
+    if is_limit {
+        return SinkError::rate_limited(DEFAULT_PAUSE, message);
     }
     let needed =
-        header(answer, "x-accepted-github-permissions").unwrap_or("write access to secrets");
-    SinkError::permission_denied(problem).with_help(format!("the GitHub token needs: {needed}"))
+        header(response, "x-accepted-github-permissions").unwrap_or("write access to secrets");
+    SinkError::permission_denied(message)
+        .with_help(format!("give the GitHub token this permission: {needed}"))
 }
 
-/// From the answer's own clock to the end of the hour that is counted, and a second more.
-pub(crate) fn until_renewal(answer: &Response) -> Option<Duration> {
-    let reset: u64 = header(answer, "x-ratelimit-reset")?.parse().ok()?;
-    let now = server_time(&answer.headers)?.duration_since(std::time::UNIX_EPOCH).ok()?;
+/// The URL at which a user authorizes the token for an organization with SAML single sign-on
+/// (docs.github.com/rest/authentication/authenticating-to-the-rest-api). Only one at GitHub's own
+/// web host is shown: a user follows it.
+fn single_sign_on(base: &Url, response: &Response) -> Option<Url> {
+    let (required, url) = header(response, "x-github-sso")?.split_once(';')?;
+    let url = Url::parse(url.trim().strip_prefix("url=")?).ok()?;
+    let api_host = base.host_str()?;
+    let web_host = match api_host.strip_prefix("api.") {
+        Some(web_host) => web_host,
+        None => api_host,
+    };
+    let is_own = |host: &str| host == "github.com" || host == web_host;
+    let is_shown = required.trim() == "required"
+        && url.scheme() == "https"
+        && url.host_str().is_some_and(is_own)
+        && url.port().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
+    is_shown.then_some(url)
+}
+
+/// From the response's own `Date` to the end of the hour that is counted, and a second more.
+pub(crate) fn until_renewal(response: &Response) -> Option<Duration> {
+    let reset: u64 = header(response, "x-ratelimit-reset")?.parse().ok()?;
+    let now = server_time(&response.headers)?.duration_since(UNIX_EPOCH).ok()?;
     let renewed = Duration::from_secs(reset.saturating_add(1));
-    Some(renewed.saturating_sub(now).min(LONGEST_PAUSE))
+    Some(renewed.saturating_sub(now).min(MAX_PAUSE))
 }
 
-pub(crate) fn header<'a>(answer: &'a Response, name: &str) -> Option<&'a str> {
-    answer.headers.get(name)?.to_str().ok()
+pub(crate) fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
+    response.headers.get(name)?.to_str().ok()
 }

@@ -7,14 +7,17 @@
 mod api;
 mod config;
 mod credential;
-mod environments;
+mod evidence;
 mod failure;
 mod listing;
 mod organization;
 mod repository;
 mod sealing;
+mod secret_names;
 mod sink;
+mod survey;
 mod target;
+mod writer;
 
 use tokensink_core::{SinkFactory, inventory};
 

@@ -84,7 +84,7 @@ impl Seen {
         let mut listed: Vec<Repository> = Vec::new();
         if answer.status.is_success() {
             listed = answer.json().map_err(|_| {
-                SinkError::other(format!("could not {doing}: the answer is not what is documented"))
+                SinkError::other(format!("cannot {doing}: the answer is not what is documented"))
             })?;
         } else {
             let refusal = api.refusal(doing, &answer).await;

@@ -1,10 +1,13 @@
-//! Who may use an organization's secret: an update that leaves it out would clear it.
+//! Who may use an organization secret. An update that leaves it out would clear it.
+
+use std::fmt;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tokensink_core::SinkError;
+use tokensink_core::{SinkError, SinkErrorKind};
 
 use crate::api::Api;
+use crate::secret_names;
 use crate::target::App;
 
 const PAGE: usize = 100;
@@ -25,47 +28,91 @@ struct Repository {
     id: u64,
 }
 
-/// The fields that a PUT must repeat so that the secret stays as visible as it is.
-pub(crate) async fn visibility(
-    api: &Api,
-    secret_path: &str,
-    app: App,
-) -> Result<Map<String, Value>, SinkError> {
-    let answer = api.get(secret_path, "see who may use the organization's secret").await;
-    let secret: Secret = answer
-        .map_err(|error| match error.kind() {
-            tokensink_core::SinkErrorKind::NotFound => error.with_help(
-                "make the organization's secret once by hand: who may use it is for you to decide",
-            ),
-            _ => error,
-        })?
-        .json()
-        .map_err(|_| SinkError::other("the organization's secret is not what is documented"))?;
-    let Some(visibility) = secret.visibility else {
-        return Err(SinkError::other("GitHub does not say who may use the organization's secret"));
-    };
-    let mut fields = Map::new();
-    if visibility == "selected" {
-        let ids = selected_repositories(api, secret_path).await?;
-        let ids: Vec<Value> = match app {
-            // Dependabot's are strings (github.com/cli/cli, `DependabotSecretPayload`).
-            App::Dependabot => ids.iter().map(|id| json!(id.to_string())).collect(),
-            App::Actions | App::Codespaces => ids.iter().map(|id| json!(id)).collect(),
-        };
-        fields.insert("selected_repository_ids".to_owned(), Value::Array(ids));
+/// Which repositories of an organization may use a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Visibility {
+    /// `all`, `private` or `selected`.
+    kind: String,
+    /// The ids of the repositories in order, with `selected`.
+    selected: Vec<u64>,
+}
+
+impl Visibility {
+    pub(crate) async fn read(api: &Api, secret_path: &str) -> Result<Self, SinkError> {
+        let kind = Self::read_kind(api, secret_path).await?;
+        let mut selected = Vec::new();
+        if kind == "selected" {
+            selected = selected_repositories(api, secret_path).await?;
+            selected.sort_unstable();
+        }
+        Ok(Self { kind, selected })
     }
-    fields.insert("visibility".to_owned(), Value::String(visibility));
-    Ok(fields)
+
+    /// `all`, `private` or `selected`.
+    pub(crate) async fn read_kind(api: &Api, secret_path: &str) -> Result<String, SinkError> {
+        let doing = "read who may use the organization secret";
+        let secret: Secret = api.read(secret_path, doing).await?;
+        secret
+            .visibility
+            .ok_or_else(|| SinkError::other(format!("cannot {doing}: GitHub does not show it")))
+    }
+
+    /// The fields of a write that keep it.
+    pub(crate) fn fields(&self, app: App) -> Map<String, Value> {
+        let mut fields = Map::new();
+        fields.insert("visibility".to_owned(), Value::String(self.kind.clone()));
+        if self.kind == "selected" {
+            let ids = self.selected.iter();
+            let ids = match app {
+                // Dependabot's are strings (github.com/cli/cli, `DependabotSecretPayload`).
+                App::Dependabot => ids.map(|id| json!(id.to_string())).collect(),
+                App::Actions | App::Codespaces => ids.map(|id| json!(id)).collect(),
+            };
+            fields.insert("selected_repository_ids".to_owned(), Value::Array(ids));
+        }
+        fields
+    }
+}
+
+impl fmt::Display for Visibility {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.kind.as_str(), self.selected.len()) {
+            ("selected", 1) => f.write_str("1 selected repository"),
+            ("selected", count) => write!(f, "{count} selected repositories"),
+            (kind, _) => write!(f, "{kind} repositories"),
+        }
+    }
+}
+
+/// Adds to the error of an organization secret that does not exist what to do about it. It is not
+/// created: who may use it is for a person to decide.
+pub(crate) async fn explain_missing(
+    error: SinkError,
+    api: &Api,
+    secrets_path: &str,
+    secret: &str,
+) -> SinkError {
+    if error.kind() != SinkErrorKind::NotFound {
+        return error;
+    }
+    // Without a list there is no suggestion; the error itself is the caller's.
+    let names = secret_names::list(api, secrets_path).await.unwrap_or_default();
+    error.with_help(match secret_names::similar(&names, secret) {
+        Some(similar) => format!(
+            "create the organization secret {secret} once, or set `secret = \"{similar}\"` if that \
+             one is meant"
+        ),
+        None => format!(
+            "create the organization secret {secret} once: you decide which repositories may use it"
+        ),
+    })
 }
 
 async fn selected_repositories(api: &Api, secret_path: &str) -> Result<Vec<u64>, SinkError> {
     let mut ids = Vec::new();
     for number in 1.. {
         let path = format!("{secret_path}/repositories?per_page={PAGE}&page={number}");
-        let answer = api.get(&path, "list the selected repositories").await?;
-        let page: Page = answer.json().map_err(|_| {
-            SinkError::other("the selected repositories are not what is documented")
-        })?;
+        let page: Page = api.read(&path, "list the selected repositories").await?;
         let is_last = page.repositories.len() < PAGE;
         ids.extend(page.repositories.iter().map(|repository| repository.id));
         if is_last || ids.len() >= page.total_count {

@@ -9,7 +9,7 @@ use crate::api::Api;
 use crate::failure::header;
 use crate::target::App;
 
-const DOING: &str = "see the repository";
+const DOING: &str = "read the repository";
 
 /// A repository, by itself or in a list.
 #[derive(Clone, Debug, Deserialize)]
@@ -70,7 +70,7 @@ pub(crate) async fn ask_for(api: &Api, named: &str) -> Result<Repository, SinkEr
         return Err(api.refusal(DOING, &answer).await);
     }
     answer.json().map_err(|_| {
-        SinkError::other(format!("could not {DOING}: the answer is not what is documented"))
+        SinkError::other(format!("cannot {DOING}: the answer is not what is documented"))
     })
 }
 

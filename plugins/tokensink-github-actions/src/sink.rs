@@ -1,69 +1,80 @@
-//! The sink: one secret, prepared with its key at hand, written with one request.
+//! The sink: one secret.
 
-use std::fmt;
-use std::ops::RangeInclusive;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
-use serde_json::{Map, Value};
 use tokensink_core::{
-    Holds, PreparedSink, RateLimit, RateLimits, Readiness, Receipt, SinkError, TakesEffect,
-    TargetId, Token, TokenSink, WriteEstimate,
+    Content, Inspection, Preparation, RateLimit, RateLimits, Receipt, SinkError, SinkInfo, Survey,
+    TakesEffect, TokenSink, WriteEstimate,
 };
-use tokensink_http::{Response, server_time};
+use tokensink_http::Response;
 
 use crate::api::{Api, Share};
 use crate::config::Limits;
-use crate::sealing::{Envelope, SealingKey};
+use crate::evidence::WriteTime;
+use crate::organization::{self, Visibility};
+use crate::sealing::SealingKey;
 use crate::target::{App, Scope, Target};
-use crate::{environments, organization};
+use crate::writer::{SecretWriter, readiness};
+use crate::{secret_names, survey};
 
-/// Requests under way at once, reads of one endpoint and writes, that GitHub lets in
+/// A sink at another host than this one is shown with it.
+const PUBLIC_HOST: &str = "api.github.com";
+
+/// Concurrent requests, reads of one endpoint, and writes that GitHub accepts
 /// (docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api). There is also an hourly
-/// limit on writes, of which it is not said whether secrets count: GitHub's own answer decides.
+/// limit on writes, and it is not documented whether secrets count: GitHub's response decides.
 const CONCURRENT: usize = 100;
 const READS: RateLimit = RateLimit { requests: 900, per: Duration::from_secs(60) };
 const WRITES: RateLimit = RateLimit { requests: 80, per: Duration::from_secs(60) };
 
-/// An Enterprise Server has no such limit of its own; one that is set there is answered with a
-/// pause, which the coordinator keeps to.
+/// An Enterprise Server has no such limits by default; one that is set there responds with a pause,
+/// which the engine keeps to.
 const CONCURRENT_WITHOUT_LIMITS: usize = 500;
 
-/// From the answer's `Date` to our own `updated_at`, in seconds. It is taken while the request is
-/// carried out, so before the `Date`; but it has whole seconds, and nowhere is it said that they are
-/// not rounded up. A stranger's write within one second after ours cannot be told from it.
-const OUR_SECONDS: RangeInclusive<i64> = -2..=1;
+/// How long a public key is used. It is hardly ever replaced, and a write that is refused because
+/// of it fetches the new one.
+const KEY_IS_VALID_FOR: Duration = Duration::from_secs(600);
 
-/// How long a public key is taken for GitHub's own. It is hardly ever replaced, and a write that
-/// is refused for it fetches the new one.
-const KEY_HOLDS_FOR: Duration = Duration::from_secs(600);
+/// Whether the secret exists is only worth a warning, so nothing waits longer for it.
+const TIME_FOR_NAMES: Duration = Duration::from_secs(2);
 
-/// Requests that a sink sends after its preparation: where it was the first one, the coordinator
-/// looks at the secret before the write; after the write it always does.
-const TO_COME_AT_FIRST: usize = 3;
+/// Requests that a sink sends after its preparation. After the first one the engine inspects the
+/// secret before the write; after the write it always does.
+pub(crate) const TO_COME_AT_FIRST: usize = 3;
 const TO_COME: usize = 2;
+
+/// A write to an organization secret reads its visibility before and after.
+const REQUESTS_OF_AN_ORGANIZATION_WRITE: u32 = 3;
 
 /// One secret of one repository, environment or organization.
 #[derive(Debug)]
 pub struct GitHubSink {
+    info: SinkInfo,
     target: Target,
-    host: String,
     api: Share,
-    /// Where the repository is now, if it was renamed.
-    moved_to: Mutex<Option<String>>,
-    key: Arc<Mutex<Option<Known>>>,
+    /// The current path of the repository, once it was found.
+    owner_path: Mutex<Option<String>>,
+    memory: Arc<Memory>,
 }
 
-/// A public key, from an earlier preparation.
+/// Responses that later preparations use again.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    key: Mutex<Option<KnownKey>>,
+    announcements: Mutex<Option<Vec<String>>>,
+}
+
+/// The public key for the secrets at `secrets_path`.
 #[derive(Clone, Debug)]
-struct Known {
+pub(crate) struct KnownKey {
     since: Instant,
-    secrets_path: String,
-    key: SealingKey,
+    pub(crate) secrets_path: String,
+    pub(crate) key: SealingKey,
     round_trip: Duration,
 }
 
@@ -72,17 +83,31 @@ struct SecretRecord {
     updated_at: Timestamp,
 }
 
-impl GitHubSink {
-    pub(crate) fn new(target: Target, host: &str, api: Arc<Api>) -> Self {
-        let (moved_to, key) = (Mutex::default(), Arc::default());
-        let api = Share::of(api, &target);
-        Self { target, host: host.to_owned(), api, moved_to, key }
+impl Memory {
+    pub(crate) fn forget_key(&self) {
+        *locked(&self.key) = None;
     }
 
-    /// The path of the repository or organization, whatever it is called now.
+    /// After a write the secret exists.
+    pub(crate) fn forget_announcements(&self) {
+        *locked(&self.announcements) = Some(Vec::new());
+    }
+}
+
+impl GitHubSink {
+    pub(crate) fn new(target: Target, api: Arc<Api>) -> Self {
+        Self {
+            info: info(&target, &api),
+            api: Share::of(api, &target),
+            target,
+            owner_path: Mutex::default(),
+            memory: Arc::default(),
+        }
+    }
+
+    /// The path of the repository or organization, under its current name as far as it is known.
     fn owner_path(&self) -> String {
-        let moved = self.moved_to.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        moved.unwrap_or_else(|| self.target.owner_path())
+        locked(&self.owner_path).clone().unwrap_or_else(|| self.target.owner_path())
     }
 
     fn secrets_path(&self) -> String {
@@ -93,191 +118,191 @@ impl GitHubSink {
         format!("{}/{}", self.secrets_path(), self.target.secret)
     }
 
-    /// Sees that the repository is there and may be written, and where it is now.
+    /// Checks that the repository exists and may be written, and finds its current path.
     async fn check_repository(&self, named: &str) -> Result<Vec<String>, SinkError> {
         let repository = self.api.repository(named).await?;
         repository.refuse_unwritable(self.target.app)?;
         if repository.is_called(named) {
+            *locked(&self.owner_path) = Some(self.target.owner_path());
             return Ok(Vec::new());
         }
-        let by_id = format!("repositories/{}", repository.id);
-        *self.moved_to.lock().unwrap_or_else(PoisonError::into_inner) = Some(by_id);
-        Ok(vec![format!("it is called {} now", repository.full_name)])
+        *locked(&self.owner_path) = Some(format!("repositories/{}", repository.id));
+        Ok(vec![format!("the repository is called {} now", repository.full_name)])
     }
 
-    /// The key that seals: a person who thought for a while must not cost a large organization the
-    /// quota of the hour.
-    async fn sealing_key(&self, secrets_path: String) -> Result<Known, SinkError> {
-        let known = self.key.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        // Where nothing is counted asking costs nothing, and keeps each HTTP/1.1 connection alive.
-        let holds = |known: &Known| {
+    /// The public key. A user who thinks for a while must not cost a large organization the
+    /// requests of the hour.
+    async fn sealing_key(&self, secrets_path: String) -> Result<KnownKey, SinkError> {
+        let known = locked(&self.memory.key).clone();
+        // Where requests are not counted, asking again keeps each HTTP/1.1 connection open.
+        let is_valid = |known: &KnownKey| {
             self.api.is_counted()
                 && known.secrets_path == secrets_path
-                && known.since.elapsed() < KEY_HOLDS_FOR
+                && known.since.elapsed() < KEY_IS_VALID_FOR
         };
-        if let Some(known) = known.filter(holds) {
+        if let Some(known) = known.filter(is_valid) {
             self.api.check_remaining(TO_COME)?;
             return Ok(known);
         }
         let since = Instant::now();
         let key = self.api.sealing_key(&secrets_path).await?;
         self.api.check_remaining(TO_COME_AT_FIRST)?;
-        let known = Known { since, secrets_path, key, round_trip: since.elapsed() };
-        *self.key.lock().unwrap_or_else(PoisonError::into_inner) = Some(known.clone());
+        let known = KnownKey { since, secrets_path, key, round_trip: since.elapsed() };
+        *locked(&self.memory.key) = Some(known.clone());
         Ok(known)
     }
-}
 
-impl fmt::Display for GitHubSink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.target.fmt(f)
+    /// Warns of a secret that does not exist yet. Looks once.
+    async fn announcements(&self, secrets_path: &str) -> Vec<String> {
+        if let Some(known) = locked(&self.memory.announcements).clone() {
+            return known;
+        }
+        let announcements = self.look_for_secret(secrets_path).await;
+        *locked(&self.memory.announcements) = Some(announcements.clone());
+        announcements
+    }
+
+    async fn look_for_secret(&self, secrets_path: &str) -> Vec<String> {
+        let secret = &self.target.secret;
+        let sinks = self.api.sinks();
+        if !self.api.can_spare(sinks) {
+            let warning = format!(
+                "not checked which of the secrets of {sinks} sinks exist: too few requests are left \
+                 to the GitHub token for the hour"
+            );
+            let speaks = sinks > 1 && self.api.speaks_for_all(&self.target.owner_path());
+            return Vec::from_iter(speaks.then_some(warning));
+        }
+        let listed = secret_names::list(&self.api, secrets_path);
+        let reason = match tokio::time::timeout(TIME_FOR_NAMES, listed).await {
+            Ok(Ok(names)) if secret_names::contains(&names, secret) => return Vec::new(),
+            Ok(Ok(names)) => {
+                let suggestion = secret_names::similar(&names, secret).map(|similar| {
+                    format!("; set `secret = \"{similar}\"` if the existing {similar} is meant")
+                });
+                return vec![format!(
+                    "the secret {secret} does not exist yet and will be created{}",
+                    suggestion.unwrap_or_default()
+                )];
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no response within {TIME_FOR_NAMES:?}"),
+        };
+        vec![format!("not checked whether the secret {secret} exists: {reason}")]
+    }
+
+    async fn prepare_repository(&self, named: &str) -> Result<Preparation, SinkError> {
+        let mut warnings = self.check_repository(named).await?;
+        let secrets_path = self.secrets_path();
+        let (key, announcements) = futures::join!(
+            self.sealing_key(secrets_path.clone()),
+            self.announcements(&secrets_path)
+        );
+        warnings.extend(announcements);
+        let key = key?;
+        let estimate = WriteEstimate::one_request(key.round_trip)
+            .with_shared_place(self.target.shared_place());
+        Ok(self.preparation(key, estimate).with_warnings(warnings))
+    }
+
+    async fn prepare_organization(&self) -> Result<Preparation, SinkError> {
+        let secrets_path = self.secrets_path();
+        // The write reads it again: who may use the secret can change until then.
+        if let Err(error) = Visibility::read(&self.api, &self.secret_path()).await {
+            let secret = &self.target.secret;
+            return Err(
+                organization::explain_missing(error, &self.api, &secrets_path, secret).await
+            );
+        }
+        let key = self.sealing_key(secrets_path).await?;
+        let mut estimate = WriteEstimate::one_request(key.round_trip);
+        estimate.requests = REQUESTS_OF_AN_ORGANIZATION_WRITE;
+        Ok(self.preparation(key, estimate))
+    }
+
+    fn preparation(&self, key: KnownKey, estimate: WriteEstimate) -> Preparation {
+        let (api, memory) = (self.api.api(), Arc::clone(&self.memory));
+        let writer = SecretWriter::new(api, self.target.clone(), key, memory);
+        Preparation::new(Box::new(writer), estimate).with_readiness(readiness())
+    }
+
+    /// Asks for the secret, under the current name of its repository.
+    async fn record(&self, doing: &str) -> Result<Response, SinkError> {
+        let response = self.api.send(Method::GET, &self.secret_path(), None, doing).await?;
+        match &self.target.scope {
+            Scope::Repository { repository, .. } if response.status.is_redirection() => {
+                self.check_repository(repository).await?;
+                self.api.send(Method::GET, &self.secret_path(), None, doing).await
+            }
+            _ => Ok(response),
+        }
     }
 }
 
 #[async_trait]
 impl TokenSink for GitHubSink {
-    fn target(&self) -> TargetId {
-        TargetId::new("github-actions", self.target.identity(&self.host))
+    fn info(&self) -> &SinkInfo {
+        &self.info
     }
 
-    fn takes_effect(&self) -> TakesEffect {
-        match self.target.app {
-            App::Actions | App::Dependabot => TakesEffect::OnNextRun,
-            App::Codespaces => TakesEffect::OnRestart,
-        }
-    }
-
-    fn quota(&self) -> Option<RateLimits> {
-        let Api { base, limits, credential, .. } = &*self.api;
-        let key = format!("github-actions {base} {} {limits:?}", credential.origin());
-        Some(match limits {
-            Limits::GitHubCom => {
-                RateLimits { key, concurrent: CONCURRENT, reads: Some(READS), writes: Some(WRITES) }
-            }
-            Limits::None => {
-                RateLimits { key, concurrent: CONCURRENT_WITHOUT_LIMITS, reads: None, writes: None }
-            }
-        })
-    }
-
-    async fn prepare(&self) -> Result<Box<dyn PreparedSink>, SinkError> {
-        let mut warnings = Vec::new();
-        let mut extra = Map::new();
+    async fn prepare(&self) -> Result<Preparation, SinkError> {
         match &self.target.scope {
-            Scope::Repository { repository, environment } => {
-                warnings.extend(self.check_repository(repository).await?);
-                if environment.is_none() && self.target.app == App::Actions {
-                    let (api, owner_path) = (&self.api, self.owner_path());
-                    let hiding = environments::warnings(api, &self.target, repository, &owner_path);
-                    warnings.extend(hiding.await);
-                }
-            }
-            Scope::Organization(_) => {
-                let app = self.target.app;
-                extra = organization::visibility(&self.api, &self.secret_path(), app).await?;
-            }
+            Scope::Repository { repository, .. } => self.prepare_repository(repository).await,
+            Scope::Organization(_) => self.prepare_organization().await,
         }
-        let known = self.sealing_key(self.secrets_path()).await?;
-        Ok(Box::new(Prepared {
-            api: self.api.api(),
-            secret: self.target.secret.clone(),
-            envelope: Mutex::new(Some(known.key.envelope())),
-            known,
-            remembered: Arc::clone(&self.key),
-            extra,
-            warnings,
-            shared_place: self.target.shared_place(),
-        }))
     }
 
-    async fn inspect(&self, _token: &Token, last: Option<&Receipt>) -> Result<Holds, SinkError> {
-        let doing = "see when the secret was written";
-        let answer = self.api.send(Method::GET, &self.secret_path(), None, doing).await?;
-        if answer.status == StatusCode::NOT_FOUND {
-            return Ok(Holds::Nothing);
+    async fn inspect(&self, last: Option<&Receipt>) -> Result<Inspection, SinkError> {
+        let doing = "read when the secret was written";
+        let response = self.record(doing).await?;
+        let written = last.and_then(WriteTime::recorded);
+        if response.status == StatusCode::NOT_FOUND {
+            let content = written.map(|time| time.content_without_secret(&response));
+            return Ok(content.unwrap_or(Content::Absent).into());
         }
-        if !answer.status.is_success() {
-            return Err(self.api.refusal(doing, &answer).await);
+        if !response.status.is_success() {
+            return Err(self.api.refusal(doing, &response).await);
         }
-        let record: SecretRecord = answer.json().map_err(|_| {
-            SinkError::other(format!("could not {doing}: the answer is not what is documented"))
-        })?;
-        let written = last.and_then(|last| last.get("written_at")?.parse::<i64>().ok());
-        let Some(written) = written else {
-            return Ok(Holds::Unknown { why: "GitHub does not show values".to_owned() });
+        let record: SecretRecord = Api::document(doing, &response)?;
+        let content = match written {
+            Some(time) => time.content_at(record.updated_at),
+            None => Content::Unknown { reason: "GitHub does not show values".to_owned() },
         };
-        let later = record.updated_at.as_second() - written;
-        Ok(if OUR_SECONDS.contains(&later) {
-            Holds::UnchangedSinceOurWrite
-        } else {
-            Holds::AnotherValue
-        })
-    }
-}
-
-/// A secret whose key is at hand, and whose box lacks nothing but the token.
-#[derive(Debug)]
-struct Prepared {
-    api: Arc<Api>,
-    secret: String,
-    known: Known,
-    /// The sink's, to be forgotten when a write fails.
-    remembered: Arc<Mutex<Option<Known>>>,
-    /// For the first write; another one is sealed from the key.
-    envelope: Mutex<Option<Envelope>>,
-    /// What the PUT must repeat beside the value.
-    extra: Map<String, Value>,
-    warnings: Vec<String>,
-    shared_place: Option<String>,
-}
-
-impl Prepared {
-    async fn put(&self, envelope: Envelope, token: &Token) -> Result<Response, SinkError> {
-        let sealed = envelope.seal(token)?;
-        let mut body = self.extra.clone();
-        body.insert("encrypted_value".to_owned(), Value::String(sealed.encrypted_value));
-        body.insert("key_id".to_owned(), Value::String(sealed.key_id));
-        let path = format!("{}/{}", self.known.secrets_path, self.secret);
-        self.api.send(Method::PUT, &path, Some(&Value::Object(body)), "put the secret").await
+        Ok(content.into())
     }
 
-    fn envelope(&self) -> Envelope {
-        let ready = self.envelope.lock().unwrap_or_else(PoisonError::into_inner).take();
-        ready.unwrap_or_else(|| self.known.key.envelope())
-    }
-}
-
-#[async_trait]
-impl PreparedSink for Prepared {
-    fn readiness(&self) -> Readiness {
-        Readiness::Unknown { why: "only a write proves that GitHub lets it in".to_owned() }
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        self.warnings.clone()
-    }
-
-    fn cost(&self) -> WriteEstimate {
-        let shared_place = self.shared_place.clone();
-        WriteEstimate { round_trip: self.known.round_trip, requests: 1, shared_place }
-    }
-
-    async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
-        let mut answer = self.put(self.envelope(), token).await?;
-        if answer.status == StatusCode::UNPROCESSABLE_ENTITY {
-            // The key was rotated since it was fetched.
-            let key = self.api.sealing_key(&self.known.secrets_path).await?;
-            answer = self.put(key.envelope(), token).await?;
+    async fn survey(&self) -> Result<Survey, SinkError> {
+        if let Scope::Repository { repository, environment: None } = &self.target.scope
+            && self.target.app == App::Actions
+            && locked(&self.owner_path).is_none()
+        {
+            self.check_repository(repository).await?;
         }
-        if ![StatusCode::CREATED, StatusCode::NO_CONTENT].contains(&answer.status) {
-            *self.remembered.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            return Err(self.api.refusal("put the secret", &answer).await);
-        }
-        let at = server_time(&answer.headers).and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-        let receipt = Receipt::default();
-        Ok(match at {
-            Some(at) => receipt.with("written_at", at.as_secs().to_string()),
-            None => receipt,
-        })
+        survey::closer_secrets(&self.api, &self.target, &self.owner_path()).await
     }
+}
+
+fn info(target: &Target, api: &Api) -> SinkInfo {
+    let takes_effect = match target.app {
+        App::Actions | App::Dependabot => TakesEffect::OnNextRun,
+        App::Codespaces => TakesEffect::OnRestart,
+    };
+    let info = SinkInfo::new(target.id(api.host()), target.to_string(), takes_effect)
+        .with_rate_limits(rate_limits(api));
+    if api.host() == PUBLIC_HOST { info } else { info.with_host(api.host_and_port()) }
+}
+
+fn rate_limits(api: &Api) -> RateLimits {
+    let Api { base, limits, credential, .. } = api;
+    let key = format!("github-actions {base} {} {limits:?}", credential.origin());
+    match limits {
+        Limits::GitHubCom => {
+            RateLimits::concurrent(key, CONCURRENT).with_reads(READS).with_writes(WRITES)
+        }
+        Limits::None => RateLimits::concurrent(key, CONCURRENT_WITHOUT_LIMITS),
+    }
+}
+
+fn locked<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

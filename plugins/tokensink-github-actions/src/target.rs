@@ -5,6 +5,7 @@ use std::fmt;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use tokensink_core::{SharedPlace, TargetId};
 
 /// Who uses the secret.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -62,20 +63,23 @@ impl Target {
     }
 
     /// One secret that could do for all repositories of an owner.
-    pub(crate) fn shared_place(&self) -> Option<String> {
+    pub(crate) fn shared_place(&self) -> Option<SharedPlace> {
         match &self.scope {
             Scope::Repository { repository, environment: None } => {
                 let owner = repository.split('/').next()?;
-                Some(format!("repositories of {owner}: one organization secret"))
+                Some(SharedPlace {
+                    replaces: format!("repositories of {owner}"),
+                    place: "one organization secret".to_owned(),
+                })
             }
             _ => None,
         }
     }
 
-    /// Equal for two spellings of one secret: GitHub's names know no case.
-    pub(crate) fn identity(&self, host: &str) -> String {
+    /// Equal for two spellings of one secret: GitHub's names have no letter case.
+    pub(crate) fn id(&self, host: &str) -> TargetId {
         let path = self.secrets_path(&self.owner_path().to_lowercase());
-        format!("{host}/{path}/{}", self.secret.to_uppercase())
+        TargetId::new("github-actions", format!("{host}/{path}/{}", self.secret.to_uppercase()))
     }
 }
 

@@ -54,9 +54,13 @@ fn all_mistakes_of_a_table_are_told_together() {
     });
     let errors = build(table, &[]).unwrap_err();
     let text = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    for words in
-        ["`acme` is no owner/name", "`../x`", "GITHUB_", "`environment` goes with", "in the clear"]
-    {
+    for words in [
+        "`acme` is not an owner/name",
+        "`../x`",
+        "GITHUB_",
+        "`environment` goes with",
+        "in the clear",
+    ] {
         assert!(text.contains(words), "{text} should say {words}");
     }
     let errors = build(json!({"repositry": []}), &[]).unwrap_err();
@@ -98,7 +102,7 @@ fn an_empty_environment_is_a_mistake() {
 fn one_secret_has_one_identity() {
     let table =
         |repository: &str, secret: &str| json!({"repositories": [repository], "secret": secret});
-    let id = |table| build(table, &[]).unwrap()[0].target();
+    let id = |table| build(table, &[]).unwrap()[0].info().target.clone();
     assert_eq!(id(table("Acme/API", "qstash_token")), id(table("acme/api", "QSTASH_TOKEN")));
     assert_ne!(id(table("acme/api", "OTHER")), id(table("acme/api", "QSTASH_TOKEN")));
 }

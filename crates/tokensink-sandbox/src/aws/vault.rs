@@ -4,44 +4,75 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{CURRENT, EXPIRED, REGION};
+use super::{ACCOUNT, CURRENT, EXPIRED, REGION};
 
 const PREVIOUS: &str = "AWSPREVIOUS";
-/// When the first version of every secret was made.
+/// When the first version of every secret was created.
 const EPOCH: usize = 1_700_000_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Vault {
     pub(super) secrets: BTreeMap<String, Secret>,
-    pub(super) strangers: BTreeMap<String, String>,
+    /// Values that another program writes just before the next write, by secret.
+    pub(super) external_writes: BTreeMap<String, String>,
+    /// Where the caller is in another account than the secrets.
+    pub(super) caller_account: Option<&'static str>,
     pub(super) is_expired: bool,
     pub(super) expires_at_next_put: bool,
-    /// So many of the next writes that change something are refused.
+    /// How many of the next writes that change something are refused.
     pub(super) throttled_puts: usize,
+    /// How many of the next reads show the state before the last write.
+    pub(super) lagging_values: usize,
+    pub(super) lagging_descriptions: usize,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Secret {
     pub(super) versions: BTreeMap<String, Version>,
-    pub(super) stages: BTreeMap<&'static str, String>,
+    pub(super) stages: Stages,
+    /// The stages before the last write.
+    stages_before: Stages,
     pub(super) is_deleted: bool,
     pub(super) is_unreadable: bool,
+    pub(super) is_unwritable: bool,
     pub(super) is_binary: bool,
     pub(super) owning_service: Option<&'static str>,
     pub(super) primary_region: Option<&'static str>,
+    pub(super) replicas: Vec<Replica>,
+}
+
+/// The version at each staging label.
+type Stages = BTreeMap<&'static str, String>;
+
+/// The state of a secret's copy in another region.
+#[derive(Debug)]
+pub(super) struct Replica {
+    pub(super) region: &'static str,
+    pub(super) status: &'static str,
+    pub(super) why: String,
 }
 
 #[derive(Debug)]
 pub(super) struct Version {
     pub(super) value: String,
-    /// In seconds, as the clock of a server shows them that is never asked twice in one.
+    /// In seconds; each version is created in a second of its own.
     created: usize,
 }
 
 pub(super) type Refusal = (&'static str, String);
 
-fn arn(name: &str) -> String {
-    format!("arn:aws:secretsmanager:{REGION}:123456789012:secret:{name}-AbCdEf")
+pub(super) fn arn(name: &str) -> String {
+    format!("{}-AbCdEf", partial_arn(name))
+}
+
+fn partial_arn(name: &str) -> String {
+    format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}")
+}
+
+/// Whether an ARN ends as a complete one does. Secrets Manager then does not treat it as a partial
+/// one (docs.aws.amazon.com/secretsmanager/latest/userguide/troubleshoot.html).
+fn seems_complete(arn: &str) -> bool {
+    arn.rsplit_once('-').is_some_and(|(_, end)| end.len() == 6)
 }
 
 fn not_found() -> Refusal {
@@ -55,7 +86,10 @@ impl Vault {
             return self.create(field("Name").ok_or_else(not_found)?, input);
         }
         let id = field("SecretId").unwrap_or_default();
-        let known = self.secrets.keys().find(|name| id == **name || id == arn(name)).cloned();
+        let is_meant = |name: &str| {
+            id == name || id == arn(name) || id == partial_arn(name) && !seems_complete(&id)
+        };
+        let known = self.secrets.keys().find(|name| is_meant(name)).cloned();
         let name = known.ok_or_else(not_found)?;
         match operation {
             "DescribeSecret" => self.describe(&name),
@@ -70,13 +104,10 @@ impl Vault {
             self.is_expired = true;
             return Err(("ExpiredTokenException", EXPIRED.to_owned()));
         }
-        match self.throttled_puts.checked_sub(1) {
-            Some(left) => {
-                self.throttled_puts = left;
-                Err(("ThrottlingException", "Rate exceeded".to_owned()))
-            }
-            None => Ok(()),
+        if take_one(&mut self.throttled_puts) {
+            return Err(("ThrottlingException", "Rate exceeded".to_owned()));
         }
+        Ok(())
     }
 
     fn secret(&self, name: &str) -> Result<&Secret, Refusal> {
@@ -84,7 +115,12 @@ impl Vault {
     }
 
     fn create(&mut self, name: String, input: &Value) -> Result<Value, Refusal> {
-        if self.secrets.contains_key(&name) {
+        if let Some(secret) = self.secrets.get(&name) {
+            let version = request_token(input)?;
+            let stored = secret.versions.get(&version).map(|stored| stored.value.as_str());
+            if stored.is_some() && stored == input["SecretString"].as_str() {
+                return Ok(json!({"ARN": arn(&name), "Name": name, "VersionId": version}));
+            }
             let why = format!("The operation failed because the secret {name} already exists.");
             return Err(("ResourceExistsException", why));
         }
@@ -96,10 +132,11 @@ impl Vault {
         Ok(output)
     }
 
-    fn describe(&self, name: &str) -> Result<Value, Refusal> {
+    fn describe(&mut self, name: &str) -> Result<Value, Refusal> {
+        let is_lagging = take_one(&mut self.lagging_descriptions);
         let secret = self.secret(name)?;
         let mut stages: BTreeMap<&String, Vec<&str>> = BTreeMap::new();
-        for (stage, version) in &secret.stages {
+        for (stage, version) in secret.stages_seen(is_lagging) {
             stages.entry(version).or_default().push(stage);
         }
         let mut output = json!({"ARN": arn(name), "Name": name, "VersionIdsToStages": stages});
@@ -112,18 +149,23 @@ impl Vault {
         if let Some(region) = secret.primary_region {
             output["PrimaryRegion"] = json!(region);
         }
+        let replica = |replica: &Replica| json!({"Region": replica.region, "Status": replica.status, "StatusMessage": replica.why});
+        if !secret.replicas.is_empty() {
+            output["ReplicationStatus"] = secret.replicas.iter().map(replica).collect();
+        }
         Ok(output)
     }
 
-    fn get(&self, name: &str, version: Option<String>) -> Result<Value, Refusal> {
+    fn get(&mut self, name: &str, version: Option<String>) -> Result<Value, Refusal> {
+        let is_lagging = version.is_none() && take_one(&mut self.lagging_values);
         let secret = self.secret(name)?;
         secret.refuse_deleted()?;
         if secret.is_unreadable {
             let why = "not authorized to perform: secretsmanager:GetSecretValue".to_owned();
             return Err(("AccessDeniedException", why));
         }
-        let version =
-            version.or_else(|| secret.stages.get(CURRENT).cloned()).ok_or_else(not_found)?;
+        let current = || secret.stages_seen(is_lagging).get(CURRENT).cloned();
+        let version = version.or_else(current).ok_or_else(not_found)?;
         let Version { value, created } = secret.versions.get(&version).ok_or_else(not_found)?;
         let field = if secret.is_binary { "SecretBinary" } else { "SecretString" };
         Ok(json!({
@@ -140,15 +182,19 @@ impl Vault {
         let Some(value) = input["SecretString"].as_str().filter(|value| !value.is_empty()) else {
             return Err(("InvalidRequestException", "You must provide a value.".to_owned()));
         };
+        if self.secret(name)?.is_unwritable {
+            let why = "not authorized to perform: secretsmanager:PutSecretValue".to_owned();
+            return Err(("AccessDeniedException", why));
+        }
         let is_known = self.secret(name)?.versions.contains_key(&version);
         if !is_known {
             self.refuse_change()?;
         }
-        let stranger = if is_known { None } else { self.strangers.remove(name) };
+        let external = if is_known { None } else { self.external_writes.remove(name) };
         let secret = self.secrets.get_mut(name).ok_or_else(not_found)?;
         secret.refuse_deleted()?;
         secret.refuse_others()?;
-        if let Some(theirs) = stranger {
+        if let Some(theirs) = external {
             secret.promote(format!("{:036}", secret.versions.len()), &theirs);
         }
         match secret.versions.get(&version) {
@@ -172,6 +218,11 @@ impl Secret {
         self.move_current_to(version);
     }
 
+    /// The stages as a read shows them.
+    fn stages_seen(&self, is_lagging: bool) -> &Stages {
+        if is_lagging { &self.stages_before } else { &self.stages }
+    }
+
     pub(super) fn roll_back(&mut self) {
         if let Some(version) = self.stages.remove(PREVIOUS) {
             self.move_current_to(version);
@@ -179,6 +230,7 @@ impl Secret {
     }
 
     fn move_current_to(&mut self, version: String) {
+        self.stages_before = self.stages.clone();
         if let Some(replaced) = self.stages.insert(CURRENT, version) {
             self.stages.insert(PREVIOUS, replaced);
         }
@@ -213,4 +265,11 @@ fn request_token(input: &Value) -> Result<String, Refusal> {
         "InvalidParameterException",
         "ClientRequestToken must be 32-64 characters long.".to_owned(),
     ))
+}
+
+/// Counts one down; whether there was one left.
+fn take_one(left: &mut usize) -> bool {
+    let is_left = *left > 0;
+    *left = left.saturating_sub(1);
+    is_left
 }

@@ -1,4 +1,4 @@
-//! The documents that GitHub answers with, complete by its own OpenAPI description.
+//! The documents of GitHub's responses, complete by its own OpenAPI description.
 
 use serde_json::{Map, Value, json};
 
@@ -8,7 +8,7 @@ const API: &str = "https://api.github.com";
 const SITE: &str = "https://github.com";
 const LONG_AGO: &str = "2026-01-01T00:00:00Z";
 
-/// Fields that hold an address below the repository's own.
+/// Fields with an address below the repository's own.
 const BELOW_REPOSITORY: &[(&str, &str)] = &[
     ("archive_url", "/{archive_format}{/ref}"),
     ("assignees_url", "/assignees{/user}"),
@@ -49,7 +49,7 @@ const BELOW_REPOSITORY: &[(&str, &str)] = &[
     ("url", ""),
 ];
 
-/// Fields that hold an address below the owner's own.
+/// Fields with an address below the owner's own.
 const BELOW_OWNER: &[(&str, &str)] = &[
     ("events_url", "/events{/privacy}"),
     ("followers_url", "/followers"),
@@ -63,7 +63,7 @@ const BELOW_OWNER: &[(&str, &str)] = &[
     ("url", ""),
 ];
 
-/// A repository as lists show it.
+/// A repository as a list shows it.
 pub(super) fn minimal_repository(id: u64, full_name: &str) -> Value {
     Value::Object(in_a_list(id, full_name))
 }
@@ -71,15 +71,15 @@ pub(super) fn minimal_repository(id: u64, full_name: &str) -> Value {
 /// A repository as the list of an organization shows it.
 pub(super) fn listed_repository(repository: &Repository) -> Value {
     let mut document = in_a_list(repository.id, &repository.name);
-    document.extend(rights(repository));
+    document.extend(state_of(repository));
     Value::Object(document)
 }
 
-/// A repository as it is shown by itself.
+/// A repository as a response of its own shows it.
 pub(super) fn full_repository(repository: &Repository) -> Value {
     let full_name = &repository.name;
     let mut document = in_a_list(repository.id, full_name);
-    document.extend(rights(repository));
+    document.extend(state_of(repository));
     let more = json!({
         "clone_url": format!("{SITE}/{full_name}.git"),
         "created_at": LONG_AGO,
@@ -116,12 +116,16 @@ pub(super) fn full_repository(repository: &Repository) -> Value {
     Value::Object(document)
 }
 
-/// What the one who asks may do with it.
-fn rights(repository: &Repository) -> [(String, Value); 2] {
+/// The fields that depend on the caller and on the repository's state.
+fn state_of(repository: &Repository) -> [(String, Value); 3] {
     let (admin, push) = (repository.role >= Role::Admin, repository.role >= Role::Write);
     let permissions =
         json!({"admin": admin, "maintain": admin, "push": push, "triage": push, "pull": true});
-    [("archived".to_owned(), json!(repository.archived)), ("permissions".to_owned(), permissions)]
+    [
+        ("archived".to_owned(), json!(repository.archived)),
+        ("private".to_owned(), json!(repository.is_private)),
+        ("permissions".to_owned(), permissions),
+    ]
 }
 
 /// An environment of a repository.

@@ -1,37 +1,40 @@
-//! The stand-in for GitHub: secrets of repositories, environments and organizations.
+//! A fake of GitHub: secrets of repositories, environments and organizations.
 //!
 //! It opens every sealed box with its own key, so that a wrong one is refused as GitHub refuses it.
 
 mod documents;
 mod limits;
 mod quota;
+mod secrets;
 mod world;
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use crypto_box::SecretKey;
 use crypto_box::aead::OsRng;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use self::limits::{SERVICE_TIME, SecondaryLimits};
 use self::quota::HourlyQuota;
-use self::world::{Repository, Role, Secret, World};
-use crate::network::{Network, Protocol};
+use self::secrets::{Secret, Secrets, Visibility};
+use self::world::{RefusedWrite, Repository, Role, World};
+use crate::network::Network;
+use crate::protocol::Protocol;
 use crate::server::{Request, Server, locked};
 
-const TOKEN: &str = "ghp_stand_in_for_a_personal_access_token";
+const TOKEN: &str = "ghp_accepted_by_the_fake_server_only_00";
 
 /// The GitHub REST API, as far as it concerns secrets.
 #[derive(Debug)]
@@ -48,34 +51,43 @@ impl GitHub {
     ///
     /// # Errors
     ///
-    /// When no loopback port can be had.
+    /// When no loopback port is free.
     pub async fn start() -> io::Result<Self> {
         Self::start_at(&Network::default()).await
     }
 
-    /// Starts it at a distance.
+    /// Starts it behind `network`.
     ///
     /// # Errors
     ///
-    /// When no loopback port can be had.
+    /// When no loopback port is free.
     pub async fn start_at(network: &Network) -> io::Result<Self> {
         let world = World {
             key: SecretKey::generate(&mut OsRng),
             key_id: 568_250_167_242_549_743,
             repositories: Vec::new(),
             organizations: Vec::new(),
-            secrets: BTreeMap::new(),
+            secrets: Secrets::default(),
             boxes: Vec::new(),
             key_is_short: false,
             writes_stall: false,
+            write_responses_take: Duration::ZERO,
+            clock_is_ahead: SignedDuration::ZERO,
             refused: None,
-            limited: (StatusCode::FORBIDDEN, 0, None),
+            refused_writes: VecDeque::new(),
+            next_visibility: None,
+            sso_organizations: Vec::new(),
             secondary_limits: None,
         };
         let world: Shared = Arc::new(Mutex::new(world));
         let quota = Arc::new(Mutex::new(HourlyQuota::new()));
         let counted = middleware::from_fn_with_state(Arc::clone(&quota), quota::count);
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&world)).layer(counted);
+        let dated = middleware::map_response_with_state(Arc::clone(&world), set_date);
+        let router = Router::new()
+            .fallback(respond)
+            .with_state(Arc::clone(&world))
+            .layer(counted)
+            .layer(dated);
         Ok(Self { server: Server::start(router, network, Protocol::Http2).await?, world, quota })
     }
 
@@ -84,7 +96,7 @@ impl GitHub {
         self.server.url()
     }
 
-    /// The only token that it lets in.
+    /// The only token that it accepts.
     pub fn token(&self) -> &str {
         TOKEN
     }
@@ -98,6 +110,7 @@ impl GitHub {
             name: name.to_owned(),
             former_name: None,
             archived: false,
+            is_private: true,
             role: Role::Admin,
             environments: Vec::new(),
         });
@@ -114,12 +127,17 @@ impl GitHub {
         self.change(repository, |found| found.archived = true);
     }
 
-    /// Takes the right to write away.
+    /// Makes a repository public.
+    pub fn make_public(&self, repository: &str) {
+        self.change(repository, |found| found.is_private = false);
+    }
+
+    /// Removes the permission to write.
     pub fn make_read_only(&self, repository: &str) {
         self.change(repository, |found| found.role = Role::Read);
     }
 
-    /// Leaves the right to write, and takes the right to administer away.
+    /// Removes the permission to administer, and keeps the one to write.
     pub fn make_push_only(&self, repository: &str) {
         self.change(repository, |found| found.role = Role::Write);
     }
@@ -143,41 +161,87 @@ impl GitHub {
         locked(&self.world).organizations.push(name.to_owned());
     }
 
-    /// Puts a secret at `path` (`repos/acme/api/actions/secrets/NAME`), as somebody else would.
+    /// Puts a secret at `path` (`repos/acme/api/actions/secrets/NAME`), as another program would.
     pub fn put_externally(&self, path: &str, value: &str) {
-        // A minute ahead, so that a clock of whole seconds tells it from what was before.
-        self.put_as_stranger_at(path, value, Timestamp::now().as_second() + 60);
+        // A minute ahead, so that a clock of whole seconds distinguishes it from earlier writes.
+        let seconds = locked(&self.world).now().as_second() + 60;
+        self.put_externally_at(path, value, seconds);
     }
 
-    /// The same, by GitHub's clock in so many seconds since 1970.
-    pub fn put_as_stranger_at(&self, path: &str, value: &str, seconds: i64) {
+    /// The same, at this time of GitHub's clock, in seconds since 1970.
+    pub fn put_externally_at(&self, path: &str, value: &str, seconds: i64) {
         let mut world = locked(&self.world);
-        let (visibility, selected) = world
-            .secrets
-            .get(path)
-            .map(|secret| (secret.visibility.clone(), secret.selected.clone()))
-            .unwrap_or_default();
-        let updated_at = Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(seconds);
-        let secret = Secret { value: value.to_owned(), updated_at, visibility, selected };
-        world.secrets.insert(path.to_owned(), secret);
+        let visibility = world.secrets.current(path).and_then(|one| one.visibility.clone());
+        let updated_at = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds);
+        world.secrets.put(path, Secret { value: value.to_owned(), updated_at, visibility });
     }
 
-    /// Adds an organization's secret for `selected` repositories only.
+    /// Adds an organization secret for `selected` repositories only.
     pub fn add_selected_secret(&self, path: &str, selected: Vec<u64>) {
         let updated_at = Timestamp::UNIX_EPOCH;
-        let visibility = Some("selected".to_owned());
-        let secret = Secret { value: String::new(), updated_at, visibility, selected };
-        locked(&self.world).secrets.insert(path.to_owned(), secret);
+        let visibility = Some(Visibility { kind: "selected".to_owned(), selected });
+        let secret = Secret { value: String::new(), updated_at, visibility };
+        locked(&self.world).secrets.put(path, secret);
     }
 
-    /// The repositories that may use an organization's secret.
+    /// Changes who may use an organization secret, as an administrator would: `all`, `private` or
+    /// `selected`, and then which repositories.
+    pub fn set_visibility(&self, path: &str, kind: &str, selected: &[u64]) {
+        let visibility = Visibility { kind: kind.to_owned(), selected: selected.to_vec() };
+        locked(&self.world).secrets.set_visibility(path, visibility);
+    }
+
+    /// The same, right after the next write to an organization secret, before its response.
+    pub fn set_visibility_after_next_write(&self, kind: &str, selected: &[u64]) {
+        let visibility = Visibility { kind: kind.to_owned(), selected: selected.to_vec() };
+        locked(&self.world).next_visibility = Some(visibility);
+    }
+
+    /// `all`, `private` or `selected`, of an organization secret.
+    pub fn visibility(&self, path: &str) -> Option<String> {
+        Some(locked(&self.world).secrets.current(path)?.visibility.as_ref()?.kind.clone())
+    }
+
+    /// The repositories that may use an organization secret.
     pub fn selected(&self, path: &str) -> Vec<u64> {
-        locked(&self.world).secrets.get(path).map(|one| one.selected.clone()).unwrap_or_default()
+        let world = locked(&self.world);
+        let visibility = world.secrets.current(path).and_then(|one| one.visibility.as_ref());
+        visibility.map(|one| one.selected.clone()).unwrap_or_default()
+    }
+
+    /// From now on reads show the state of that long ago.
+    pub fn lag_reads(&self, lag: Duration) {
+        locked(&self.world).secrets.set_lag(lag);
+    }
+
+    /// From now on reads show the state of now, whatever is written.
+    pub fn freeze_reads(&self) {
+        locked(&self.world).secrets.freeze();
+    }
+
+    /// From now on reads show the newest state again.
+    pub fn thaw_reads(&self) {
+        locked(&self.world).secrets.thaw();
+    }
+
+    /// From now on the response to a write takes that long after the write.
+    pub fn delay_write_responses(&self, delay: Duration) {
+        locked(&self.world).write_responses_take = delay;
+    }
+
+    /// From now on this server's clock is ahead of the machine's, or behind.
+    pub fn shift_clock(&self, ahead: SignedDuration) {
+        locked(&self.world).clock_is_ahead = ahead;
+    }
+
+    /// From now on the token needs a SAML authorization for this organization.
+    pub fn require_sso(&self, organization: &str) {
+        locked(&self.world).sso_organizations.push(organization.to_owned());
     }
 
     /// A secret's value, as a workflow would see it.
     pub fn secret(&self, path: &str) -> Option<String> {
-        locked(&self.world).secrets.get(path).map(|secret| secret.value.clone())
+        locked(&self.world).secrets.current(path).map(|secret| secret.value.clone())
     }
 
     /// Replaces the key with which secrets are sealed.
@@ -187,7 +251,7 @@ impl GitHub {
         world.key_id += 1;
     }
 
-    /// From now on writes are neither answered nor carried out, or are again.
+    /// From now on writes are neither done nor responded to, or are again.
     pub fn stall_writes(&self, stalled: bool) {
         locked(&self.world).writes_stall = stalled;
     }
@@ -216,8 +280,30 @@ impl GitHub {
     /// The next writes meet the secondary rate limit: a 403 or a 429, with or without a
     /// `Retry-After`.
     pub fn limit_next_writes(&self, status: u16, refusals: u32, retry_after: Option<&str>) {
+        self.refuse_writes(
+            status,
+            refusals,
+            "You have exceeded a secondary rate limit.",
+            retry_after,
+        );
+    }
+
+    /// The next writes are refused with this status.
+    pub fn refuse_next_writes(&self, status: u16, refusals: u32) {
+        self.refuse_writes(status, refusals, "Refused.", None);
+    }
+
+    fn refuse_writes(
+        &self,
+        status: u16,
+        refusals: u32,
+        message: &'static str,
+        retry_after: Option<&str>,
+    ) {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN);
-        locked(&self.world).limited = (status, refusals, retry_after.map(str::to_owned));
+        let refused = RefusedWrite { status, message, retry_after: retry_after.map(str::to_owned) };
+        locked(&self.world).refused_writes =
+            std::iter::repeat_n(refused, refusals as usize).collect();
     }
 
     /// From now on the secondary limits are counted, and enforced.
@@ -230,12 +316,12 @@ impl GitHub {
         locked(&self.world).key_is_short = true;
     }
 
-    /// Every sealed box that was taken, as it came: the path of its secret, and the box in base64.
+    /// Every sealed box that was accepted, as it arrived: the path of its secret, and the box in base64.
     pub fn boxes(&self) -> Vec<(String, String)> {
         locked(&self.world).boxes.clone()
     }
 
-    /// The key that opens the boxes of now, in base64: for another implementation to try.
+    /// The private key, in base64: for another implementation to open the boxes with.
     pub fn private_key(&self) -> String {
         STANDARD.encode(locked(&self.world).key.to_bytes())
     }
@@ -266,7 +352,7 @@ async fn within_limits(world: &Shared, method: &Method, path: &str) -> Result<()
     Ok(())
 }
 
-async fn answer(
+async fn respond(
     State(world): State<Shared>,
     method: Method,
     uri: Uri,
@@ -286,9 +372,21 @@ async fn answer(
     if let Err(refusal) = within_limits(&world, &method, uri.path()).await {
         return *refusal;
     }
-    let mut world = locked(&world);
-    let path = uri.path().trim_start_matches('/').to_owned();
-    let path = match world.resolve(&path) {
+    let is_write = method == Method::PUT;
+    let query = query.unwrap_or_default();
+    let (response, delay) = {
+        let mut world = locked(&world);
+        let response = route(&mut world, method, uri.path(), &query, &body);
+        (response, world.write_responses_take)
+    };
+    if is_write && !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+    response
+}
+
+fn route(world: &mut World, method: Method, path: &str, query: &str, body: &[u8]) -> Response {
+    let path = match world.resolve(path.trim_start_matches('/')) {
         Ok(path) => path,
         Err(redirect) => {
             let status = if method == Method::GET {
@@ -301,26 +399,55 @@ async fn answer(
     };
     if let Some((refused, status)) = &world.refused
         && method == Method::GET
-        && path.starts_with(refused)
+        && format!("{path}?{query}").starts_with(refused)
     {
         return message(*status, "Resource not accessible by personal access token");
+    }
+    if let Some(challenge) = sso_challenge(world, &path) {
+        return challenge;
     }
     let segments: Vec<&str> = path.split('/').collect();
     let response = match (method, segments.as_slice()) {
         (Method::GET, ["repos", _, _]) => world.show_repository(&path),
         (Method::GET, ["orgs", organization, "repos"]) => {
-            world.list_repositories(organization, query.as_deref().unwrap_or_default())
+            world.list_repositories(organization, query)
         }
-        (Method::GET, ["repos", _, _, "environments"]) => {
-            world.list_environments(&path, query.as_deref().unwrap_or_default())
-        }
+        (Method::GET, ["repos", _, _, "environments"]) => world.list_environments(&path, query),
         (Method::GET, [.., "secrets", "public-key"]) => world.show_key(&path),
-        (Method::GET, [.., "secrets", _, "repositories"]) => {
-            world.list_selected(&path, query.as_deref().unwrap_or_default())
-        }
+        (Method::GET, [.., "secrets"]) => world.list_secrets(&path, query),
+        (Method::GET, [.., "secrets", _, "repositories"]) => world.list_selected(&path, query),
         (Method::GET, [.., "secrets", _]) => world.show_secret(&path),
-        (Method::PUT, [.., "secrets", _]) => world.put_secret(&path, &body),
+        (Method::PUT, [.., "secrets", _]) => world.put_secret(&path, body),
         _ => None,
     };
     response.unwrap_or_else(|| message(StatusCode::NOT_FOUND, "Not Found"))
+}
+
+/// The response to a token without the organization's SAML authorization
+/// (docs.github.com/rest/authentication/authenticating-to-the-rest-api).
+fn sso_challenge(world: &World, path: &str) -> Option<Response> {
+    let owner = path.split('/').nth(1)?;
+    world.sso_organizations.iter().find(|one| *one == owner)?;
+    let challenge = format!(
+        "required; url=https://github.com/orgs/{owner}/sso?authorization_request=AZSCKL3EWQ"
+    );
+    let response = message(
+        StatusCode::FORBIDDEN,
+        "Resource protected by organization SAML enforcement. You must grant your Personal Access \
+         token access to this organization.",
+    );
+    Some(([("x-github-sso", challenge)], response).into_response())
+}
+
+/// Sets `Date` by this server's clock; without it, hyper does by the machine's.
+async fn set_date(State(world): State<Shared>, mut response: Response) -> Response {
+    let ahead = locked(&world).clock_is_ahead;
+    if !ahead.is_zero() {
+        let now = Timestamp::now() + ahead;
+        let text = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        if let Ok(date) = HeaderValue::from_str(&text) {
+            response.headers_mut().insert("date", date);
+        }
+    }
+    response
 }

@@ -1,17 +1,19 @@
-//! What the stand-in knows, and how it answers from it.
+//! The state of the fake, and its responses.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use crypto_box::SecretKey;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::limits::SecondaryLimits;
-use super::{documents, message};
+use super::secrets::{Secret, Secrets, Visibility};
+use super::{documents, message, secrets};
 
 const PAGE: usize = 100;
 
@@ -21,18 +23,31 @@ pub(super) struct World {
     pub(super) key_id: u64,
     pub(super) repositories: Vec<Repository>,
     pub(super) organizations: Vec<String>,
-    /// By path, such as `repos/acme/api/actions/secrets/NAME`.
-    pub(super) secrets: BTreeMap<String, Secret>,
-    /// Every sealed box that was taken, with the path of its secret.
+    pub(super) secrets: Secrets,
+    /// Every sealed box that was accepted, with the path of its secret.
     pub(super) boxes: Vec<(String, String)>,
     pub(super) key_is_short: bool,
     pub(super) writes_stall: bool,
+    /// How long a write's response takes after the write.
+    pub(super) write_responses_take: Duration,
+    /// How far this server's clock is ahead of the machine's.
+    pub(super) clock_is_ahead: SignedDuration,
     /// Where reads are refused: the beginning of the path, and how.
     pub(super) refused: Option<(String, StatusCode)>,
-    /// How writes are refused by a limit, how many of them, and with which `Retry-After`.
-    pub(super) limited: (StatusCode, u32, Option<String>),
-    /// Counted and enforced, if they are.
+    /// How the next writes are refused.
+    pub(super) refused_writes: VecDeque<RefusedWrite>,
+    /// Set by an administrator right after the next write to an organization secret.
+    pub(super) next_visibility: Option<Visibility>,
+    /// Organizations that the token has no SAML authorization for.
+    pub(super) sso_organizations: Vec<String>,
     pub(super) secondary_limits: Option<SecondaryLimits>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct RefusedWrite {
+    pub(super) status: StatusCode,
+    pub(super) message: &'static str,
+    pub(super) retry_after: Option<String>,
 }
 
 #[derive(Debug)]
@@ -41,11 +56,12 @@ pub(super) struct Repository {
     pub(super) name: String,
     pub(super) former_name: Option<String>,
     pub(super) archived: bool,
+    pub(super) is_private: bool,
     pub(super) role: Role,
     pub(super) environments: Vec<String>,
 }
 
-/// What the one who asks may do with a repository.
+/// The caller's role in a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Role {
     Read,
@@ -53,16 +69,12 @@ pub(super) enum Role {
     Admin,
 }
 
-#[derive(Clone, Debug)]
-pub(super) struct Secret {
-    pub(super) value: String,
-    pub(super) updated_at: Timestamp,
-    pub(super) visibility: Option<String>,
-    pub(super) selected: Vec<u64>,
-}
-
 impl World {
-    /// The path by name, or where a renamed repository is to be found.
+    pub(super) fn now(&self) -> Timestamp {
+        Timestamp::now() + self.clock_is_ahead
+    }
+
+    /// Returns the path by name; the path to redirect to, for a former name.
     pub(super) fn resolve(&self, path: &str) -> Result<String, String> {
         if let Some((id, rest)) = path.strip_prefix("repositories/").map(|path| {
             path.split_once('/')
@@ -88,7 +100,7 @@ impl World {
         self.repositories.iter().find(|one| one.name.eq_ignore_ascii_case(&name))
     }
 
-    /// Whether there is something whose secrets the path names.
+    /// Whether the owner of the secrets at `path` exists.
     fn has_owner_of(&self, path: &str) -> bool {
         if let Some(organization) =
             path.strip_prefix("orgs/").and_then(|path| path.split('/').next())
@@ -131,30 +143,41 @@ impl World {
         self.organizations.iter().find(|one| *one == organization)?;
         let mut owned: Vec<&Repository> = self.repositories.iter().collect();
         owned.retain(|one| one.name.split('/').next() == Some(organization));
-        owned.sort_by_key(|one| &one.name);
+        if query.contains("sort=pushed") {
+            // The newest repository is the one that was pushed to last.
+            owned.sort_by_key(|one| std::cmp::Reverse(one.id));
+        } else {
+            owned.sort_by_key(|one| &one.name);
+        }
         let page = page(&owned, query);
         let listed: Vec<Value> = page.iter().map(|one| documents::listed_repository(one)).collect();
         Some(axum::Json(listed).into_response())
     }
 
     pub(super) fn show_secret(&self, path: &str) -> Option<Response> {
-        let secret = self.secrets.get(path).filter(|_| self.has_owner_of(path))?;
-        let mut body = json!({
-            "name": path.rsplit('/').next(),
-            "created_at": "2026-01-01T00:00:00Z",
-            "updated_at": secret.updated_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        });
-        if let Some(visibility) = &secret.visibility {
-            body["visibility"] = json!(visibility);
+        let secret = self.secrets.shown(path).filter(|_| self.has_owner_of(path))?;
+        Some(axum::Json(secrets::document(path, secret)).into_response())
+    }
+
+    pub(super) fn list_secrets(&self, path: &str, query: &str) -> Option<Response> {
+        if !self.has_owner_of(path) {
+            return None;
         }
+        let all = self.secrets.shown_below(path);
+        let listed: Vec<Value> = page(&all, query)
+            .iter()
+            .map(|(name, secret)| secrets::document(&format!("{path}/{name}"), secret))
+            .collect();
+        let body = json!({"total_count": all.len(), "secrets": listed});
         Some(axum::Json(body).into_response())
     }
 
     pub(super) fn list_selected(&self, path: &str, query: &str) -> Option<Response> {
-        let secret = self.secrets.get(path.strip_suffix("/repositories")?)?;
-        let ids = page(&secret.selected, query);
-        let repositories: Vec<Value> = ids.iter().map(|id| self.describe(*id)).collect();
-        let body = json!({"total_count": secret.selected.len(), "repositories": repositories});
+        let secret = self.secrets.shown(path.strip_suffix("/repositories")?)?;
+        let ids = &secret.visibility.as_ref()?.selected;
+        let repositories: Vec<Value> =
+            page(ids, query).iter().map(|id| self.describe(*id)).collect();
+        let body = json!({"total_count": ids.len(), "repositories": repositories});
         Some(axum::Json(body).into_response())
     }
 
@@ -168,13 +191,11 @@ impl World {
         if !self.has_owner_of(path) {
             return None;
         }
-        let (status, refusals, retry_after) = &mut self.limited;
-        if let Some(left) = refusals.checked_sub(1) {
-            *refusals = left;
-            let said = message(*status, "You have exceeded a secondary rate limit.");
-            return Some(match retry_after {
-                Some(pause) => ([("retry-after", pause.clone())], said).into_response(),
-                None => said,
+        if let Some(refused) = self.refused_writes.pop_front() {
+            let response = message(refused.status, refused.message);
+            return Some(match refused.retry_after {
+                Some(pause) => ([("retry-after", pause)], response).into_response(),
+                None => response,
             });
         }
         // docs.github.com/rest/codespaces/repository-secrets
@@ -200,20 +221,24 @@ impl World {
             path.to_owned(),
             body["encrypted_value"].as_str().unwrap_or_default().to_owned(),
         ));
-        let visibility = body["visibility"].as_str().map(str::to_owned);
+        let visibility = body["visibility"].as_str();
         if path.starts_with("orgs/") && visibility.is_none() {
             return unprocessable("Invalid request. \"visibility\" wasn't supplied.");
         }
         // An update that omits the selected repositories clears them.
         let ids = body["selected_repository_ids"].as_array().map(Vec::as_slice).unwrap_or_default();
         let as_id = |id: &Value| id.as_u64().or_else(|| id.as_str()?.parse().ok());
-        let secret = Secret {
-            value,
-            updated_at: Timestamp::now(),
-            visibility,
+        let visibility = visibility.map(|kind| Visibility {
+            kind: kind.to_owned(),
             selected: ids.iter().filter_map(as_id).collect(),
-        };
-        let is_new = self.secrets.insert(path.to_owned(), secret).is_none();
+        });
+        let secret = Secret { value, updated_at: self.now(), visibility };
+        let is_new = self.secrets.put(path, secret);
+        if path.starts_with("orgs/")
+            && let Some(visibility) = self.next_visibility.take()
+        {
+            self.secrets.set_visibility(path, visibility);
+        }
         let status = if is_new { StatusCode::CREATED } else { StatusCode::NO_CONTENT };
         Some(status.into_response())
     }

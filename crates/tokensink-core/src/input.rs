@@ -1,0 +1,156 @@
+//! Rules for values that people and other programs hand over: environment variables, files, pasted
+//! text, options.
+
+use std::path::Path;
+
+/// Removes what editors, shells and copying leave around a value: a byte order mark, blanks and line
+/// ends. For values in which these can never be meant.
+///
+/// ```
+/// assert_eq!(tokensink_core::trimmed("\u{feff} key\r\n"), "key");
+/// ```
+pub fn trimmed(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}')
+}
+
+/// Returns why a trimmed `text` cannot be a credential, a name or an address that goes into a request, as a
+/// fragment without the value; `None` where it can.
+pub fn request_value_problem(text: &str) -> Option<&'static str> {
+    if text.contains(['\n', '\r']) {
+        Some("it has several lines")
+    } else if text.contains(char::is_control) {
+        Some("it contains a control character")
+    } else if text.contains(['\u{feff}', '\u{200b}', '\u{2060}']) {
+        Some("it contains an invisible character")
+    } else if text.contains(char::is_whitespace) {
+        Some("it contains a blank")
+    } else if text.len() > 1 && (is_quoted(text, '"') || is_quoted(text, '\'')) {
+        Some("it is in quotes")
+    } else {
+        None
+    }
+}
+
+fn is_quoted(text: &str, quote: char) -> bool {
+    text.starts_with(quote) && text.ends_with(quote)
+}
+
+/// Why a path cannot mean what it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathProblem {
+    /// What is wrong, as a fragment.
+    pub problem: String,
+    /// What to write instead, as an imperative.
+    pub help: String,
+}
+
+/// Returns why `path` cannot be meant as it is: only a shell expands `~`, variables and patterns, and
+/// a program that does not would make or miss a file of that very name. `home`: the user's home
+/// directory, for the help.
+pub fn path_problem(path: &Path, home: Option<&str>) -> Option<PathProblem> {
+    let problem =
+        |problem: &str, help: String| Some(PathProblem { problem: problem.to_owned(), help });
+    let text = path.to_str()?;
+    let home = home.map_or("/home/NAME", |home| home.trim_end_matches('/'));
+    if text.is_empty() {
+        return problem("the path is empty", "name a file".to_owned());
+    }
+    if text.contains(char::is_control) {
+        let help = "write it without line ends and control characters".to_owned();
+        return problem("the path contains a control character", help);
+    }
+    if let Some(rest) = text.strip_prefix('~') {
+        let help = match rest.strip_prefix('/') {
+            Some(below) => format!("write {home}/{below}"),
+            None if rest.is_empty() => format!("write {home}"),
+            None => format!("write the whole path, or ./{text} for a file of that name"),
+        };
+        return problem("`~` is expanded by a shell only", help);
+    }
+    if let Some(below) = text.strip_prefix("$HOME").or_else(|| text.strip_prefix("${HOME}")) {
+        return problem("variables in a path are not expanded", format!("write {home}{below}"));
+    }
+    if names_a_variable(text) {
+        return problem("variables in a path are not expanded", "write the whole path".to_owned());
+    }
+    if text.contains(['*', '?']) {
+        let help = "name each file in a table of its own".to_owned();
+        return problem("patterns in a path are not expanded", help);
+    }
+    None
+}
+
+/// A dollar sign and a variable's name, as a shell has it. Route files of web frameworks have names such
+/// as `$id.ts`, which begin in lower case.
+fn names_a_variable(text: &str) -> bool {
+    text.match_indices('$').any(|(at, _)| {
+        text[at + 1..]
+            .starts_with(|c: char| c == '{' || c == '(' || c == '_' || c.is_ascii_uppercase())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_surrounds_a_value_is_removed() {
+        for text in
+            ["key", " key", "key\n", "key\r\n", "\u{feff}key", "\u{feff} \u{a0}key\t\u{feff}"]
+        {
+            assert_eq!(trimmed(text), "key");
+        }
+        assert_eq!(trimmed("\u{feff}\r\n "), "");
+        assert_eq!(trimmed("a b"), "a b");
+    }
+
+    #[test]
+    fn a_value_that_no_request_can_carry_has_a_problem() {
+        for (text, problem) in [
+            ("key", None),
+            ("k-_.:@+/=~!", None),
+            ("it's", None),
+            ("'", None),
+            ("a\nb", Some("several lines")),
+            ("a\rb", Some("several lines")),
+            ("a\u{1b}b", Some("control character")),
+            ("a\u{85}b", Some("control character")),
+            ("a\u{feff}b", Some("invisible")),
+            ("a\u{200b}b", Some("invisible")),
+            ("a b", Some("blank")),
+            ("a\u{a0}b", Some("blank")),
+            ("\"key\"", Some("quotes")),
+            ("'key'", Some("quotes")),
+        ] {
+            let found = request_value_problem(text);
+            assert_eq!(found.is_some(), problem.is_some(), "{text:?}: {found:?}");
+            assert!(found.unwrap_or_default().contains(problem.unwrap_or_default()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_only_a_shell_understands_has_a_problem() {
+        for (path, help) in [
+            ("~/st", "write /home/me/st"),
+            ("~", "write /home/me"),
+            ("~other/x", "write the whole path, or ./~other/x for a file of that name"),
+            ("$HOME/.env", "write /home/me/.env"),
+            ("${HOME}/.env", "write /home/me/.env"),
+            ("$XDG_STATE_HOME/x", "write the whole path"),
+            ("a/$(pwd)/x", "write the whole path"),
+            ("apps/*/.env", "name each file in a table of its own"),
+            (".env.?", "name each file in a table of its own"),
+            ("", "name a file"),
+            ("a\nb", "write it without line ends and control characters"),
+        ] {
+            let problem = path_problem(Path::new(path), Some("/home/me/"));
+            assert_eq!(problem.map(|problem| problem.help).as_deref(), Some(help), "{path:?}");
+        }
+        for path in [".env", "../a b/.env", "./~other/x", "a~b", "/x/$id.ts", "app/[id]/.env", "a$"]
+        {
+            assert_eq!(path_problem(Path::new(path), None), None, "{path}");
+        }
+        let unknown = path_problem(Path::new("~/st"), None).unwrap();
+        assert_eq!(unknown.help, "write /home/NAME/st");
+    }
+}

@@ -1,0 +1,156 @@
+//! Wrong files, flags and names: what a person is told to do about each.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::support::world::{World, words};
+
+const LOCAL: &str = "[sinks.local]\nkind = \"dotenv\"\npath = \".env\"\n";
+
+fn next(report: &Value) -> Vec<&str> {
+    report["next"].as_array().unwrap().iter().map(|step| step.as_str().unwrap()).collect()
+}
+
+fn errors(report: &Value) -> Vec<&str> {
+    report["errors"].as_array().unwrap().iter().map(|error| error.as_str().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn init_says_what_to_do_with_the_file_that_it_wrote_or_did_not() {
+    let world = World::new().await;
+    let (code, report) = world.run(&["init", "--config", "other.toml"]).await;
+    assert_eq!(code, 0, "{report}");
+    assert!(next(&report)[0].ends_with("`tokensink check --config other.toml`"), "{report}");
+    let (code, report) = world.run(&["init"]).await;
+    assert!(code == 1 && next(&report)[0].contains("with `tokensink check`"), "{report}");
+    fs::create_dir(world.folder.path().join("folder")).unwrap();
+    for (file, why, step) in [
+        ("folder", "folder is a folder", "name a file"),
+        ("none/tokensink.toml", "its folder is not there", "make the folder first"),
+        (".env/tokensink.toml", "could not write", "that can be written"),
+    ] {
+        let (code, report) = world.run(&["init", "--config", file]).await;
+        assert_eq!(code, 1, "{report}");
+        assert!(errors(&report)[0].contains(why) && next(&report)[0].contains(step), "{report}");
+    }
+}
+
+/// `_` joins, and a hyphen could not be exported.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_names_that_init_writes_can_be_set_by_variables() {
+    let world = World::new().await;
+    world.run(&["init", "--config", "new.toml"]).await;
+    let text = world.read("new.toml");
+    let names = text.lines().filter_map(|line| line.split_once("[sinks.")?.1.strip_suffix(']'));
+    let names: Vec<&str> = names.collect();
+    assert!(names.len() >= 4 && names.contains(&"local") && names.contains(&"ci"), "{text}");
+    assert!(names.iter().all(|name| !name.contains('-')), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_next_step_is_about_what_went_wrong() {
+    let world = World::new().await;
+    world.file("empty.toml", "");
+    for arguments in [
+        &["--only", "nothing"][..],
+        &["--only", ""],
+        &["--only", "own", "--skip", "own"],
+        &["--config", "/no"],
+        &["--config", "empty.toml"],
+    ] {
+        let (code, report) = world.run(&[&["check"], arguments].concat()).await;
+        assert_eq!(code, 2, "{report}");
+        assert!(next(&report).is_empty(), "{arguments:?}: {report}");
+        assert!(errors(&report)[0].ends_with(')'), "it says itself what to do: {report}");
+    }
+    let (_, report) = world.run(&["check", "--only", ""]).await;
+    assert!(errors(&report)[0].starts_with("--only names no sink (there are: "), "{report}");
+    world.config("[sinks.local]\nkind = \"dotenv\"\n");
+    let (_, report) = world.run(&["check"]).await;
+    assert!(next(&report)[0].contains("`tokensink sinks KIND`"), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_state_variable_counts_as_unset() {
+    let world = World::new().await;
+    for (folder, where_it_is) in [("", "home/.local/state/tokensink"), ("mine", "mine")] {
+        let mut command = world.command(&["sync"]);
+        command.env("TOKENSINK_STATE_DIR", folder);
+        let output = world.finish(command, "").await;
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert!(world.folder.path().join(where_it_is).join("runs").is_dir(), "{folder:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_folder_that_cannot_be_made_has_a_next_step() {
+    let world = World::new().await;
+    for command in [&["reset", "--yes"][..], &["history"]] {
+        let arguments = [command, &["--state-dir", "/proc/x"]].concat();
+        let (code, report) = world.run(&arguments).await;
+        assert!(code == 1 && next(&report)[0].contains("--state-dir"), "{report}");
+    }
+    assert_eq!(world.posts(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistakes_are_told_once_and_in_the_order_of_the_file() {
+    let world = World::new().await;
+    world.config("[sinks.z]\nkind = \"no\"\n[sinks.a]\nkind = \"no\"\n[unknown]\n");
+    let (_, report) = world.run(&["check"]).await;
+    let line = |error: &str| error.split(':').nth(1).unwrap().parse::<usize>().unwrap();
+    let lines: Vec<usize> = errors(&report).into_iter().map(line).collect();
+    assert!(lines.len() == 3 && lines.is_sorted(), "{report}");
+    world.file("tokensink.toml", "sinks = 5\n");
+    let (_, report) = world.run(&["check"]).await;
+    assert_eq!(errors(&report), ["tokensink.toml:1: [sinks]: expected a table"], "{report}");
+    world.config(&format!("{LOCAL}path = \"x\"\n"));
+    let (_, report) = world.run(&["check"]).await;
+    assert!(errors(&report)[0].contains("leave one of the two out"), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_no_variable_can_mean_is_refused() {
+    let world = World::new().await;
+    world.config(&LOCAL.replace("local", "a__b"));
+    let (code, report) = world.run(&["check"]).await;
+    assert!(code == 2 && words(&report).contains("no double underscore"), "{report}");
+    world.config(&LOCAL.replace("local", "a-b"));
+    assert_eq!(world.run(&["check"]).await.0, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_one_table_names_twice_is_to_be_named_once() {
+    let world = World::new().await;
+    world.config("[sinks.local]\nkind = \"dotenv\"\npaths = [\".env\", \"./.env\"]\n");
+    let (code, report) = world.run(&["check"]).await;
+    assert!(code == 2 && words(&report).contains("twice (name it once)"), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mistake_in_the_users_file_is_not_told_of_the_projects() {
+    let world = World::new().await;
+    world.file("tokensink.toml", LOCAL);
+    let folder = world.folder.path().join("home/.config/tokensink");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("config.toml"), "\n[sinks.u]\nkind = \"dotenv\"\n").unwrap();
+    let (code, report) = world.run(&["check"]).await;
+    assert_eq!(code, 2, "{report}");
+    assert!(words(&report).contains("config.toml:2: [sinks.u]"), "{report}");
+    assert!(!words(&report).contains("tokensink.toml:1: [sinks.u]"), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stand_ins_without_a_folder_have_a_next_step() {
+    let world = World::new().await;
+    for name in ["demo", "sandbox"] {
+        let mut command = world.command(&[name, "--output", "json"]);
+        command.env("TMPDIR", world.folder.path().join("none"));
+        let output = world.finish(command, "").await;
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((output.status.code(), report["command"].as_str()), (Some(1), Some(name)));
+        assert!(errors(&report)[0].contains("could not start the stand-ins"), "{report}");
+        assert!(next(&report)[0].contains("TMPDIR"), "{report}");
+    }
+}
