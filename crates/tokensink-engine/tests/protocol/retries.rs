@@ -171,7 +171,7 @@ async fn what_could_never_be_prepared_was_never_written() {
 async fn calls_in_15_seconds(
     stage: &Stage,
     call: Call,
-    work: impl Future<Output = Report>,
+    work: impl Future<Output = Report> + Send,
 ) -> usize {
     let _ = tokio::time::timeout(Duration::from_secs(15), work).await;
     stage.count(call)

@@ -38,7 +38,7 @@ pub(crate) struct Stage {
 }
 
 /// Changes the sink of an index.
-type Shape = Box<dyn Fn(usize, MemorySink) -> MemorySink>;
+type Shape = Box<dyn Fn(usize, MemorySink) -> MemorySink + Send + Sync>;
 
 impl Stage {
     pub(crate) fn new(sinks: usize, script: impl Script + 'static) -> Self {
@@ -69,7 +69,10 @@ impl Stage {
     }
 
     /// With sinks that `shape` changes.
-    pub(crate) fn shaping(self, shape: impl Fn(usize, MemorySink) -> MemorySink + 'static) -> Self {
+    pub(crate) fn shaping(
+        self,
+        shape: impl Fn(usize, MemorySink) -> MemorySink + Send + Sync + 'static,
+    ) -> Self {
         Self { shape: Box::new(shape), ..self }
     }
 
