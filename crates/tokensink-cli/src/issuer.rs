@@ -5,12 +5,12 @@ use std::sync::Arc;
 use tokensink_core::{TokenIssuer, TokenSource};
 use tokensink_engine::{Command, Outcome, Report};
 use tokensink_upstash::{
-    ConnectError, Credentials, CredentialsError, Named, Pasted, Settings, Upstash,
+    ConnectError, Credentials, CredentialsError, Named, PastedToken, Settings, Upstash,
 };
 
 use crate::config::UpstashTable;
-use crate::pasting;
 use crate::run::{NOTHING_CHANGED, Request, TokenOrigin};
+use crate::token_stdin;
 
 /// Where the token is read, and what that is called in the journal.
 pub(crate) struct Chosen {
@@ -60,10 +60,10 @@ pub(crate) async fn choose(request: &Request<'_>, table: &UpstashTable) -> Resul
 async fn paste(table: &UpstashTable) -> Result<Chosen, Failure> {
     let again = "put the token alone on standard input, on one line";
     let mistaken = |error: &dyn std::fmt::Display| Failure::invalid(error).with_help(again);
-    let text = pasting::read().await.map_err(|problem| mistaken(&problem))?;
+    let text = token_stdin::read().await.map_err(|problem| mistaken(&problem))?;
     let (url, region) = (table.qstash_url.clone(), table.region.as_deref());
     let pasted =
-        Pasted::new(&text, url, region, table.timeout).map_err(|error| mistaken(&error))?;
+        PastedToken::new(&text, url, region, table.timeout).map_err(|error| mistaken(&error))?;
     let id = pasted.id();
     Ok(Chosen { source: Arc::new(pasted), issuer: None, id, warnings: Vec::new() })
 }
@@ -75,10 +75,13 @@ async fn connect(request: &Request<'_>, table: &UpstashTable) -> Result<Chosen, 
         api_key_file: flags.upstash_api_key_file.clone(),
         api_key_env: flags.upstash_api_key_env.clone(),
     };
-    let credentials = Credentials::find(&named, request.environment).map_err(|error| {
+    let credentials = Credentials::find(&named, request.environment, &|file| {
+        std::fs::read_to_string(file).map(tokensink_core::Secret::new)
+    })
+    .map_err(|error| {
         let failure = Failure::invalid(&error);
         match error {
-            CredentialsError::None => failure,
+            CredentialsError::None | CredentialsError::Value { .. } => failure,
             CredentialsError::Half { .. } => failure.with_help(
                 "set both in one place: UPSTASH_EMAIL and UPSTASH_API_KEY, or --upstash-email with \
                  --upstash-api-key-file or --upstash-api-key-env",

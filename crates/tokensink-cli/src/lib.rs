@@ -21,12 +21,12 @@ mod hardening;
 mod issuer;
 mod logging;
 mod output;
-mod pasting;
 mod plugins;
 mod records;
 mod run;
 mod signals;
 mod suggestion;
+mod token_stdin;
 mod usage;
 
 use std::process::ExitCode;
@@ -59,7 +59,7 @@ impl Drop for Flushed {
 fn run() -> ExitCode {
     let arguments = match Arguments::read(std::env::args_os()) {
         Ok(arguments) => arguments,
-        Err(error) => return usage::answer(&error),
+        Err(error) => return usage::respond(&error),
     };
     let named = arguments.global.credentials.upstash_api_key_env.as_deref();
     let environment = environment::take(named);

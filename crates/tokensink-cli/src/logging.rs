@@ -36,7 +36,7 @@ struct Lines;
 
 impl Write for Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        crate::output::log(String::from_utf8_lossy(line).into_owned());
+        crate::output::log(&String::from_utf8_lossy(line));
         Ok(line.len())
     }
 

@@ -13,7 +13,7 @@ use crate::args::{Global, Selection};
 use crate::config::{self, Invalid, Selected, Settings};
 use crate::environment::user_config_file;
 use crate::issuer::{self, Chosen};
-use crate::output::Watcher;
+use crate::output::ProgressReporter;
 use crate::records::Records;
 
 /// A run that is about to begin.
@@ -22,7 +22,7 @@ pub(crate) struct Run {
     pub(crate) coordinator: Coordinator,
     /// Replaces the token, where that can be done.
     pub(crate) issuer: Option<Arc<dyn TokenIssuer>>,
-    pub(crate) watcher: Arc<Watcher>,
+    pub(crate) progress: Arc<ProgressReporter>,
     pub(crate) interrupt: Interrupt,
     /// What deserves attention before anything was asked.
     pub(crate) warnings: Vec<String>,
@@ -78,7 +78,7 @@ impl Run {
             ..failure.report(command)
         })?;
         let lock = records.lock(&id)?;
-        let watcher = Arc::new(Watcher::start());
+        let progress = Arc::new(ProgressReporter::start());
         let sinks: Vec<_> = sinks.into_iter().map(Arc::new).collect();
         let context = |journal| RunContext {
             source: Arc::clone(&source),
@@ -87,7 +87,7 @@ impl Run {
             left_out: left_out.clone(),
             other_targets: other_targets.clone(),
             journal,
-            progress: Arc::clone(&watcher) as Arc<_>,
+            progress: Arc::clone(&progress) as Arc<_>,
             interrupt: interrupt.clone(),
         };
         let timing = Timing {
@@ -98,7 +98,7 @@ impl Run {
         };
         let coordinator = records.coordinator(context, timing).await?;
         let warnings = [warnings, records.warnings].concat();
-        Ok(Self { coordinator, issuer, watcher, interrupt, warnings, command, lock })
+        Ok(Self { coordinator, issuer, progress, interrupt, warnings, command, lock })
     }
 
     /// Asks everybody who takes part.

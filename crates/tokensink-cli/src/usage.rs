@@ -1,27 +1,32 @@
-//! The answer to arguments that ask for help, or that could not be understood.
+//! The response to arguments that ask for help, or that cannot be understood.
 
+use std::error::Error as _;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use tokensink_engine::{Command, Outcome, Report};
 
 use crate::args::{Output, command_line};
-use crate::output::{print_report, say, tell};
+use crate::output::{print_error, print_help, print_report, print_sentence_stderr};
 
-/// Help and version are no errors; everything else is, also for a script.
-pub(crate) fn answer(error: &clap::Error) -> ExitCode {
+const SEE_HELP: &str = "`tokensink --help` and `tokensink COMMAND --help` show what there is";
+
+/// Prints help and version, which are not errors, or what is wrong with the arguments.
+pub(crate) fn respond(error: &clap::Error) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        say(error.render().ansi().to_string().trim_end());
+        print_help(&error.render());
         return ExitCode::SUCCESS;
     }
     let arguments: Vec<OsString> = std::env::args_os().collect();
+    let report = report(error, command_of(&arguments));
     if asks_for_json(&arguments) {
-        print_report(&report(&error.render().to_string(), command_of(&arguments)), Output::Json);
+        print_report(&report, Output::Json);
     } else {
-        tell(error.render().ansi().to_string().trim_end());
+        report.errors.iter().for_each(|error| print_error(error));
+        report.next.iter().for_each(|step| print_sentence_stderr(&format!("  next: {step}")));
     }
-    ExitCode::from(Outcome::Invalid.exit_code())
+    ExitCode::from(report.exit_code)
 }
 
 /// Whether arguments that could not be parsed ask for JSON.
@@ -37,20 +42,72 @@ fn command_of(arguments: &[OsString]) -> Option<Command> {
     serde_json::from_value(matches.subcommand_name()?.into()).ok()
 }
 
-/// What clap says to a person, as a report: the error first, then tips, each with an empty line
-/// before it.
-fn report(text: &str, command: Option<Command>) -> Report {
-    let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut paragraphs = text.trim().split("\n\n");
-    let error = one_line(paragraphs.next().unwrap_or_default());
-    let error = error.strip_prefix("error: ").unwrap_or(&error).to_owned();
-    let mut report = Report::refused(command, Outcome::Invalid, vec![error]);
-    let tips = paragraphs.filter_map(|paragraph| paragraph.trim().strip_prefix("tip: "));
-    report.next.extend(tips.map(one_line));
+fn report(error: &clap::Error, command: Option<Command>) -> Report {
+    let mut report = Report::refused(command, Outcome::Invalid, vec![message(error)]);
+    let suggestions = [
+        (ContextKind::SuggestedSubcommand, "use the subcommand"),
+        (ContextKind::SuggestedArg, "use the argument"),
+        (ContextKind::SuggestedValue, "use the value"),
+    ];
+    for (kind, step) in suggestions {
+        report.next.extend(texts(error, kind).iter().map(|text| format!("{step} '{text}'")));
+    }
+    report.next.push(SEE_HELP.to_owned());
     report
-        .next
-        .push("`tokensink --help` and `tokensink COMMAND --help` tell what there is".to_owned());
-    report
+}
+
+/// Says what is wrong from what clap knows of the error.
+fn message(error: &clap::Error) -> String {
+    let text = |kind| texts(error, kind).join(", ");
+    let argument = || text(ContextKind::InvalidArg);
+    let value = || text(ContextKind::InvalidValue);
+    let choices = |label: &str, kind| match texts(error, kind) {
+        choices if choices.is_empty() => String::new(),
+        choices => format!(" ({label}: {})", choices.join(", ")),
+    };
+    match error.kind() {
+        ErrorKind::UnknownArgument => format!("unexpected argument '{}'", argument()),
+        ErrorKind::InvalidSubcommand => {
+            format!("unknown subcommand '{}'", text(ContextKind::InvalidSubcommand))
+        }
+        ErrorKind::MissingSubcommand => {
+            format!("a subcommand is missing{}", choices("one of", ContextKind::ValidSubcommand))
+        }
+        ErrorKind::MissingRequiredArgument => format!("missing arguments: {}", argument()),
+        ErrorKind::InvalidValue if value().is_empty() => {
+            let values = choices("one of", ContextKind::ValidValue);
+            format!("'{}' needs a value{values}", argument())
+        }
+        ErrorKind::InvalidValue => {
+            let values = choices("one of", ContextKind::ValidValue);
+            format!("invalid value '{}' for '{}'{values}", value(), argument())
+        }
+        ErrorKind::ValueValidation => {
+            let reason = error.source().map(|source| format!(": {source}")).unwrap_or_default();
+            format!("invalid value '{}' for '{}'{reason}", value(), argument())
+        }
+        ErrorKind::ArgumentConflict => match text(ContextKind::PriorArg) {
+            prior if prior.is_empty() || prior == argument() => {
+                format!("'{}' cannot be given more than once", argument())
+            }
+            prior => format!("'{}' cannot be given together with '{prior}'", argument()),
+        },
+        ErrorKind::TooManyValues => format!("unexpected value '{}' for '{}'", value(), argument()),
+        ErrorKind::TooFewValues | ErrorKind::WrongNumberOfValues => {
+            format!("wrong number of values for '{}'", argument())
+        }
+        ErrorKind::NoEquals => format!("'{}' needs an equal sign before its value", argument()),
+        ErrorKind::InvalidUtf8 => "an argument is not UTF-8".to_owned(),
+        kind => kind.to_string(),
+    }
+}
+
+fn texts(error: &clap::Error, kind: ContextKind) -> Vec<String> {
+    match error.get(kind) {
+        Some(ContextValue::String(text)) => vec![text.clone()],
+        Some(ContextValue::Strings(texts)) => texts.clone(),
+        _ => Vec::new(),
+    }
 }
 
 #[cfg(test)]
@@ -61,22 +118,45 @@ mod tests {
     fn reported(line: &str) -> Report {
         let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
         let error = Arguments::read(&arguments).unwrap_err();
-        report(&error.render().to_string(), command_of(&arguments))
+        report(&error, command_of(&arguments))
     }
 
     #[test]
-    fn a_script_gets_sentences() {
-        let report = reported("tokensink check --onyl x");
-        assert_eq!(report.errors, ["unexpected argument '--onyl' found"]);
-        assert_eq!(report.command, Some(Command::Check));
-        assert_eq!(report.next[0], "a similar argument exists: '--only'");
-        let report = reported("tokensink chekc");
-        assert_eq!((report.command, report.next.len()), (None, 2), "{report:?}");
-        for line in ["tokensink", "tokensink reset --max-outage soon", "tokensink sinks a b"] {
-            let report = reported(line);
-            assert!(!report.errors[0].starts_with("error"), "{report:?}");
-            let mut sentences = report.errors.iter().chain(&report.next);
-            assert!(sentences.all(|line| !line.contains('\n')), "{report:?}");
+    fn each_error_names_what_is_wrong() {
+        for (line, error) in [
+            ("tokensink check --onyl x", "unexpected argument '--onyl'"),
+            ("tokensink chekc", "unknown subcommand 'chekc'"),
+            ("tokensink sinks a b", "unexpected argument 'b'"),
+            (
+                "tokensink check --output xml",
+                "invalid value 'xml' for '--output <FORMAT>' (one of: text, json)",
+            ),
+            ("tokensink check --output", "'--output <FORMAT>' needs a value (one of: text, json)"),
+            (
+                "tokensink check --output text --output json",
+                "'--output <FORMAT>' cannot be given more than once",
+            ),
+            (
+                "tokensink check --upstash-api-key-file a --upstash-api-key-env b",
+                "'--upstash-api-key-file <FILE>' cannot be given together with '--upstash-api-key-env <NAME>'",
+            ),
+        ] {
+            assert_eq!(reported(line).errors, [error], "{line}");
         }
+        let missing = &reported("tokensink").errors[0];
+        assert!(missing.starts_with("a subcommand is missing (one of: init, check, "), "{missing}");
+        let max_outage = &reported("tokensink reset --max-outage soon").errors[0];
+        assert!(max_outage.starts_with("invalid value 'soon' for '--max-outage <"), "{max_outage}");
+        assert!(max_outage.contains(">': "), "{max_outage}");
+    }
+
+    #[test]
+    fn a_report_names_the_command_and_a_next_step() {
+        let report = reported("tokensink check --onyl x");
+        assert_eq!(report.command, Some(Command::Check));
+        assert_eq!(report.next, ["use the argument '--only'", SEE_HELP]);
+        let report = reported("tokensink chekc");
+        assert_eq!(report.command, None);
+        assert_eq!(report.next, ["use the subcommand 'check'", SEE_HELP]);
     }
 }

@@ -6,7 +6,7 @@ use tokensink_engine::Command;
 use super::stage::Stage;
 use super::{World, check, finish, reset};
 use crate::args::{Global, Output, Reset, Selection};
-use crate::output::{print_rows, say};
+use crate::output::{print_block, print_rows};
 
 pub(super) async fn run(world: &World<'_>) -> u8 {
     let stage = match Stage::set_for(Command::Demo).await {
@@ -16,8 +16,8 @@ pub(super) async fn run(world: &World<'_>) -> u8 {
     let text = world.global.output == Output::Text;
     let before = stage.places();
     if text {
-        say("Stand-ins for Upstash, GitHub and AWS run on loopback. The config:\n");
-        say(&stage.config());
+        print_block("Stand-ins for Upstash, GitHub and AWS run on loopback. The config:\n");
+        print_block(&stage.config());
     }
     let global = Global {
         config: stage.config_file(),
@@ -30,21 +30,21 @@ pub(super) async fn run(world: &World<'_>) -> u8 {
         World { global: &global, environment: &environment, interrupt: world.interrupt.clone() };
     let selection = Selection::default();
     if text {
-        say("The plan, which changes nothing:\n");
+        print_block("The plan, which changes nothing:\n");
         finish(&global, &check::run(&inner, &selection).await);
-        say("\nResetting the token, and writing the new one to every sink:\n");
+        print_block("\nResetting the token, and writing the new one to every sink:\n");
     }
     let report =
         reset::run(&inner, &Reset { selection, yes: true, max_outage: None, rehearse: false })
             .await;
     let code = finish(world.global, &report);
     if text {
-        say("\nWhat the applications find there, by fingerprint:\n");
+        print_block("\nWhat the applications find there, by fingerprint:\n");
         show(&before, &stage);
     }
     drop(stage);
     if text {
-        say("\nThe stand-ins are stopped, and nothing is left behind.");
+        print_block("\nThe stand-ins are stopped, and nothing is left behind.");
     }
     code
 }

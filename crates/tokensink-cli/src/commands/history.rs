@@ -6,7 +6,7 @@ use tokensink_engine::{Command, Outcome, Report};
 
 use super::{World, finish};
 use crate::args::Output;
-use crate::output::{print_json, print_rows_perhaps_without, say, say_sentence, warn};
+use crate::output::{print_json, print_rows_perhaps_without, print_sentence, print_stdout, warn};
 use crate::records::{ANOTHER_FOLDER, state_folder};
 
 #[derive(Serialize)]
@@ -43,7 +43,7 @@ async fn read(world: &World<'_>) -> Result<Vec<RunSummary>, Report> {
 
 fn show(runs: &[RunSummary]) {
     if runs.is_empty() {
-        say("there has been no run yet");
+        print_stdout("there has been no run yet");
         return;
     }
     let rows: Vec<[String; 6]> = runs.iter().map(row).collect();
@@ -54,7 +54,7 @@ fn show(runs: &[RunSummary]) {
         warn(damage);
     }
     if runs.iter().any(|run| run.unfinished) {
-        say_sentence("next: `tokensink sync` finishes what was cut off, without another reset");
+        print_sentence("next: `tokensink sync` finishes what was cut off, without another reset");
     }
 }
 

@@ -9,7 +9,7 @@ use tokensink_engine::{Command, Outcome, Report};
 
 use super::{World, finish};
 use crate::args::{DEFAULT_CONFIG, Output};
-use crate::output::say_sentence;
+use crate::output::print_sentence;
 
 const HEAD: &str = "\
 # Where the QStash token must arrive. No secret stands in this file: commit it.
@@ -31,7 +31,7 @@ pub(super) fn run(world: &World<'_>) -> u8 {
                 report.next.push(format!("edit {file}, then run `{check}`"));
                 return finish(world.global, &report);
             }
-            say_sentence(&format!("wrote {file}: edit it, then run `{check}`"));
+            print_sentence(&format!("wrote {file}: edit it, then run `{check}`"));
             0
         }
         Err(report) => finish(world.global, &report),

@@ -41,7 +41,7 @@ async fn carry_out(
     let is_text = world.global.output == Output::Text;
     if !reset.yes || is_text {
         if !reset.yes {
-            run.watcher.clear();
+            run.progress.clear();
         }
         let review = with(run.warnings.clone(), coordinator.check(&plan));
         if is_text {
@@ -72,8 +72,8 @@ fn announce(coordinator: &Coordinator, plan: &Plan) {
         1 => "1 target gets".to_owned(),
         many => format!("{many} targets get"),
     };
-    output::tell_sentence(&format!("This resets {}.", coordinator.source()));
-    output::tell_sentence(&format!(
+    output::print_sentence_stderr(&format!("This resets {}.", coordinator.source()));
+    output::print_sentence_stderr(&format!(
         "The old token is dead at once; {targets} the new one within about {}.",
         time_in_words(plan.forecast().whole)
     ));

@@ -9,7 +9,7 @@ use tokensink_engine::Command;
 use super::stage::Stage;
 use super::{World, finish};
 use crate::args::Output;
-use crate::output::{print_json, say, tell};
+use crate::output::{print_block, print_json, print_stderr, print_stdout};
 
 #[derive(Serialize)]
 struct Document {
@@ -43,20 +43,20 @@ pub(super) async fn run(world: &World<'_>) -> u8 {
         Output::Json => print_json(&document(&stage)),
         Output::Text => show(&stage),
     }
-    tell("The stand-ins run until Ctrl-C.");
+    print_stderr("The stand-ins run until Ctrl-C.");
     world.interrupt.interrupted().await;
     0
 }
 
 fn show(stage: &Stage) {
-    say("# In another terminal:");
+    print_stdout("# In another terminal:");
     for (name, value) in stage.variables() {
-        say(&format!("export {name}='{value}'"));
+        print_stdout(&format!("export {name}='{value}'"));
     }
-    say(&format!("export TOKENSINK_STATE_DIR='{}'", stage.state_folder().display()));
-    say(&format!("tokensink check --config '{}'", stage.config_file().display()));
-    say("\n# That file:");
-    say(&stage.config());
+    print_stdout(&format!("export TOKENSINK_STATE_DIR='{}'", stage.state_folder().display()));
+    print_stdout(&format!("tokensink check --config '{}'", stage.config_file().display()));
+    print_block("\n# That file:");
+    print_block(&stage.config());
 }
 
 fn document(stage: &Stage) -> Document {

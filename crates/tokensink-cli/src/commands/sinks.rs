@@ -7,7 +7,7 @@ use tokensink_engine::{Command, Outcome, Report};
 use super::{World, finish};
 use crate::args::Output;
 use crate::config::{COMMON_OPTIONS, linked};
-use crate::output::{print_json, print_rows, say, say_sentence};
+use crate::output::{print_block, print_json, print_rows, print_sentence, print_stdout};
 use crate::suggestion::nearest;
 
 #[derive(Serialize)]
@@ -69,12 +69,13 @@ fn list(factories: &[&SinkFactory]) {
         .map(|factory| [factory.kind().to_owned(), factory.summary().to_owned()])
         .collect();
     print_rows(["KIND", "WHAT IT WRITES"], &rows);
-    say("\n`tokensink sinks KIND` shows the options of one.");
+    print_stdout("");
+    print_stdout("`tokensink sinks KIND` shows the options of one.");
 }
 
 fn explain(factory: &SinkFactory) {
-    say_sentence(&format!("{}: {}", factory.kind(), factory.summary()));
-    say("");
+    print_sentence(&format!("{}: {}", factory.kind(), factory.summary()));
+    print_stdout("");
     let rows: Vec<[String; 3]> = factory
         .options()
         .into_iter()
@@ -84,19 +85,20 @@ fn explain(factory: &SinkFactory) {
         })
         .collect();
     print_rows(["OPTION", "", "MEANING"], &rows);
-    say("");
-    say_sentence(&format!("Every table also has: {}", COMMON_OPTIONS.join(", ")));
-    say("");
-    say_sentence(&format!("Takes effect: {}", factory.takes_effect()));
-    say_sentence(
+    print_stdout("");
+    print_sentence(&format!("Every table also has: {}", COMMON_OPTIONS.join(", ")));
+    print_stdout("");
+    print_sentence(&format!("Takes effect: {}", factory.takes_effect()));
+    print_sentence(
         "Where that is not so, let `takes_effect` be immediately, on-next-run, on-restart or \
          on-deploy.",
     );
-    say("\nPermissions:");
+    print_stdout("");
+    print_stdout("Permissions:");
     for line in factory.permissions().lines() {
-        say_sentence(&format!("  {}", line.trim()));
+        print_sentence(&format!("  {}", line.trim()));
     }
-    say(&format!(
+    print_block(&format!(
         "\nExample:\n\n[sinks.example]\nkind = \"{}\"\n{}",
         factory.kind(),
         factory.example()

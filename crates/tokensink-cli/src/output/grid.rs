@@ -1,12 +1,12 @@
 //! Rows under a header, as wide as the terminal. No word is broken where that can be avoided: a path
 //! or a name that is broken could not be copied.
 
-use std::borrow::Cow;
-
 use comfy_table::{
     Cell, Color, ColumnConstraint, ContentArrangement, Table, Width, presets::NOTHING,
 };
 use textwrap::core::display_width;
+
+use super::printable::Printable;
 
 const NARROWEST: u16 = 60;
 /// Where standard output is no terminal, nothing is wrapped: a script or a log reads it.
@@ -27,7 +27,7 @@ pub(super) struct Grid<'a> {
 #[derive(Clone, Debug)]
 struct Column<'a> {
     header: &'a str,
-    cells: Vec<Cow<'a, str>>,
+    cells: Vec<Printable>,
 }
 
 impl<'a> Grid<'a> {
@@ -49,12 +49,32 @@ impl<'a> Grid<'a> {
     }
 
     #[must_use]
-    pub(super) fn with<C: Into<Cow<'a, str>>>(
-        mut self,
+    pub(super) fn with(
+        self,
         header: &'a str,
-        cells: impl IntoIterator<Item = C>,
+        cells: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> Self {
-        let cells = cells.into_iter().map(Into::into).collect();
+        let lines = |cell: &_| Printable::line(AsRef::as_ref(cell));
+        self.with_column(header, cells.into_iter().map(|cell| lines(&cell)).collect())
+    }
+
+    /// Adds a column whose cells have two lines.
+    #[must_use]
+    pub(super) fn with_stacked(
+        self,
+        header: &'a str,
+        cells: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<str>)>,
+    ) -> Self {
+        let stacked = |(upper, lower): (_, _)| {
+            let lower = Printable::line(AsRef::as_ref(&lower));
+            Printable::line(AsRef::as_ref(&upper))
+                .arranged(|upper| format!("{upper}\n"))
+                .followed_by(&lower)
+        };
+        self.with_column(header, cells.into_iter().map(stacked).collect())
+    }
+
+    fn with_column(mut self, header: &'a str, cells: Vec<Printable>) -> Self {
         self.columns.push(Column { header, cells });
         self
     }
@@ -67,7 +87,11 @@ impl<'a> Grid<'a> {
         (sum <= usize::from(columns)).then_some(widths)
     }
 
-    fn drawn(&self, columns: u16) -> String {
+    fn drawn(&self, columns: u16) -> Printable {
+        Printable::table(self.aligned(columns))
+    }
+
+    fn aligned(&self, columns: u16) -> String {
         let mut table = Table::new();
         table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
         // anstream decides whether colour reaches the reader.
@@ -76,7 +100,7 @@ impl<'a> Grid<'a> {
         table.set_header(self.columns.iter().map(|column| column.header));
         let rows = self.columns.iter().map(|column| column.cells.len()).max().unwrap_or_default();
         for row in 0..rows {
-            table.add_row(self.columns.iter().map(|column| cell(&column.cells[row])));
+            table.add_row(self.columns.iter().map(|column| cell(column.cells[row].as_str())));
         }
         let comfortable = self.fitted(columns, Column::comfortable);
         let fitted = comfortable.or_else(|| self.fitted(columns, Column::longest_word));
@@ -89,7 +113,7 @@ impl<'a> Grid<'a> {
 
 impl Column<'_> {
     fn texts(&self) -> impl Iterator<Item = &str> {
-        self.cells.iter().map(AsRef::as_ref).chain([self.header])
+        self.cells.iter().map(Printable::as_str).chain([self.header])
     }
 
     fn longest_word(&self) -> usize {
@@ -119,7 +143,7 @@ pub(super) fn print_first_that_fits(grids: &[Grid<'_>]) {
     let columns = Table::new().width().map_or(UNWRAPPED, |width| width.max(NARROWEST));
     let fits = |grid: &&Grid<'_>| grid.fitted(columns, Column::comfortable).is_some();
     if let Some(grid) = grids.iter().find(fits).or(grids.last()) {
-        super::say(&grid.drawn(columns));
+        super::write_stdout(&grid.drawn(columns));
     }
 }
 
@@ -134,13 +158,13 @@ mod tests {
             .with("B", ["the organization's own list of repositories is kept"])
             .with("C", ["on restart"]);
         for columns in [60, 70, 90, 200] {
-            let drawn = grid.drawn(columns);
+            let drawn = grid.aligned(columns);
             for word in ["prod/worker/qstash-token", "organization's", "repositories", "restart"] {
                 assert!(drawn.contains(word), "{columns}:\n{drawn}");
             }
             assert!(drawn.lines().all(|line| display_width(line) <= usize::from(columns)));
         }
-        let narrow = Grid::new().with("A", ["a-word-for-which-there-is-no-room"]).drawn(20);
+        let narrow = Grid::new().with("A", ["a-word-for-which-there-is-no-room"]).aligned(20);
         assert!(narrow.lines().all(|line| display_width(line) <= 20), "{narrow}");
     }
 }

@@ -2,10 +2,12 @@
 
 use serde::Serialize;
 
+use super::printable::Printable;
+
 /// Prints `document`, and nothing else.
 pub(crate) fn print_json(document: &impl Serialize) {
     match serde_json::to_string_pretty(document) {
-        Ok(text) => super::say(&text),
-        Err(error) => super::tell(&format!("the report could not be written as JSON: {error}")),
+        Ok(text) => super::write_stdout(&Printable::json(&text)),
+        Err(error) => super::print_error(&format!("cannot write the report as JSON: {error}")),
     }
 }

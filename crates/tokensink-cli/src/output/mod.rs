@@ -1,11 +1,13 @@
 //! What leaves the process: tables for people, one document for scripts, progress, questions.
 //!
-//! A closed standard output or error never stops a run: nobody listening is no failure of ours. Nor
-//! does a standard error that takes nothing.
+//! Everything is printed as [`Printable`](printable::Printable), which escapes what could control a
+//! terminal. A closed standard output or error never stops a run, and neither does a standard error
+//! that accepts no more output.
 
-mod about_sinks;
 mod grid;
+mod group_messages;
 mod json;
+mod printable;
 mod progress;
 mod prompt;
 mod spinner;
@@ -18,13 +20,15 @@ use std::io::{Write as _, stderr, stdout};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
+use clap::builder::StyledStr;
 use tokensink_engine::{Command, Outcome, Report, SinkReport, State, time_in_words};
 
-use self::about_sinks::Names;
+use self::group_messages::Names;
+use self::printable::Printable;
 use crate::args::Output;
 
 pub(crate) use json::print_json;
-pub(crate) use progress::Watcher;
+pub(crate) use progress::ProgressReporter;
 pub(crate) use prompt::{Answer, ask};
 pub(crate) use standard_error::{flush, log};
 pub(crate) use table::{print_rows, print_rows_perhaps_without, print_sinks};
@@ -34,47 +38,72 @@ const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
 const GREEN: Style = AnsiColor::Green.on_default().bold();
 const BOLD: Style = Style::new().bold();
 
-/// One line on standard output, after all that was told before.
-pub(crate) fn say(line: &str) {
-    flush();
-    let _ = writeln!(anstream::stdout(), "{line}");
+/// Prints one line on standard output, after all that standard error was given before.
+pub(crate) fn print_stdout(line: &str) {
+    write_stdout(&Printable::line(line));
 }
 
-/// One line on standard error.
-pub(crate) fn tell(line: &str) {
-    standard_error::show(format!("{line}\n"));
+/// Prints several lines of our own on standard output.
+pub(crate) fn print_block(text: &str) {
+    write_stdout(&Printable::block(text));
 }
 
-/// A question on standard error: the answer stands behind it.
-fn question(text: &str) {
-    standard_error::show(format!("{text} "));
+/// Prints one line on standard error.
+pub(crate) fn print_stderr(line: &str) {
+    write_stderr(&Printable::line(line));
 }
 
-/// A warning, on standard error.
+/// Prints the help that clap renders on standard output.
+pub(crate) fn print_help(help: &StyledStr) {
+    write_stdout(&Printable::help(help));
+}
+
+/// Prints a sentence on standard output.
+pub(crate) fn print_sentence(text: &str) {
+    write_stdout(&wrap::fit(Printable::line(text), stdout()));
+}
+
+/// Prints a sentence on standard error.
+pub(crate) fn print_sentence_stderr(text: &str) {
+    write_stderr(&wrap::fit(Printable::line(text), stderr()));
+}
+
+/// Prints a warning on standard error.
 pub(crate) fn warn(text: &str) {
-    tell_as("warning", YELLOW, text);
+    print_labelled("warning", YELLOW, text);
 }
 
-/// The warnings of a report, on standard error.
+/// Prints an error on standard error.
+pub(crate) fn print_error(text: &str) {
+    print_labelled("error", RED, text);
+}
+
+/// Prints a question on standard error; the answer is typed behind it.
+fn print_question(text: &str) {
+    standard_error::show(Printable::line(text), " ");
+}
+
+/// Prints the warnings of a report on standard error.
 pub(crate) fn warn_of(report: &Report) {
     for warning in Names::of(&report.sinks).told_once(&report.warnings) {
         warn(&warning);
     }
 }
 
-fn tell_as(what: &str, style: Style, text: &str) {
-    let text = wrap::fit(&format!("{what}: {text}"), stderr());
-    tell(&format!("{style}{what}{style:#}{}", &text[what.len()..]));
+fn print_labelled(label: &str, style: Style, text: &str) {
+    let plain = wrap::fit(Printable::line(&format!("{label}: {text}")), stderr());
+    // The label is at the beginning of the first line, and wide enough for no break in it.
+    let rest = plain.arranged(|text| text[label.len()..].to_owned());
+    write_stderr(&Printable::styled(style, label).followed_by(&rest));
 }
 
-/// A sentence on standard error.
-pub(crate) fn tell_sentence(text: &str) {
-    tell(&wrap::fit(text, stderr()));
+fn write_stdout(printable: &Printable) {
+    flush();
+    let _ = writeln!(anstream::stdout(), "{}", printable.as_str());
 }
 
-/// A sentence on standard output.
-pub(crate) fn say_sentence(text: &str) {
-    say(&wrap::fit(text, stdout()));
+fn write_stderr(printable: &Printable) {
+    standard_error::show(printable.clone(), "\n");
 }
 
 /// A report, in the form that was asked for.
@@ -91,24 +120,24 @@ fn print_text(report: &Report) {
     }
     warn_of(report);
     for error in Names::of(&report.sinks).told_once(&report.errors) {
-        tell_as("error", RED, &error);
+        print_error(&error);
     }
     print_forecast(report);
-    say(&verdict(report));
+    write_stdout(&verdict(report));
     let facts = [tokens(report), outage(report)].into_iter().flatten();
     for fact in facts.chain(report.next.iter().map(|step| format!("next: {step}"))) {
-        say_sentence(&format!("  {fact}"));
+        print_sentence(&format!("  {fact}"));
     }
 }
 
 /// What would take longest.
 pub(crate) fn print_forecast(report: &Report) {
     if let Some(dominated_by) = &report.dominated_by {
-        say_sentence(&format!("What takes longest: {dominated_by}."));
+        print_sentence(&format!("What takes longest: {dominated_by}."));
     }
 }
 
-fn verdict(report: &Report) -> String {
+fn verdict(report: &Report) -> Printable {
     let (style, text) = match report.outcome {
         Outcome::Complete => (GREEN, completeness(report)),
         Outcome::Ready => (GREEN, "ready: a reset could finish".into()),
@@ -118,7 +147,7 @@ fn verdict(report: &Report) -> String {
         Outcome::Unchanged => (BOLD, without_change(report).into()),
         Outcome::Invalid => (BOLD, "invalid: nothing was started".into()),
     };
-    format!("{style}{text}{style:#}")
+    Printable::styled(style, &text)
 }
 
 /// Commands that change nothing have something else to say than that.

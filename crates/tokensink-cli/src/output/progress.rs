@@ -5,18 +5,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokensink_engine::{Event, Progress, State};
 
+use super::print_sentence_stderr;
 use super::standard_error::{flush, spin};
-use super::tell_sentence;
 
 /// Tells a person what is going on. It never waits for the terminal.
 #[derive(Debug)]
-pub(crate) struct Watcher {
+pub(crate) struct ProgressReporter {
     is_watched: bool,
     total: AtomicUsize,
     done: AtomicUsize,
 }
 
-impl Watcher {
+impl ProgressReporter {
     /// A watcher that speaks where standard error is a terminal.
     pub(crate) fn start() -> Self {
         let is_watched = stderr().is_terminal();
@@ -31,9 +31,9 @@ impl Watcher {
         }
     }
 
-    fn say(&self, doing: impl Into<String>) {
+    fn show(&self, doing: &str) {
         if self.is_watched {
-            spin(Some(doing.into()));
+            spin(Some(doing));
         }
     }
 
@@ -41,7 +41,7 @@ impl Watcher {
         self.total.store(total, Ordering::Relaxed);
         self.done.store(0, Ordering::Relaxed);
         let plural = if total == 1 { "" } else { "s" };
-        self.say(format!("{doing} {total} sink{plural}"));
+        self.show(&format!("{doing} {total} sink{plural}"));
     }
 
     fn are_all_done(&self) -> bool {
@@ -51,39 +51,41 @@ impl Watcher {
     fn one_more(&self, name: &str, how: &str) {
         let done = 1 + self.done.fetch_add(1, Ordering::Relaxed);
         let total = self.total.load(Ordering::Relaxed);
-        self.say(format!("{done}/{total} {how}: {name}"));
+        self.show(&format!("{done}/{total} {how}: {name}"));
     }
 }
 
-impl Drop for Watcher {
+impl Drop for ProgressReporter {
     fn drop(&mut self) {
         self.clear();
     }
 }
 
-impl Progress for Watcher {
+impl Progress for ProgressReporter {
     fn on(&self, event: &Event<'_>) {
         match event {
             Event::Preparing { total } => self.phase(*total, "preparing"),
             Event::Prepared { sink, ready } => {
                 self.one_more(&sink.name, if *ready { "ready" } else { "not ready" });
                 if self.are_all_done() {
-                    self.say("asking which token is live, and where");
+                    self.show("asking which token is live, and where");
                 }
             }
             Event::Proving { total } => self.phase(*total, "proving writes to"),
             Event::Rehearsing { total } => self.phase(*total, "rehearsing on"),
-            Event::AwaitingRoom => self.say("waiting until the providers have room"),
-            Event::Resetting => self.say("resetting the token"),
+            Event::AwaitingRoom => self.show("waiting until the providers have room"),
+            Event::Resetting => self.show("resetting the token"),
             Event::FanningOut { total } => self.phase(*total, "writing to"),
             Event::Written { sink, state: State::Current } => {
                 self.one_more(&sink.name, "acknowledged");
             }
             Event::Written { sink, .. } => self.one_more(&sink.name, "failed"),
-            Event::Settling => self.say("verifying"),
-            Event::Superseded => self.say("someone else reset the token: pushing it"),
+            Event::Settling => self.show("verifying"),
+            Event::Superseded => self.show("someone else reset the token: pushing it"),
             Event::Interrupted => {
-                tell_sentence("what was begun is finished first; a second Ctrl-C abandons it");
+                print_sentence_stderr(
+                    "what was begun is finished first; a second Ctrl-C abandons it",
+                );
             }
             _ => {}
         }

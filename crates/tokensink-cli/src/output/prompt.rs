@@ -22,7 +22,7 @@ pub(crate) async fn ask(question: &str, interrupt: &Interrupt) -> Answer {
     if !stdin().is_terminal() || tcflush(stdin(), QueueSelector::IFlush).is_err() {
         return Answer::NoTerminal;
     }
-    super::question(&format!("{question} [y/N]"));
+    super::print_question(&format!("{question} [y/N]"));
     let line = tokio::task::spawn_blocking(|| {
         let mut line = String::new();
         stdin().lock().read_line(&mut line).map(|_| line)
@@ -36,7 +36,7 @@ pub(crate) async fn ask(question: &str, interrupt: &Interrupt) -> Answer {
     };
     if answer == Answer::Interrupted {
         // Nobody pressed Enter: the cursor stands behind the question still.
-        super::tell("");
+        super::print_stderr("");
     }
     answer
 }

@@ -2,6 +2,8 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::printable::Printable;
+
 /// Says what is going on, while something is.
 #[derive(Debug, Default)]
 pub(super) struct Spinner(Option<ProgressBar>);
@@ -12,12 +14,16 @@ impl Spinner {
     }
 
     /// Turns, and says `doing`; or goes away.
-    pub(super) fn show(&mut self, doing: Option<String>) {
+    pub(super) fn show(&mut self, doing: Option<Printable>) {
         match doing {
             Some(doing) => {
                 let bar = self.0.get_or_insert_with(start);
                 // Either of them draws.
-                if bar.message() == doing { bar.tick() } else { bar.set_message(doing) }
+                if bar.message() == doing.as_str() {
+                    bar.tick();
+                } else {
+                    bar.set_message(doing.as_str().to_owned());
+                }
             }
             None => {
                 if let Some(bar) = self.0.take() {

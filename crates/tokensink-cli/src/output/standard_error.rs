@@ -7,6 +7,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use super::printable::Printable;
 use super::spinner::Spinner;
 
 /// So many lines of the log may wait. What comes after them is dropped, and counted.
@@ -20,16 +21,17 @@ const TURN: Duration = Duration::from_millis(100);
 
 static DESK: Desk = Desk { queue: Mutex::new(Queue::new()), changed: Condvar::new() };
 
-/// Shows `text`, in its turn.
-pub(super) fn show(text: String) {
-    DESK.hand_over(|queue| queue.texts.push_back((queue.handed_over, text)));
+/// Shows `printable` and then `end`, in its turn.
+pub(super) fn show(printable: Printable, end: &'static str) {
+    DESK.hand_over(|queue| queue.texts.push_back((queue.handed_over, printable, end)));
 }
 
 /// Shows a line of the log, unless too many wait already.
-pub(crate) fn log(line: String) {
+pub(crate) fn log(line: &str) {
+    let line = Printable::line(line.trim_end_matches('\n'));
     DESK.hand_over(|queue| {
         if queue.texts.len() < MAX_LOG_LINES {
-            queue.texts.push_back((queue.handed_over, line));
+            queue.texts.push_back((queue.handed_over, line, "\n"));
         } else {
             queue.dropped += 1;
         }
@@ -37,8 +39,8 @@ pub(crate) fn log(line: String) {
 }
 
 /// Lets the spinner say what is going on, or takes it away. Only the latest counts.
-pub(super) fn spin(doing: Option<String>) {
-    DESK.hand_over(|queue| queue.doing = doing);
+pub(super) fn spin(doing: Option<&str>) {
+    DESK.hand_over(|queue| queue.doing = doing.map(Printable::line));
 }
 
 /// Waits until everything is shown, but not without end.
@@ -53,9 +55,9 @@ struct Desk {
 }
 
 struct Queue {
-    /// Each with its number.
-    texts: VecDeque<(u64, String)>,
-    doing: Option<String>,
+    /// Each with its number, and what comes after it.
+    texts: VecDeque<(u64, Printable, &'static str)>,
+    doing: Option<Printable>,
     dropped: u64,
     /// The number of what was handed over last, and of what was shown last.
     handed_over: u64,
@@ -86,8 +88,8 @@ impl Queue {
 
 /// What the thread does next.
 struct Work {
-    doing: Option<String>,
-    text: Option<String>,
+    doing: Option<Printable>,
+    text: Option<(Printable, &'static str)>,
     /// What is shown when it is done.
     number: u64,
 }
@@ -119,11 +121,12 @@ impl Desk {
             queue = waited.unwrap_or_else(PoisonError::into_inner);
         }
         let doing = queue.doing.clone();
-        if let Some((number, text)) = queue.texts.pop_front() {
-            return Work { doing, text: Some(text), number };
+        if let Some((number, text, end)) = queue.texts.pop_front() {
+            return Work { doing, text: Some((text, end)), number };
         }
         let dropped = std::mem::take(&mut queue.dropped);
-        let text = (dropped > 0).then(|| format!("{dropped} lines of the log were dropped\n"));
+        let dropped_lines = || Printable::line(&format!("{dropped} lines of the log were dropped"));
+        let text = (dropped > 0).then(|| (dropped_lines(), "\n"));
         Work { doing, text, number: queue.handed_over }
     }
 
@@ -152,10 +155,10 @@ fn serve() {
     loop {
         let Work { doing, text, number } = DESK.next(spinner.is_there());
         spinner.show(doing);
-        if let Some(text) = text {
+        if let Some((text, end)) = text {
             spinner.step_aside(|| {
-                // Nobody reads it: no failure of ours.
-                let _ = anstream::stderr().write_all(text.as_bytes());
+                // A closed standard error is not an error.
+                let _ = write!(anstream::stderr(), "{}{end}", text.as_str());
             });
         }
         DESK.done(number);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokensink_engine::{Report, SinkReport, State, time_in_words};
 
-use super::about_sinks::reasons;
 use super::grid::{Grid, print_first_that_fits};
+use super::group_messages::reasons;
 
 /// One line for each target. On a narrow terminal what is known of it stands below its name.
 pub(crate) fn print_sinks(report: &Report) {
@@ -20,13 +20,13 @@ pub(crate) fn print_sinks(report: &Report) {
 
     let wide = names.clone().with("TARGET", places()).with("STATE", states());
     let wide = wide.with("EVIDENCE", &evidence).with("TAKES EFFECT", effects());
-    let below = places().zip(&evidence).map(|(place, known)| format!("{place}\n{known}"));
-    let below: Vec<String> = below.collect();
-    let narrow = names.clone().with("TARGET, EVIDENCE", &below).with("STATE", states());
+    let below = || places().zip(&evidence);
+    let narrow = names.clone().with_stacked("TARGET, EVIDENCE", below()).with("STATE", states());
     let narrow = narrow.with("TAKES EFFECT", effects());
-    let all = below.iter().zip(effects());
-    let all = all.map(|(below, effect)| format!("{below}; takes effect {effect}"));
-    let narrowest = names.with("TARGET, EVIDENCE", all).with("STATE", states());
+    let all = below().zip(effects());
+    let all =
+        all.map(|((place, known), effect)| (place, format!("{known}; takes effect {effect}")));
+    let narrowest = names.with_stacked("TARGET, EVIDENCE", all).with("STATE", states());
 
     let grids = [wide, narrow, narrowest];
     print_first_that_fits(&grids.map(|grid| with_outage(grid, &report.sinks)));

@@ -6,16 +6,18 @@ use std::os::fd::AsFd;
 use rustix::termios::tcgetwinsize;
 use textwrap::{Options, WordSeparator, WordSplitter};
 
+use super::printable::Printable;
+
 /// Before the second and all later lines.
 const INDENT: &str = "  ";
 
-/// `text`, fit for whoever reads `stream`.
-pub(super) fn fit(text: &str, stream: impl AsFd + IsTerminal) -> String {
+/// Breaks `text` for the width of `stream`, if that is a terminal.
+pub(super) fn fit(text: Printable, stream: impl AsFd + IsTerminal) -> Printable {
     let size = if stream.is_terminal() { tcgetwinsize(stream).ok() } else { None };
     match size.map(|size| usize::from(size.ws_col)) {
-        // A terminal without a size is somebody's recorder.
-        None | Some(0) => text.to_owned(),
-        Some(columns) => wrapped(text, columns),
+        // A terminal without a size records what is printed.
+        None | Some(0) => text,
+        Some(columns) => text.arranged(|text| wrapped(text, columns)),
     }
 }
 

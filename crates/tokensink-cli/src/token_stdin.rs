@@ -8,7 +8,7 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr
 use tokensink_core::Secret;
 use zeroize::Zeroizing;
 
-use crate::output::{tell, warn};
+use crate::output::{print_stderr, warn};
 
 /// The longest text that is read as a token.
 const MAX_BYTES: usize = 64 * 1024;
@@ -20,7 +20,7 @@ pub(crate) async fn read() -> Result<Secret, String> {
     let hidden = hidden.map_err(|error| failed(&error))?;
     let is_enough: fn(&[u8]) -> bool = if hidden.is_some() { ends_a_line } else { never };
     if hidden.is_some() {
-        tell("paste the token, which is not shown, and press Enter");
+        print_stderr("paste the token, which is not shown, and press Enter");
     }
     let read = tokio::task::spawn_blocking(move || read_until(is_enough));
     let bytes = match read.await {
