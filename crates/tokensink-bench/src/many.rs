@@ -27,6 +27,7 @@ pub(crate) async fn in_memory(sinks: usize) -> Result<String, Failure> {
         source: Arc::clone(&issuer) as Arc<_>,
         source_id: "made-up".to_owned(),
         left_out: Vec::new(),
+        other_targets: Vec::new(),
         sinks: (0..sinks).map(|index| Arc::new(sink(index))).collect(),
         journal: Arc::new(MemoryJournal::default()),
         progress: Arc::new(Silent),
@@ -34,7 +35,7 @@ pub(crate) async fn in_memory(sinks: usize) -> Result<String, Failure> {
     };
     let started = Instant::now();
     let coordinator = Coordinator::new(context, Timing::default()).await?;
-    let plan = coordinator.plan(Asked::Reset).await.map_err(|report| format!("{report:?}"))?;
+    let plan = coordinator.plan(Asked::Reset).await.map_err(|abort| abort.to_string())?;
     let report = coordinator.reset(plan, issuer).await;
     if report.outcome != Outcome::Complete {
         return Err(format!("it ended {:?}", report.outcome).into());

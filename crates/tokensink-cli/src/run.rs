@@ -63,7 +63,8 @@ impl Run {
             report
         };
         let settings = load(request).map_err(invalid)?;
-        let Selected { sinks, left_out } = select(request, &settings).map_err(invalid)?;
+        let Selected { sinks, left_out, other_targets } =
+            select(request, &settings).map_err(invalid)?;
         let mut records = Records::open(command, request.global, request.environment)?;
 
         let interrupted =
@@ -84,6 +85,7 @@ impl Run {
             source_id: id.clone(),
             sinks: sinks.clone(),
             left_out: left_out.clone(),
+            other_targets: other_targets.clone(),
             journal,
             progress: Arc::clone(&progress) as Arc<_>,
             interrupt: interrupt.clone(),
@@ -106,7 +108,8 @@ impl Run {
     /// The report, when it is not known which token is live.
     pub(crate) async fn plan(&self) -> Result<Plan, Report> {
         let planned = self.coordinator.plan(self.command).await;
-        planned.map_err(|mut report| {
+        planned.map_err(|abort| {
+            let mut report = self.coordinator.report_abort(self.command, None, &abort);
             if report.next.is_empty() {
                 report.next.push(NOTHING_CHANGED.to_owned());
             }

@@ -1,63 +1,37 @@
-//! The coordinator: who takes part in a run, what is remembered of earlier ones, and what leaves it.
+//! The coordinator: what each command does, step by step.
 
-use std::convert::Infallible;
-use std::future::pending;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use jiff::Timestamp;
-use tokensink_core::{Issued, IssuerError, Redactor, TargetId, Token, TokenSource};
-use tokio::sync::OnceCell;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
+use futures::future::join;
+use tokensink_core::{Fingerprint, TokenIssuer, TokenSource};
+use tokio::time::Instant;
 
-use crate::journal::{
-    Entry, Journal, JournalError, LastWrite, Run, RunId, is_unsettled, last_write, last_written_at,
-    unfinished_reset,
-};
-use crate::limiter::Limiter;
-use crate::{Command, Event, Interrupt, Outcome, Progress, Report, Sink, SinkReport, Timing};
-
-/// How long a record may take: a folder on another machine may hang, and no run waits for ever.
-const DISK_ANSWER: Duration = Duration::from_secs(10);
-
-/// What a run works with.
-#[derive(Clone, Debug)]
-pub struct RunContext {
-    /// Where the live token is read.
-    pub source: Arc<dyn TokenSource>,
-    /// The source's id of the QStash: the journal's key.
-    pub source_id: String,
-    /// Where the token must arrive.
-    pub sinks: Vec<Arc<Sink>>,
-    /// The names of required sinks that do not take part this time.
-    pub left_out: Vec<String>,
-    /// Remembers what happened.
-    pub journal: Arc<dyn Journal>,
-    /// Watches.
-    pub progress: Arc<dyn Progress>,
-    /// Brings Ctrl-C.
-    pub interrupt: Interrupt,
-}
+use crate::abort::Abort;
+use crate::faults::{Fault, is_planted};
+use crate::finish::{Delivery, aborted, finish, finish_aborted};
+use crate::journal::{Entry, JournalError};
+use crate::plan::{Plan, await_room, plan, refresh_plan};
+use crate::prove::prove;
+use crate::rehearse::rehearse;
+use crate::reset::{Replacement, ensure_token_unchanged, reset};
+use crate::retry::OldToken;
+use crate::review::{check, ensure_short_outage, status};
+use crate::rollout::Rollout;
+use crate::session::{RunContext, Session};
+use crate::{Command, Event, Forecast, Report, State, Timing};
 
 /// Runs the protocol.
 pub struct Coordinator {
-    pub(crate) context: RunContext,
-    pub(crate) timing: Timing,
-    pub(crate) run: RunId,
-    earlier_runs: Vec<Run>,
-    knows_earlier_runs: bool,
-    started: OnceCell<()>,
-    pub(crate) limiter: Limiter,
-    redactor: Mutex<Redactor>,
+    session: Session,
 }
 
 impl std::fmt::Debug for Coordinator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Coordinator")
-            .field("run", &self.run)
-            .field("issuer", &self.context.source)
-            .field("sinks", &self.context.sinks.len())
+            .field("run", &self.session.run)
+            .field("source", &self.session.context.source)
+            .field("sinks", &self.session.context.sinks.len())
             .finish_non_exhaustive()
     }
 }
@@ -70,211 +44,218 @@ impl Coordinator {
     /// When the journal could not be read.
     pub async fn new(context: RunContext, timing: Timing) -> Result<Self, JournalError> {
         let earlier_runs = context.journal.runs().await?;
-        Ok(Self::after(earlier_runs, context, timing))
+        Ok(Self { session: Session::new(context, timing, Some(earlier_runs)) })
     }
 
-    /// A coordinator for one run where nobody knows what earlier ones did: it believes nothing that
-    /// a reset which is still in flight could undo, and takes no part in a reset of its own.
+    /// A coordinator for one run that does not know what earlier ones did: it believes nothing that a
+    /// reset which is still in flight could undo, and does not reset.
     pub fn without_history(context: RunContext, timing: Timing) -> Self {
-        Self { knows_earlier_runs: false, ..Self::after(Vec::new(), context, timing) }
-    }
-
-    fn after(earlier_runs: Vec<Run>, mut context: RunContext, timing: Timing) -> Self {
-        context.sinks.sort_by_key(|sink| std::cmp::Reverse(sink.priority));
-        Self {
-            context,
-            timing,
-            run: RunId::after(&earlier_runs),
-            earlier_runs,
-            knows_earlier_runs: true,
-            started: OnceCell::new(),
-            limiter: Limiter::default(),
-            redactor: Mutex::default(),
-        }
+        Self { session: Session::new(context, timing, None) }
     }
 
     /// Where the token is read; its `Display` names it for people.
     pub fn source(&self) -> &dyn TokenSource {
-        self.context.source.as_ref()
+        self.session.context.source.as_ref()
     }
 
-    /// The outcome of `work`, which changes nothing, unless Ctrl-C comes first.
-    pub(crate) async fn unless_interrupted<T>(
-        &self,
-        command: Command,
-        work: impl Future<Output = T>,
-    ) -> Result<T, Report> {
-        tokio::select! {
-            biased;
-            outcome = work => Ok(outcome),
-            () = self.context.interrupt.after(0) => {
-                Err(self.unchanged(command, "interrupted".to_owned()))
-            }
-        }
-    }
-
-    /// The runs before this one that concern the same QStash, oldest first.
-    pub(crate) fn earlier_runs(&self) -> impl DoubleEndedIterator<Item = &Run> {
-        self.earlier_runs.iter().filter(|run| run.may_be_of(&self.context.source_id))
-    }
-
-    /// The newest write to `target`, if nothing newer may have been written since.
-    pub(crate) fn last_write(&self, target: &TargetId) -> Option<LastWrite> {
-        last_write(&self.earlier_runs, &self.context.source_id, target)
-    }
-
-    pub(crate) fn last_written_at(&self, target: &TargetId) -> Option<Timestamp> {
-        last_written_at(&self.earlier_runs, target)
-    }
-
-    /// Whether something that an earlier run sent may still take effect.
-    pub(crate) fn is_unsettled(&self) -> bool {
-        !self.knows_earlier_runs || is_unsettled(&self.earlier_runs, &self.context.source_id)
-    }
-
-    /// The report that offers `sync` instead, where an earlier reset was cut off, or where nobody
-    /// knows whether one was.
+    /// Asks the source and every sink, all at once. Changes nothing.
     ///
     /// # Errors
     ///
-    /// That report.
-    pub(crate) fn nothing_unfinished(&self) -> Result<(), Report> {
-        if !self.knows_earlier_runs {
-            let why = "a reset needs a journal, and there is none";
-            return Err(self.unchanged(Command::Reset, why.to_owned()));
+    /// When the live token could not be established, or a reset would come on top of a run that is not
+    /// finished.
+    pub async fn plan(&self, command: Command) -> Result<Plan, Abort> {
+        let mut plan = plan(&self.session, command).await?;
+        if is_planted(Fault::ProveInPlan) {
+            prove(&self.session, &mut plan).await?;
         }
-        let Some(run) = unfinished_reset(&self.earlier_runs, &self.context.source_id) else {
-            return Ok(());
-        };
-        let mut why = match run.outcome() {
-            None => format!("run {} reset the token, or may have, and never finished", run.id),
-            Some(_) => format!("run {} ended without knowing which token is live", run.id),
-        };
-        if let Some(damage) = &run.damage {
-            why = format!("{why}: {damage}");
-        }
-        let mut report = self.unchanged(Command::Reset, why);
-        let next = "`tokensink sync` finishes it, without another reset; then reset again, if you \
-                    still want to";
-        report.next.push(next.to_owned());
-        Err(report)
+        Ok(plan)
     }
 
-    /// Does what an interrupt no longer stops, and tells who watches so when there is one.
-    pub(crate) async fn through_an_interrupt<T>(&self, work: impl Future<Output = T>) -> T {
-        let tell = async {
-            self.context.interrupt.after(0).await;
-            self.context.progress.on(&Event::Interrupted);
-            pending::<Infallible>().await
-        };
-        tokio::select! {
-            biased;
-            done = work => done,
-            never = tell => match never {},
-        }
+    /// Reports whether a reset could finish, and which sinks hold another value.
+    pub fn check(&self, plan: &Plan) -> Report {
+        check(&self.session, plan)
     }
 
-    /// Opens the run's record, once.
-    pub(crate) async fn start(&self, command: Command) -> Result<(), String> {
-        let issuer = self.context.source_id.clone();
-        let entry = Entry::Started { command, issuer, left_out: self.context.left_out.clone() };
-        self.started.get_or_try_init(|| self.record(entry)).await.copied()
+    /// Reports what every sink holds.
+    pub fn status(&self, plan: &Plan) -> Report {
+        status(&self.session, plan)
     }
 
-    /// The required sinks that take no part in this run, in words.
-    pub(crate) fn left_out(&self) -> Option<String> {
-        let names = &self.context.left_out;
-        (!names.is_empty()).then(|| names.join(", "))
+    /// Refuses a plan that a reset could not carry out: a required sink is not ready, two sinks are
+    /// one place, or the outage would be too long.
+    ///
+    /// # Errors
+    ///
+    /// What stops it.
+    pub fn ensure_can_reset(&self, plan: &Plan) -> Result<(), Abort> {
+        plan.ensure_writable()?;
+        ensure_short_outage(&self.session, plan)
     }
 
-    /// The live token, as far as the issuer knows; never waited for without an end.
-    pub(crate) async fn current(&self) -> Result<Issued, IssuerError> {
-        self.in_time(self.context.source.current()).await
+    /// Reports why a command ended before its work was done. `plan` is the one that it had.
+    pub fn report_abort(&self, command: Command, plan: Option<&Plan>, abort: &Abort) -> Report {
+        aborted(&self.session, command, plan, abort)
     }
 
-    /// Whether QStash lets `token` in; never waited for without an end.
-    pub(crate) async fn accepts(&self, token: &Token) -> Result<bool, IssuerError> {
-        self.in_time(self.context.source.accepts(token)).await
-    }
-
-    async fn in_time<T>(
-        &self,
-        answer: impl Future<Output = Result<T, IssuerError>>,
-    ) -> Result<T, IssuerError> {
-        let patience = self.timing.issuer_answer;
-        timeout(patience, answer).await.unwrap_or_else(|_| {
-            let message = format!("{} gave no answer within {patience:?}", self.context.source);
-            Err(IssuerError::Transient { message, retry_after: None })
-        })
-    }
-
-    /// Asks the issuer again while it may help, for as long as an answer to the reset may take.
-    pub(crate) async fn patiently<T, F>(&self, ask: impl Fn() -> F) -> Result<T, IssuerError>
-    where
-        F: Future<Output = Result<T, IssuerError>>,
-    {
-        let until = Instant::now() + self.timing.reset_answer;
-        loop {
-            match ask().await {
-                Err(IssuerError::Transient { retry_after: wait, .. })
-                    if Instant::now() + wait.unwrap_or(self.timing.poll) < until =>
-                {
-                    sleep(wait.unwrap_or(self.timing.poll)).await;
-                }
-                answer => return answer,
+    /// Writes the *current* token to every sink that is not known to hold something else, after the
+    /// proofs of `prove`: what only a write can prove is proven.
+    ///
+    /// # Errors
+    ///
+    /// The report, when a required sink could not be proven or did not take it, or the token was
+    /// replaced. The token was not reset.
+    pub async fn rehearse(&self, mut plan: Plan) -> Result<Plan, Report> {
+        match self.try_rehearse(&mut plan).await {
+            Ok(()) => Ok(plan),
+            Err(abort) => {
+                Err(finish_aborted(&self.session, Command::Reset, Some(&plan), &abort).await)
             }
         }
     }
 
-    /// From now on `token` is removed from every text.
-    pub(crate) fn learn(&self, token: &Token) {
-        self.redactor.lock().unwrap_or_else(PoisonError::into_inner).learn(token);
+    async fn try_rehearse(&self, plan: &mut Plan) -> Result<(), Abort> {
+        plan.ensure_writable()?;
+        self.session.start(Command::Reset).await?;
+        prove(&self.session, plan).await?;
+        // A revoked token is not to be written, nor a reset to be sent that the user did not agree to.
+        ensure_token_unchanged(&self.session, plan.token()).await?;
+        rehearse(&self.session, plan).await
     }
 
-    /// `report` as it may leave the process.
-    pub(crate) fn publish(&self, report: Report) -> Report {
-        let redactor = self.redactor.lock().unwrap_or_else(PoisonError::into_inner);
-        let report = report.cleaned(|text| redactor.redact(text));
-        let (run_id, left_out) = (Some(self.run.to_string()), self.context.left_out.clone());
-        Report { run_id, left_out, ..report }
-    }
-
-    /// A report that says that nothing was changed, and why.
-    pub(crate) fn unchanged(&self, command: Command, why: String) -> Report {
-        let report = Report::refused(command, Outcome::Unchanged, vec![why]);
-        self.publish(self.with_unasked_sinks(report))
-    }
-
-    pub(crate) fn with_unasked_sinks(&self, mut report: Report) -> Report {
-        let sinks = self.context.sinks.iter();
-        report.sinks = sinks.map(|sink| SinkReport::unasked(sink)).collect();
-        report
-    }
-
-    /// Makes `entry` durable before it returns.
-    pub(crate) async fn record(&self, entry: Entry) -> Result<(), String> {
-        append(self.context.journal.as_ref(), &self.run, &entry).await
-    }
-
-    /// The same, where there is something to record.
-    pub(crate) async fn record_if(&self, entry: Option<Entry>) -> Result<(), String> {
-        match entry {
-            Some(entry) => self.record(entry).await,
-            None => Ok(()),
+    /// Resets the token at `issuer` and delivers the new one.
+    pub async fn reset(&self, mut plan: Plan, issuer: Arc<dyn TokenIssuer>) -> Report {
+        match self.try_reset(&mut plan, &issuer).await {
+            Ok(report) => report,
+            Err(abort) => finish_aborted(&self.session, Command::Reset, Some(&plan), &abort).await,
         }
     }
 
-    /// Makes `entry` durable while other work goes on.
-    pub(crate) fn record_in_background(&self, entry: Entry) -> JoinHandle<Result<(), String>> {
-        let (journal, run) = (Arc::clone(&self.context.journal), self.run.clone());
-        tokio::spawn(async move { append(journal.as_ref(), &run, &entry).await })
+    async fn try_reset(
+        &self,
+        plan: &mut Plan,
+        issuer: &Arc<dyn TokenIssuer>,
+    ) -> Result<Report, Abort> {
+        let session = &self.session;
+        self.ensure_can_reset(plan)?;
+        session.start(Command::Reset).await?;
+        if !is_planted(Fault::SkipProof) {
+            prove(session, plan).await?;
+        }
+        // The moment in which a reset costs least: providers have room for all writes, and what grew
+        // stale while the user was thinking is prepared again.
+        await_room(session, plan).await?;
+        refresh_plan(session, plan).await?;
+        self.ensure_can_reset(plan)?;
+        ensure_token_unchanged(session, plan.token()).await?;
+        session.uninterruptible(self.reset_and_deliver(plan, issuer)).await
+    }
+
+    async fn reset_and_deliver(
+        &self,
+        plan: &Plan,
+        issuer: &Arc<dyn TokenIssuer>,
+    ) -> Result<Report, Abort> {
+        let (session, command) = (&self.session, Command::Reset);
+        let (before, forecast) = (plan.token().fingerprint(), plan.forecast());
+        session.show(&Event::Resetting);
+        let since = Instant::now();
+        let Replacement { issued, by_reading } = reset(session, plan.token(), issuer).await?;
+        let mut rollout = Rollout::new(session, plan, issued.token.clone(), OldToken::Revoked);
+        rollout.superseded.push(plan.token().clone());
+        rollout.unacknowledged = by_reading;
+        rollout.warnings.extend(others_changed(&plan.issued.others, &issued.others));
+        // What was seen by reading alone is confirmed when it has held for the settling window. The
+        // record may lag behind the writes: until it is there the intent is unconfirmed, which makes a
+        // later `sync` more careful, never less.
+        let confirmed =
+            (!by_reading).then(|| Entry::ResetConfirmed { after: issued.token.fingerprint() });
+        let everywhere = (0..rollout.sinks.len()).collect();
+        let (recorded, ()) = join(session.record_if(confirmed), rollout.write(everywhere)).await;
+        rollout.warnings.extend(recorded.err());
+        let certainty = rollout.settle().await;
+        let (since, forecast): (_, Option<Forecast>) = (Some(since), Some(forecast));
+        let delivery = Delivery { command, before, rollout, certainty, since, forecast };
+        Ok(finish(session, delivery).await)
+    }
+
+    /// Writes the live token to every sink of the plan that is not proven to hold it. Never resets.
+    pub async fn sync(&self, mut plan: Plan) -> Report {
+        let synced = self.session.uninterruptible(self.try_sync(&mut plan)).await;
+        match synced {
+            Ok(report) => report,
+            Err(abort) => finish_aborted(&self.session, Command::Sync, Some(&plan), &abort).await,
+        }
+    }
+
+    async fn try_sync(&self, plan: &mut Plan) -> Result<Report, Abort> {
+        let (session, command) = (&self.session, Command::Sync);
+        self.renew_superseded(plan).await?;
+        plan.ensure_distinct()?;
+        // Without a record a repair is still a repair.
+        let unrecorded = session.start(command).await.err();
+        let (before, is_unsettled) = (plan.token().fingerprint(), session.is_unsettled());
+        // A run that did not finish may have revoked what the sinks hold.
+        let old_token = if is_unsettled { OldToken::Revoked } else { OldToken::Accepted };
+        let mut rollout = Rollout::new(session, plan, plan.token().clone(), old_token);
+        rollout.unacknowledged = is_unsettled && !is_planted(Fault::BelieveFirstLook);
+        rollout.warnings.extend(unrecorded.map(|problem| problem.to_string()));
+        let lacking = rollout.select(|sink| sink.state(&rollout.token).0 != State::Current);
+        rollout.write(lacking).await;
+        let certainty = rollout.settle().await;
+        let delivery =
+            Delivery { command, before, rollout, certainty, since: None, forecast: None };
+        Ok(finish(session, delivery).await)
+    }
+
+    /// Plans again if the token was reset while the sinks were being prepared.
+    async fn renew_superseded(&self, old: &mut Plan) -> Result<(), Abort> {
+        if old.token_read_at.elapsed() <= self.session.timing.fresh {
+            return Ok(());
+        }
+        match self.session.with_issuer_retries(|| self.session.current()).await {
+            Ok(issued) if issued.token == *old.token() => Ok(()),
+            Ok(_) => {
+                *old = plan(&self.session, Command::Sync).await?;
+                Ok(())
+            }
+            Err(error) => Err(Abort::Source(error.to_string())),
+        }
     }
 }
 
-async fn append(journal: &dyn Journal, run: &RunId, entry: &Entry) -> Result<(), String> {
-    let appended = match timeout(DISK_ANSWER, journal.append(run, entry)).await {
-        Ok(appended) => appended.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("the disk gave no answer within {DISK_ANSWER:?}")),
-    };
-    appended.map_err(|why| format!("the journal is not complete: {why}"))
+/// What else of the account the reset changed, such as the read-only token.
+fn others_changed(
+    before: &BTreeMap<String, Fingerprint>,
+    after: &BTreeMap<String, Fingerprint>,
+) -> Vec<String> {
+    let changed =
+        before.iter().filter(|(field, old)| after.get(*field).is_some_and(|new| new != *old));
+    changed
+        .map(|(field, _)| {
+            format!(
+                "`{field}` changed with the reset: applications that use it need the new one; copy \
+                 it from the Upstash console"
+            )
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_secrets_that_changed_are_reported_by_field() {
+        let account = |fields: &[(&str, &str)]| -> BTreeMap<String, Fingerprint> {
+            let named =
+                |(field, value): &(&str, &str)| ((*field).to_owned(), Fingerprint::of(value));
+            fields.iter().map(named).collect()
+        };
+        let before = account(&[("password", "a"), ("read_only_token", "b"), ("gone", "c")]);
+        let after = account(&[("password", "a"), ("read_only_token", "B"), ("new", "d")]);
+        let reported = others_changed(&before, &after);
+        assert_eq!(reported.len(), 1);
+        assert!(reported[0].starts_with("`read_only_token` changed"), "{reported:?}");
+    }
 }

@@ -1,170 +1,136 @@
-//! Writing one token to one sink, as often as it takes. All sinks do this at once.
+//! Delivering the token to all sinks at once, and looking out meanwhile: where a provider's limit makes
+//! the writes take minutes, another reset must not wait for their end.
 
-use std::cmp::Reverse;
-use std::sync::Arc;
-use std::time::Duration;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use jiff::Timestamp;
-use tokensink_core::{Preparation, Receipt, SinkErrorKind, Token};
+use tokensink_core::{Issued, Token};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
-use crate::inspection::Write;
-use crate::journal::LastWrite;
-use crate::limiter::{Admission, Lane};
-use crate::prepare::Prepared;
-use crate::retry::Retry;
-use crate::{Failure, Sink};
+use crate::Event;
+use crate::faults::{Fault, is_planted};
+use crate::observe::TokenObservation;
+use crate::rollout::Rollout;
+use crate::run_concurrently::run_concurrently;
+use crate::session::Session;
+use crate::write::{WriteJob, WriteResult, write};
 
-/// What one sink needs for its write.
-#[derive(Clone, Debug)]
-pub(crate) struct Order {
-    pub(crate) sink: Arc<Sink>,
-    pub(crate) lane: Option<Arc<Lane>>,
-    /// Where it could not be prepared: why. It is prepared again before the write.
-    pub(crate) writer: Result<Arc<Preparation>, Failure>,
-    pub(crate) turn: Turn,
-}
+/// How many interrupts a delivery outlasts: the first one lets the run finish, the second ends it.
+pub(crate) const OUTLASTED_INTERRUPTS: u32 = 1;
 
-/// The most important first; among equals the one that is under way the longest.
-pub(crate) type Turn = Reverse<(i32, Option<Duration>)>;
-
-impl Order {
-    pub(crate) fn of(prepared: &Prepared) -> Self {
-        let writer = prepared.writer.as_ref().map(Arc::clone).map_err(Failure::clone);
-        let round_trip = writer.as_ref().map(|writer| writer.estimate.round_trip).ok();
-        let turn = Reverse((prepared.sink.priority, round_trip));
-        Self { sink: Arc::clone(&prepared.sink), lane: prepared.lane.clone(), writer, turn }
+impl Rollout<'_> {
+    /// Writes the token to the `chosen` sinks, all at once; and a newer one to all sinks, should it
+    /// appear meanwhile.
+    pub(crate) async fn write(&mut self, mut chosen: Vec<usize>) {
+        loop {
+            let known = Arc::clone(&self.token);
+            chosen.sort_by_key(|index| self.sinks[*index].job.priority);
+            self.write_chosen(&chosen).await;
+            if self.token == known {
+                return;
+            }
+            chosen = self.select(|sink| match is_planted(Fault::DeliverNewerToUnwritten) {
+                true => sink.result.is_none(),
+                false => !sink.was_given(&self.token),
+            });
+            chosen.iter().for_each(|index| self.sinks[*index].supersede());
+        }
     }
 
-    /// Its place in the queue of its lane. What must be prepared first has none yet: it would keep
-    /// others from being let in.
-    pub(crate) async fn place(&self) -> Option<Admission> {
-        let lane = self.lane.as_ref().filter(|_| self.writer.is_ok())?;
-        Some(lane.queue_for_a_write().await)
-    }
-}
-
-/// How the writing of one sink ended.
-#[derive(Clone, Debug)]
-pub(crate) struct Written {
-    pub(crate) attempts: u32,
-    /// A request was left without an answer: it may be on its way still, even where a later one
-    /// was acknowledged.
-    pub(crate) may_still_land: bool,
-    /// The same of a token that was superseded while this sink was written.
-    pub(crate) haunted: bool,
-    /// What was written.
-    pub(crate) token: Arc<Token>,
-    pub(crate) outcome: Result<Acknowledgement, Failure>,
-}
-
-/// The provider said that it holds the token now.
-#[derive(Clone, Debug)]
-pub(crate) struct Acknowledgement {
-    pub(crate) receipt: Receipt,
-    pub(crate) at: Instant,
-}
-
-impl Written {
-    pub(crate) fn panicked(token: &Arc<Token>) -> Self {
-        Self::unanswered(token, Failure::panicked())
+    /// The token was replaced: writes `issued` to every sink.
+    pub(crate) async fn write_newer(&mut self, issued: Issued) {
+        self.supersede(issued);
+        self.sinks.iter_mut().for_each(crate::rollout::SinkProgress::supersede);
+        let to_some = is_planted(Fault::DeliverNewerToSome);
+        self.write(self.select(|sink| !to_some || sink.inspected.is_err())).await;
     }
 
-    pub(crate) fn abandoned(token: &Arc<Token>) -> Self {
-        let failure = Failure {
-            kind: SinkErrorKind::Other,
-            message: "abandoned by a second interrupt".to_owned(),
-            advice: None,
+    async fn write_chosen(&mut self, chosen: &[usize]) {
+        self.session.show(&Event::FanningOut { total: chosen.len() });
+        let jobs: Vec<WriteJob> =
+            chosen.iter().map(|index| self.sinks[*index].job.clone()).collect();
+        let newest = watch::Sender::new(Arc::clone(&self.token));
+        let writing = write_all(self.session, jobs, &newest, OUTLASTED_INTERRUPTS);
+        let (results, problems) = tokio::select! {
+            biased;
+            done = writing => done,
+            never = self.look_out(&newest) => match never {},
         };
-        Self::unanswered(token, failure)
-    }
-
-    /// Before the first attempt.
-    fn of(token: Arc<Token>) -> Self {
-        let outcome = Err(Failure::not_asked());
-        Self { attempts: 0, may_still_land: false, haunted: false, token, outcome }
-    }
-
-    /// One more attempt, with the newest token.
-    fn turn_to(&mut self, newest: &Arc<Token>) {
-        self.attempts += 1;
-        if self.token != *newest {
-            self.token = Arc::clone(newest);
-            self.haunted |= std::mem::take(&mut self.may_still_land);
+        for (index, result) in chosen.iter().zip(results) {
+            self.sinks[*index].note(result);
         }
+        self.warnings.extend(problems);
     }
 
-    fn unanswered(token: &Arc<Token>, failure: Failure) -> Self {
-        let (token, outcome) = (Arc::clone(token), Err(failure));
-        Self { attempts: 1, may_still_land: true, haunted: false, token, outcome }
-    }
-
-    /// What it left at the provider, as far as that was acknowledged.
-    pub(crate) fn as_last_write(&self) -> Option<LastWrite> {
-        let acknowledgement = self.outcome.as_ref().ok()?;
-        Some(LastWrite {
-            token: self.token.fingerprint(),
-            receipt: acknowledgement.receipt.clone(),
-            at: Timestamp::now(),
-        })
-    }
-
-    pub(crate) fn as_write(&self) -> Write {
-        match &self.outcome {
-            Ok(_) => Write::Acknowledged,
-            Err(_) if self.may_still_land => Write::Pending,
-            Err(_) => Write::Failed,
+    /// Looks for a newer token until it is no longer polled, and hands it to the writers.
+    async fn look_out(&mut self, newest: &watch::Sender<Arc<Token>>) -> Infallible {
+        loop {
+            sleep(self.session.timing.look_out).await;
+            if let TokenObservation::Newer(issued) = self.observe().await
+                && self.has_another_round()
+            {
+                self.supersede(issued);
+                newest.send_replace(Arc::clone(&self.token));
+            }
         }
     }
 }
 
-/// Writes the newest token until it is acknowledged, or another attempt would be useless or too
-/// late.
-pub(crate) async fn write(
-    order: Order,
-    place: Option<Admission>,
-    newest: watch::Receiver<Arc<Token>>,
-) -> Written {
-    let Order { sink, lane, writer, .. } = order;
-    let mut retry = Retry::new(sink.deadline, lane).queued(place);
-    let mut writer = writer.ok();
+/// Carries out all `jobs` at once and records each result. Ends early after more than `outlasted`
+/// interrupts. Returns the results in the order of the jobs, and problems of the journal.
+pub(crate) async fn write_all(
+    session: &Session,
+    jobs: Vec<WriteJob>,
+    newest: &watch::Sender<Arc<Token>>,
+    outlasted: u32,
+) -> (Vec<WriteResult>, Vec<String>) {
+    let records = Mutex::new(Vec::new());
+    let record = |job: &WriteJob, result: &WriteResult| {
+        let record = session.record_in_background(result.entry(&job.sink));
+        records.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+    };
+    // A place in the queue for each job, taken in their order.
+    let mut places = Vec::with_capacity(jobs.len());
+    for job in &jobs {
+        places.push(job.queue().await);
+    }
+    let ended = run_concurrently(
+        jobs.iter().cloned().zip(places),
+        |(job, place)| write(job, place, newest.subscribe()),
+        |index, result: &WriteResult| {
+            let job = &jobs[index];
+            let (sink, state) = (job.sink.as_ref(), result.state());
+            session.show(&Event::Written { sink, state });
+            record(job, result);
+        },
+        session.context.interrupt.after(outlasted),
+    )
+    .await;
     let token = Arc::clone(&newest.borrow());
-    let mut written = Written::of(token);
-    loop {
-        let attempt = match &writer {
-            Some(ready) => {
-                let attempt = async {
-                    // What became known while this sink waited for its turn.
-                    written.turn_to(&newest.borrow());
-                    ready.writer.write(&written.token).await
-                };
-                retry.write(attempt).await
-            }
-            None => match retry.read(sink.plugin.prepare()).await {
-                Ok(prepared) => {
-                    writer = Some(Arc::new(prepared));
-                    continue;
-                }
-                Err(failure) => Err(failure),
-            },
+    let results = jobs.iter().zip(ended).map(|(job, ended)| {
+        let recorded = |result: WriteResult| {
+            record(job, &result);
+            result
         };
-        let failure = match attempt {
-            Ok(receipt) => {
-                written.outcome = Ok(Acknowledgement { receipt, at: Instant::now() });
-                return written;
-            }
-            Err(failure) => failure,
-        };
-        if failure.kind == SinkErrorKind::Conflict {
-            writer = None;
-        }
-        // A timeout or a broken connection hides an answer.
-        written.may_still_land |= written.attempts > 0 && failure.kind == SinkErrorKind::Transient;
-        let goes_on = retry.goes_on_after(&failure).await;
-        written.outcome = Err(failure);
-        if !goes_on {
-            return written;
+        ended.or(
+            || recorded(WriteResult::panicked(&token)),
+            || recorded(WriteResult::abandoned(&token)),
+        )
+    });
+    let results = results.collect();
+    let records = records.into_inner().unwrap_or_else(PoisonError::into_inner);
+    (results, problems_of(records).await)
+}
+
+async fn problems_of(records: Vec<JoinHandle<Result<(), String>>>) -> Vec<String> {
+    let mut problems = Vec::new();
+    for record in records {
+        if let Ok(Err(problem)) = record.await {
+            problems.push(problem);
         }
     }
+    problems.dedup();
+    problems
 }

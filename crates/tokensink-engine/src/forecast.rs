@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use tokensink_core::{RateLimit, RateLimits, SharedPlace};
 
-use crate::fan_out::Order;
-use crate::plan::Plan;
-use crate::prepare::Prepared;
+use crate::Report;
+use crate::plan::{Plan, Prepared};
+use crate::report::milliseconds;
+use crate::write::priority_of;
 
 /// Fewer writes than this are not worth advice.
 const MANY_WRITES: usize = 10;
@@ -35,7 +36,7 @@ impl Plan {
         let mut sinks = vec![None; self.prepared.len()];
         for index in self.in_turn() {
             let until_written = until_written(&self.prepared[index], &mut queues);
-            sinks[index] = until_written.map(|took| self.issuer_round_trip + took);
+            sinks[index] = until_written.map(|took| self.source_round_trip + took);
         }
         let slowest =
             sinks.iter().enumerate().filter_map(|(index, took)| Some((*took.as_ref()?, index)));
@@ -55,8 +56,16 @@ impl Plan {
     /// The sinks in the order in which they are written.
     fn in_turn(&self) -> Vec<usize> {
         let mut turns: Vec<usize> = (0..self.prepared.len()).collect();
-        turns.sort_by_cached_key(|index| Order::of(&self.prepared[*index]).turn);
+        turns.sort_by_cached_key(|index| priority_of(&self.prepared[*index]));
         turns
+    }
+}
+
+/// Adds what is to be expected to a report on the same sinks.
+pub(crate) fn add_forecast(report: &mut Report, forecast: &Forecast) {
+    report.forecast_ms = Some(milliseconds(forecast.whole));
+    for (sink, expected) in report.sinks.iter_mut().zip(&forecast.sinks) {
+        sink.forecast_ms = expected.map(milliseconds);
     }
 }
 
@@ -65,7 +74,7 @@ type Queues = BTreeMap<String, usize>;
 
 /// From the start of the fan-out to the acknowledgement.
 fn until_written(prepared: &Prepared, queues: &mut Queues) -> Option<Duration> {
-    let cost = prepared.writer.as_ref().ok()?.estimate.clone();
+    let cost = prepared.preparation.as_ref().ok()?.estimate.clone();
     let takes = cost.round_trip * cost.requests;
     let Some(quota) = prepared.sink.info.rate_limits.as_ref() else { return Some(takes) };
     let before = queues.entry(quota.key.clone()).or_default();
@@ -100,7 +109,7 @@ fn reason(prepared: &Prepared, queues: &Queues) -> String {
 /// Many writes may have a place that does for all of them.
 fn advice(slowest: &Prepared, all: &[Prepared]) -> Option<String> {
     fn shared_place(prepared: &Prepared) -> Option<&SharedPlace> {
-        prepared.writer.as_ref().ok()?.estimate.shared_place.as_ref()
+        prepared.preparation.as_ref().ok()?.estimate.shared_place.as_ref()
     }
     let place = shared_place(slowest)?;
     let writes = all.iter().filter(|one| shared_place(one) == Some(place)).count();

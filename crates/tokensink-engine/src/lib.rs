@@ -1,43 +1,72 @@
-//! The reset protocol: prepare, reset once, fan out, settle, report.
+//! The reset protocol. This crate speaks to the issuer and to the sinks through the contract in
+//! `tokensink-core` only; it knows no HTTP and no terminal.
 //!
-//! Data flows one way: sinks, prepared, written, verified, report. This crate speaks to the issuer
-//! and to the sinks through the contract in `tokensink-core` alone; it knows no HTTP and no terminal.
-//! Of the command line it knows the names alone, to say what to do next.
+//! # Steps
+//!
+//! Each step is a module, in this order:
+//!
+//! | step | module | what it does |
+//! |---|---|---|
+//! | plan | `plan` (with `prepare`, `inspection`, `survey`) | reads the live token, prepares and inspects every sink; changes nothing |
+//! | review | `review` | reports what the plan found; the caller asks for consent |
+//! | prove | `prove` | sends writes that change nothing, where a provider has them |
+//! | rehearse | `rehearse` | writes the current token, where the user asked for it |
+//! | reset | `reset` | sends the reset once and finds out what became of it |
+//! | deliver | `fan_out` (with `write`) | writes the new token to all sinks concurrently |
+//! | verify | `settle` | looks at the token and at every sink until they agree |
+//! | report | `finish` | judges the run, records its end and reports |
+//!
+//! `check` and `status` are a plan and a review; `sync` is a plan, a delivery, a verification and a
+//! report. The delivery and the verification work on one value, `rollout::Rollout`. A step that ends a
+//! command early returns an [`Abort`].
 //!
 //! # Invariants
 //!
-//! * The reset is sent only after every required sink is prepared, and takes effect at most once
-//!   per run.
-//! * No sink is reported as holding the live token without evidence.
+//! * The reset is sent only after every required sink is prepared and proven, and takes effect at most
+//!   once per run. After an interrupt it is not sent.
+//! * A plan sends nothing that could be a write.
+//! * No sink is reported as holding the live token without evidence, and none as not holding it.
 //! * A token that was superseded within a run is never written again.
 //! * What was learned before a crash is on disk; the token itself never is.
 
-mod commands;
+mod abort;
 mod coordinator;
 mod fan_out;
+mod faults;
+mod finish;
 mod forecast;
 mod inspection;
 mod interrupt;
 pub mod journal;
-mod limiter;
+mod observe;
 mod plan;
 mod prepare;
 mod progress;
-mod push;
+mod prove;
+mod rate_limiter;
+mod rehearse;
 mod report;
 mod reset;
 mod retry;
+mod review;
+mod rollout;
 mod run_concurrently;
+mod session;
 mod settle;
 mod sink;
+mod survey;
 mod timing;
+mod write;
 
-pub use coordinator::{Coordinator, RunContext};
+pub use abort::Abort;
+pub use coordinator::Coordinator;
+#[cfg(feature = "planted-faults")]
+pub use faults::{Fault, plant};
 pub use forecast::{Forecast, time_in_words};
 pub use interrupt::{Interrupt, Interrupter};
-pub use plan::Plan;
-pub use prepare::Prepared;
+pub use plan::{Destination, Plan, Prepared};
 pub use progress::{Event, Progress, Silent};
 pub use report::{Command, Outcome, Report, SinkReport, State, TokenChange};
+pub use session::RunContext;
 pub use sink::{Failure, Sink, SinkOptions, error_chain};
 pub use timing::Timing;

@@ -1,47 +1,123 @@
-//! The plan that every command starts from: the live token is established, and every sink is asked.
-//! Nothing is changed anywhere.
+//! The plan that every command starts from: the live token is established, and every sink is prepared
+//! and inspected. Nothing is changed anywhere.
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::join;
-use tokensink_core::{Issued, IssuerError, TargetId, Token};
+use futures::future::join3;
+use tokensink_core::{Issued, Preparation, Readiness, TargetId, Token};
 use tokio::time::{Instant, sleep};
 
-use crate::coordinator::Coordinator;
-use crate::inspection::inspect;
+use crate::abort::Abort;
+use crate::faults::{Fault, is_planted};
+use crate::inspection::{
+    Finding, InspectJob, InspectResult, WriteState, conclude, inspect, inspect_after_write,
+};
 use crate::journal::LastWrite;
-use crate::prepare::{Answered, Prepared, prepare};
-use crate::run_concurrently::{Ended, run_concurrently};
-use crate::{Command, Event, Failure, Outcome, Report, Sink};
+use crate::prepare::{PrepareResult, prepare};
+use crate::rate_limiter::RateLimiter;
+use crate::run_concurrently::{TaskOutcome, run_concurrently};
+use crate::session::Session;
+use crate::survey::{Surveyed, survey};
+use crate::{Command, Event, Failure, Sink, State};
 
 /// How often sinks that grew old while others were prepared are prepared again.
-const MAX_RENEWALS: usize = 3;
+const MAX_REFRESHES: usize = 3;
 
-/// What a run starts from: the live token, and every sink asked. Nothing has been changed.
+/// What a run starts from. Nothing has been changed.
 #[derive(Debug)]
 pub struct Plan {
     /// Every sink, the most important first.
     pub prepared: Vec<Prepared>,
     pub(crate) issued: Issued,
     pub(crate) token_read_at: Instant,
-    /// How long the issuer took to answer.
-    pub(crate) issuer_round_trip: Duration,
+    /// How long the source took to respond.
+    pub(crate) source_round_trip: Duration,
+    /// What the plugins advise; in `check` and `reset` only.
+    pub(crate) surveyed: Option<Surveyed>,
+}
+
+/// A sink that was prepared and inspected.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Which one.
+    pub sink: Arc<Sink>,
+    pub(crate) rate_limiter: Option<Arc<RateLimiter>>,
+    pub(crate) preparation: Result<Arc<Preparation>, Failure>,
+    pub(crate) prepared_at: Instant,
+    pub(crate) last_write: Option<LastWrite>,
+    pub(crate) inspected: InspectResult,
+    /// What the proof of a write showed, after the user agreed.
+    pub(crate) proof: Option<Result<Readiness, Failure>>,
+    /// How many times the rehearsal tried to write.
+    pub(crate) rehearsal_attempts: u32,
+    /// Whether the rehearsal's write was acknowledged.
+    pub(crate) is_rehearsed: bool,
+    /// A write of the current token was never acknowledged, and may undo a later one.
+    pub(crate) unacknowledged: bool,
+}
+
+/// Where the token is going to be sent, for the user's consent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Destination {
+    /// The table's name.
+    pub name: String,
+    /// The place, for people.
+    pub label: String,
+    /// The place, for programs.
+    pub target: TargetId,
+    /// The host, where it is not the vendor's public one.
+    pub host: Option<String>,
+    /// What the place resolved to, where that is not what the user would expect from the config.
+    pub foreign_destination: Option<String>,
+}
+
+impl Prepared {
+    /// Why it cannot be written, if it cannot.
+    pub fn obstacle(&self) -> Option<&Failure> {
+        self.preparation.as_ref().err()
+    }
+
+    /// What could not be proven without a write, if anything.
+    pub fn doubt(&self) -> Option<&str> {
+        match &self.preparation.as_ref().ok()?.readiness {
+            Readiness::Ready => None,
+            Readiness::Unknown { reason } => Some(reason),
+        }
+    }
+
+    /// Whether it holds `token`, and how that is known.
+    pub(crate) fn state(&self, token: &Token) -> (State, String) {
+        conclude(WriteState::None, self.finding(token))
+    }
+
+    pub(crate) fn finding(&self, token: &Token) -> Result<Finding, &Failure> {
+        self.inspected.as_ref().map(|inspected| inspected.compare(&token.fingerprint()))
+    }
+
+    /// What the plugin wants the user to know, and a value that could not be looked at.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let own = self.preparation.iter().flat_map(|preparation| &preparation.warnings);
+        let own = own.map(|text| self.named(text));
+        own.chain(self.not_inspected().filter(|_| self.preparation.is_ok())).collect()
+    }
+
+    /// Why it cannot be told what it holds, if the inspection failed.
+    pub(crate) fn not_inspected(&self) -> Option<String> {
+        let failure = self.inspected.as_ref().err()?;
+        Some(self.named(&format!("could not be inspected: {failure}")))
+    }
+
+    /// `text`, behind the name of the sink.
+    pub(crate) fn named(&self, text: &str) -> String {
+        format!("{}: {text}", self.sink)
+    }
 }
 
 impl Plan {
-    fn new(live: Live, prepared: Vec<Prepared>) -> Self {
-        let Live { issued, read_at: token_read_at, round_trip: issuer_round_trip } = live;
-        Self { prepared, issued, token_read_at, issuer_round_trip }
-    }
-
-    /// The sinks that were prepared longer ago than this.
-    fn older_than(&self, age: Duration) -> Vec<usize> {
-        let is_old = |index: &usize| self.prepared[*index].prepared_at.elapsed() > age;
-        (0..self.prepared.len()).filter(is_old).collect()
-    }
-
     /// The token that is live now.
     pub fn token(&self) -> &Token {
         &self.issued.token
@@ -52,176 +128,261 @@ impl Plan {
         let required = self.prepared.iter().filter(|prepared| prepared.sink.required);
         required.filter_map(|prepared| Some((prepared.sink.as_ref(), prepared.obstacle()?)))
     }
+
+    /// Where the token is going to be sent, in the order of the plan.
+    pub fn destinations(&self) -> Vec<Destination> {
+        let destination = |prepared: &Prepared| {
+            let info = &prepared.sink.info;
+            let preparation = prepared.preparation.as_ref().ok();
+            Destination {
+                name: prepared.sink.name.clone(),
+                label: info.label.clone(),
+                target: info.target.clone(),
+                host: info.host.clone(),
+                foreign_destination: preparation
+                    .and_then(|preparation| preparation.foreign_destination.clone()),
+            }
+        };
+        self.prepared.iter().map(destination).collect()
+    }
+
+    /// Sinks that turned out to be one place, in words: they would write over each other.
+    pub(crate) fn shared_targets(&self) -> Vec<String> {
+        let mut owners: BTreeMap<&TargetId, &Sink> = BTreeMap::new();
+        let mut shared = Vec::new();
+        for prepared in &self.prepared {
+            let preparation = prepared.preparation.as_ref().ok();
+            let target = preparation.and_then(|preparation| preparation.resolved_target.as_ref());
+            let Some(target) = target else { continue };
+            match owners.get(target) {
+                Some(owner) => shared.push(format!(
+                    "{owner} and {} are the same place: {target}; keep one of them",
+                    prepared.sink
+                )),
+                None => drop(owners.insert(target, &prepared.sink)),
+            }
+        }
+        shared
+    }
+
+    /// Refuses to write while a required sink is not ready, or two sinks are one place.
+    pub(crate) fn ensure_writable(&self) -> Result<(), Abort> {
+        if self.obstacles().next().is_some() && !is_planted(Fault::IgnoreObstacles) {
+            Err(Abort::Obstructed)
+        } else {
+            self.ensure_distinct()
+        }
+    }
+
+    /// Refuses to write while two sinks are one place.
+    pub(crate) fn ensure_distinct(&self) -> Result<(), Abort> {
+        if self.shared_targets().is_empty() { Ok(()) } else { Err(Abort::Obstructed) }
+    }
+
+    /// What the user should know before anything is written.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.sink_warnings();
+        warnings.extend(self.foreign_values());
+        if let Some(surveyed) = &self.surveyed {
+            warnings.extend(surveyed.warnings.iter().cloned());
+        }
+        warnings
+    }
+
+    /// What the plugins warn of, and sinks that could not be inspected.
+    pub(crate) fn sink_warnings(&self) -> Vec<String> {
+        self.prepared.iter().flat_map(Prepared::warnings).collect()
+    }
+
+    fn foreign_values(&self) -> Option<String> {
+        let token = self.token().fingerprint();
+        let is_foreign = |prepared: &&Prepared| {
+            prepared.inspected.as_ref().is_ok_and(|found| found.holds_something_else(&token))
+        };
+        let names: Vec<String> =
+            self.prepared.iter().filter(is_foreign).map(|one| one.sink.to_string()).collect();
+        let (sinks, hold) = if names.len() == 1 { ("sink", "holds") } else { ("sinks", "hold") };
+        (!names.is_empty()).then(|| {
+            let (count, names) = (names.len(), names.join(", "));
+            format!("{count} {sinks} {hold} something other than the current token: {names}")
+        })
+    }
+
+    /// The sinks that were prepared longer ago than this.
+    fn older_than(&self, age: Duration) -> Vec<usize> {
+        let is_old = |index: &usize| self.prepared[*index].prepared_at.elapsed() > age;
+        (0..self.prepared.len()).filter(is_old).collect()
+    }
 }
 
-impl Coordinator {
-    /// Asks the issuer and every sink, all at once. Changes nothing.
-    ///
-    /// # Errors
-    ///
-    /// The report of `command`, when the live token could not be established; or of a reset on top
-    /// of one that never finished.
-    pub async fn plan(&self, command: Command) -> Result<Plan, Report> {
-        self.plan_knowing(command, &BTreeMap::new()).await
-    }
+/// A write of this run, before the plan is made.
+#[derive(Clone, Debug)]
+pub(crate) struct RecentWrite {
+    pub(crate) last_write: LastWrite,
+    pub(crate) acknowledged_at: Instant,
+}
 
-    /// The same, where this run has written already.
-    pub(crate) async fn plan_knowing(
-        &self,
-        command: Command,
-        written: &BTreeMap<TargetId, LastWrite>,
-    ) -> Result<Plan, Report> {
-        if command == Command::Reset {
-            self.nothing_unfinished()?;
-        }
-        let asked = join(self.live_token(), self.prepare_all());
-        let (live, prepared) = self.unless_interrupted(command, asked).await?;
-        let live = live.map_err(|why| self.not_live(command, why))?;
-        let inspected = self.inspect_all(prepared, &live.issued.token, written);
-        let prepared = self.unless_interrupted(command, inspected).await?;
-        Ok(Plan::new(live, prepared))
+/// Asks the source and every sink, all at once.
+pub(crate) async fn plan(session: &Session, command: Command) -> Result<Plan, Abort> {
+    if command == Command::Reset {
+        session.ensure_finished()?;
     }
-
-    /// The same plan, with the sinks that were prepared too long ago prepared again: keys and
-    /// connections grow stale. What they hold is not asked again.
-    ///
-    /// One sink may take so long that others grow old meanwhile, but not for ever.
-    pub(crate) async fn renewed(&self, command: Command, mut plan: Plan) -> Result<Plan, Report> {
-        for _ in 0..MAX_RENEWALS {
-            let old = plan.older_than(self.timing.fresh);
-            if old.is_empty() {
-                break;
-            }
-            let sinks: Vec<_> = old.iter().map(|index| &plan.prepared[*index].sink).collect();
-            let answered = self.unless_interrupted(command, self.prepare(&sinks)).await?;
-            for (index, answered) in old.into_iter().zip(answered) {
-                let prepared = &mut plan.prepared[index];
-                (prepared.writer, prepared.prepared_at) = (answered.writer, answered.at);
-            }
-        }
-        Ok(plan)
+    let mut plan = plan_after(session, &BTreeMap::new()).await?;
+    if matches!(command, Command::Check | Command::Reset) {
+        let surveyed = survey(session, &plan.prepared, plan.token());
+        plan.surveyed = Some(session.interruptible(surveyed).await?);
     }
+    Ok(plan)
+}
 
-    /// The current token, proven to be let in: a token sent to the wrong region gets the same
-    /// answer as a dead one, so only this makes a later refusal mean anything.
-    ///
-    /// A refused token is read again for the settling window: somebody may have reset it between
-    /// the two questions, and a read may lag behind a reset.
-    async fn live_token(&self) -> Result<Live, NotLive> {
-        let until = Instant::now() + self.timing.settle;
-        loop {
-            let asked_at = Instant::now();
-            let issued = self.patiently(|| self.current()).await?;
-            let round_trip = asked_at.elapsed();
-            self.learn(&issued.token);
-            if self.patiently(|| self.accepts(&issued.token)).await? {
-                return Ok(Live { issued, read_at: Instant::now(), round_trip });
-            }
-            if Instant::now() >= until {
-                return Err(NotLive::Refused);
-            }
-            sleep(self.timing.poll).await;
-        }
-    }
-
-    async fn prepare_all(&self) -> Vec<Prepared> {
-        let sinks: Vec<&Arc<Sink>> = self.context.sinks.iter().collect();
-        let answered = self.prepare(&sinks).await;
-        let prepared = sinks.into_iter().zip(answered).map(|(sink, answered)| Prepared {
+/// The same, where this run has written already, and without a survey.
+pub(crate) async fn plan_after(
+    session: &Session,
+    written: &BTreeMap<TargetId, RecentWrite>,
+) -> Result<Plan, Abort> {
+    let sinks: Vec<&Arc<Sink>> = session.context.sinks.iter().collect();
+    let asked = join3(
+        live_token(session),
+        prepare_all(session, &sinks),
+        inspect_all(session, &sinks, written),
+    );
+    let (live, prepared, inspected) = session.interruptible(asked).await?;
+    let LiveToken { issued, read_at, round_trip } = live?;
+    let prepared = sinks.into_iter().zip(prepared).zip(inspected).map(
+        |((sink, prepared), (last_write, inspected))| Prepared {
             sink: Arc::clone(sink),
-            lane: self.limiter.lane(sink.info.rate_limits.as_ref()),
-            writer: answered.writer,
-            prepared_at: answered.at,
-            last_write: None,
-            holds: Err(Failure::not_asked()),
-            haunted: false,
-        });
-        prepared.collect()
-    }
-
-    async fn prepare(&self, sinks: &[&Arc<Sink>]) -> Vec<Answered> {
-        self.context.progress.on(&Event::Preparing { total: sinks.len() });
-        let ended = run_concurrently(
-            sinks
-                .iter()
-                .map(|sink| (Arc::clone(sink), self.limiter.lane(sink.info.rate_limits.as_ref()))),
-            |(sink, lane)| prepare(sink, lane),
-            |index, answered| {
-                let (sink, ready) = (sinks[index].as_ref(), answered.writer.is_ok());
-                self.context.progress.on(&Event::Prepared { sink, ready });
-            },
-            std::future::pending(),
-        )
-        .await;
-        let panicked = || Answered::from(Err(Failure::panicked()));
-        ended.into_iter().map(|ended| ended.or(panicked, panicked)).collect()
-    }
-
-    async fn inspect_all(
-        &self,
-        mut prepared: Vec<Prepared>,
-        token: &Token,
-        written: &BTreeMap<TargetId, LastWrite>,
-    ) -> Vec<Prepared> {
-        let token = Arc::new(token.clone());
-        for one in &mut prepared {
-            let target = one.sink.info.target.clone();
-            one.last_write = written.get(&target).cloned().or_else(|| self.last_write(&target));
-        }
-        let questions = prepared.iter().map(|one| {
-            (Arc::clone(&one.sink), one.lane.clone(), Arc::clone(&token), one.last_write.clone())
-        });
-        let ended = run_concurrently(
-            questions,
-            |(sink, lane, token, last)| inspect(sink, lane, token, last),
-            |_, _| {},
-            std::future::pending(),
-        )
-        .await;
-        for (one, ended) in prepared.iter_mut().zip(ended) {
-            if let Ended::With(holds) = ended {
-                one.holds = holds;
-            } else {
-                one.holds = Err(Failure::panicked());
-            }
-        }
-        prepared
-    }
-
-    fn not_live(&self, command: Command, why: NotLive) -> Report {
-        match why {
-            NotLive::Unreachable(error) => self.unchanged(command, error.to_string()),
-            NotLive::Refused => {
-                let why = format!(
-                    "QStash does not accept the current token of {}; nothing was changed",
-                    self.context.source
-                );
-                let mut report = Report::refused(command, Outcome::Unknown, vec![why]);
-                report.next.push(
-                    "see whether `region` and `qstash_url` are right, and try again in a minute"
-                        .to_owned(),
-                );
-                self.publish(self.with_unasked_sinks(report))
-            }
-        }
-    }
+            rate_limiter: session.rate_limiter(sink),
+            preparation: prepared.preparation,
+            prepared_at: prepared.at,
+            last_write,
+            inspected,
+            proof: None,
+            rehearsal_attempts: 0,
+            is_rehearsed: false,
+            unacknowledged: false,
+        },
+    );
+    Ok(Plan {
+        prepared: prepared.collect(),
+        issued,
+        token_read_at: read_at,
+        source_round_trip: round_trip,
+        surveyed: None,
+    })
 }
 
-/// The live token, and how it was come by.
-struct Live {
+/// Prepares the sinks again that were prepared too long ago: keys and connections grow stale. What
+/// they hold is not asked again.
+///
+/// One sink may take so long that others grow old meanwhile, but not for ever.
+pub(crate) async fn refresh_plan(session: &Session, plan: &mut Plan) -> Result<(), Abort> {
+    for _ in 0..MAX_REFRESHES {
+        let old = plan.older_than(session.timing.fresh);
+        if old.is_empty() {
+            break;
+        }
+        let sinks: Vec<_> = old.iter().map(|index| &plan.prepared[*index].sink).collect();
+        let results = session.interruptible(prepare_all(session, &sinks)).await?;
+        for (index, result) in old.into_iter().zip(results) {
+            let prepared = &mut plan.prepared[index];
+            (prepared.preparation, prepared.prepared_at) = (result.preparation, result.at);
+        }
+    }
+    Ok(())
+}
+
+/// The live token, and how it was read.
+struct LiveToken {
     issued: Issued,
     read_at: Instant,
     round_trip: Duration,
 }
 
-/// Why no live token could be established.
-enum NotLive {
-    Unreachable(IssuerError),
-    Refused,
+/// The current token, proven to be accepted: a token sent to the wrong region gets the same response
+/// as a revoked one, so only this makes a later refusal mean anything.
+///
+/// A refused token is read again for the settling window: another reset may have come between the two
+/// questions, and a read may lag behind a reset.
+async fn live_token(session: &Session) -> Result<LiveToken, Abort> {
+    let failed = |error: tokensink_core::IssuerError| Abort::Source(error.to_string());
+    let until = Instant::now() + session.timing.settle;
+    loop {
+        let asked_at = Instant::now();
+        let issued = session.with_issuer_retries(|| session.current()).await.map_err(failed)?;
+        let round_trip = asked_at.elapsed();
+        session.learn(&issued.token);
+        let accepted = session.with_issuer_retries(|| session.accepts(&issued.token)).await;
+        if accepted.map_err(failed)? {
+            return Ok(LiveToken { issued, read_at: Instant::now(), round_trip });
+        }
+        if Instant::now() >= until {
+            return Err(Abort::TokenNotAccepted(session.context.source.to_string()));
+        }
+        sleep(session.timing.poll).await;
+    }
 }
 
-impl From<IssuerError> for NotLive {
-    fn from(error: IssuerError) -> Self {
-        Self::Unreachable(error)
-    }
+async fn prepare_all(session: &Session, sinks: &[&Arc<Sink>]) -> Vec<PrepareResult> {
+    session.show(&Event::Preparing { total: sinks.len() });
+    let ended = run_concurrently(
+        sinks.iter().map(|sink| (Arc::clone(sink), session.rate_limiter(sink))),
+        |(sink, rate_limiter)| prepare(sink, rate_limiter),
+        |index, result| {
+            let (sink, ready) = (sinks[index].as_ref(), result.preparation.is_ok());
+            session.show(&Event::Prepared { sink, ready });
+        },
+        pending(),
+    );
+    let panicked = || PrepareResult::from(Err(Failure::panicked()));
+    ended.await.into_iter().map(|ended| ended.or(panicked, panicked)).collect()
+}
+
+/// Inspects all sinks while they are prepared, so that one deadline holds for both.
+async fn inspect_all(
+    session: &Session,
+    sinks: &[&Arc<Sink>],
+    written: &BTreeMap<TargetId, RecentWrite>,
+) -> Vec<(Option<LastWrite>, InspectResult)> {
+    let jobs: Vec<(InspectJob, Option<Instant>)> = sinks
+        .iter()
+        .map(|sink| {
+            let recent = written.get(&sink.info.target);
+            let last_write = recent
+                .map(|recent| recent.last_write.clone())
+                .or_else(|| session.last_write(&sink.info.target));
+            let rate_limiter = session.rate_limiter(sink);
+            let lag_ends = recent.map(|recent| recent.acknowledged_at + session.timing.settle);
+            (InspectJob { sink: Arc::clone(sink), rate_limiter, last_write }, lag_ends)
+        })
+        .collect();
+    let last_writes: Vec<Option<LastWrite>> =
+        jobs.iter().map(|(job, _)| job.last_write.clone()).collect();
+    let poll = session.timing.poll;
+    let ended = run_concurrently(
+        jobs,
+        |(job, lag_ends)| async move {
+            match (lag_ends, &job.last_write) {
+                (Some(lag_ends), Some(last)) => {
+                    let token = last.token.clone();
+                    inspect_after_write(job, token, lag_ends, poll).await
+                }
+                _ => inspect(job).await,
+            }
+        },
+        |_, _| {},
+        pending(),
+    );
+    let inspected = ended.await.into_iter().map(|ended| match ended {
+        TaskOutcome::Returned(inspected) => inspected,
+        TaskOutcome::Panicked | TaskOutcome::Abandoned => Err(Failure::panicked()),
+    });
+    last_writes.into_iter().zip(inspected).collect()
+}
+
+/// Waits until the providers have room for all writes (a rehearsal may have used it up): what is
+/// waited for before a reset is not waited for after it.
+pub(crate) async fn await_room(session: &Session, plan: &Plan) -> Result<(), Abort> {
+    session.show(&Event::AwaitingRoom);
+    let limiters = plan.prepared.iter().filter_map(|prepared| prepared.rate_limiter.as_ref());
+    session.interruptible(crate::rate_limiter::room_for_all(limiters)).await
 }

@@ -18,6 +18,11 @@ pub enum Event<'a> {
         /// Whether it may be written.
         ready: bool,
     },
+    /// Writes that change nothing are being sent, to see whether writes are permitted.
+    Proving {
+        /// How many sinks are asked.
+        total: usize,
+    },
     /// The current token is being written to see whether writes are let in.
     Rehearsing {
         /// How many sinks are written.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokensink_core::{Fingerprint, TakesEffect, TargetId};
 
-use crate::{Forecast, Sink};
+use crate::Sink;
 
 /// Names the shape of the JSON document.
 const SCHEMA: &str = "tokensink.report/1";
@@ -141,6 +141,9 @@ pub struct SinkReport {
     pub state: State,
     /// How that is known.
     pub evidence: String,
+    /// The host that the token is sent to, where it is not the vendor's public one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// When an application sees the value.
     pub takes_effect: TakesEffect,
     /// From sending the reset to the acknowledgement of the write, in milliseconds.
@@ -158,7 +161,7 @@ pub struct SinkReport {
 const NOT_ASKED: &str = "not asked";
 
 impl SinkReport {
-    pub(crate) fn unasked(sink: &Sink) -> Self {
+    pub(crate) fn not_inspected(sink: &Sink) -> Self {
         Self::of(sink, State::Unknown, NOT_ASKED)
     }
 
@@ -176,6 +179,7 @@ impl SinkReport {
             required: sink.required,
             state,
             evidence: evidence.into(),
+            host: sink.info.host.clone(),
             takes_effect: sink.info.takes_effect,
             outage_ms: None,
             forecast_ms: None,
@@ -224,19 +228,9 @@ impl Report {
         self
     }
 
-    /// The same report with what was to be expected.
-    #[must_use]
-    pub(crate) fn expecting(mut self, forecast: &Forecast) -> Self {
-        self.forecast_ms = Some(milliseconds(forecast.whole));
-        for (sink, expected) in self.sinks.iter_mut().zip(&forecast.sinks) {
-            sink.forecast_ms = expected.map(milliseconds);
-        }
-        self
-    }
-
     /// Passes every text in it through `clean`.
     #[must_use]
-    pub(crate) fn cleaned(mut self, clean: impl Fn(&str) -> String) -> Self {
+    pub(crate) fn redacted(mut self, clean: impl Fn(&str) -> String) -> Self {
         for text in self.errors.iter_mut().chain(&mut self.warnings).chain(&mut self.next) {
             *text = clean(text);
         }

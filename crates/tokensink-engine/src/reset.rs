@@ -1,181 +1,238 @@
-//! The reset itself: sent once, and its outcome found out whatever the answer looks like.
+//! The reset itself: sent once, and its outcome found out whatever the response looks like.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
+use backon::{BackoffBuilder as _, ExponentialBuilder};
 use tokensink_core::{Issued, ResetError, Token, TokenIssuer};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::Timing;
+use crate::abort::Abort;
+use crate::fan_out::OUTLASTED_INTERRUPTS;
+use crate::faults::{Fault, is_planted};
+use crate::journal::Entry;
+use crate::observe::{KnownTokens, TokenObservation, observe};
+use crate::session::Session;
 
-/// How often a request that certainly never left is tried again.
+/// How often a request that certainly was not sent is tried again.
 const MAX_UNSENT: usize = 5;
 
-/// What became of the reset.
+/// The token that replaced the old one.
 #[derive(Debug)]
-pub(crate) enum Reset {
-    /// It happened: this is the token since.
-    Done {
-        issued: Issued,
-        /// The answer was not readable, and the token was learned by reading: a reset of somebody
-        /// else's, or a second landing of ours, cannot be told from it yet.
-        by_reading: bool,
-    },
-    /// It certainly did not happen.
-    NotDone { why: String },
-    /// It never left, and somebody else has reset the token meanwhile.
-    Overtaken,
-    /// It cannot be told.
-    Unknown { why: String },
+pub(crate) struct Replacement {
+    pub(crate) issued: Issued,
+    /// The response was not readable, and the token was learned by reading: another reset cannot be
+    /// told from ours yet.
+    pub(crate) by_reading: bool,
 }
 
-/// Sends the reset and finds out what became of it. `before` is the token it replaces.
-pub(crate) async fn reset(issuer: Arc<dyn TokenIssuer>, before: &Token, timing: Timing) -> Reset {
+/// Reads the token again, on the connection that the reset will use, right before it is needed.
+pub(crate) async fn ensure_token_unchanged(session: &Session, token: &Token) -> Result<(), Abort> {
+    let asked = session.with_issuer_retries(|| session.current());
+    match session.interruptible(asked).await? {
+        Ok(issued) if issued.token == *token || is_planted(Fault::IgnoreReplacement) => {
+            if session.is_interrupted() { Err(Abort::Interrupted) } else { Ok(()) }
+        }
+        Ok(issued) => {
+            session.learn(&issued.token);
+            Err(Abort::TokenReplaced)
+        }
+        Err(error) => Err(Abort::Source(error.to_string())),
+    }
+}
+
+/// Records the intent, sends the reset and finds out what became of it. `before` is the token that it
+/// replaces.
+pub(crate) async fn reset(
+    session: &Session,
+    before: &Token,
+    issuer: &Arc<dyn TokenIssuer>,
+) -> Result<Replacement, Abort> {
+    let intent = Entry::ResetIntended { before: before.fingerprint() };
+    session.record(intent).await.map_err(Abort::Journal)?;
+    let abandoned = session.context.interrupt.after(OUTLASTED_INTERRUPTS);
+    let replaced = tokio::select! {
+        biased;
+        replaced = send_and_observe(session, before, issuer) => replaced,
+        () = abandoned => Err(Abort::ResetUnknown("abandoned by a second interrupt".to_owned())),
+    };
+    match &replaced {
+        Ok(replacement) => session.learn(&replacement.issued.token),
+        Err(Abort::ResetUnknown(_)) => {}
+        Err(_) => session.record_if_possible(Entry::NotReset).await,
+    }
+    replaced
+}
+
+async fn send_and_observe(
+    session: &Session,
+    before: &Token,
+    issuer: &Arc<dyn TokenIssuer>,
+) -> Result<Replacement, Abort> {
     let backoff = ExponentialBuilder::new().with_min_delay(Duration::from_millis(50)).with_jitter();
     let mut pauses = backoff.with_max_times(MAX_UNSENT).build();
     loop {
-        let why = match send(issuer.as_ref(), before, timing).await {
-            Sent::Answered(Ok(issued)) if issued.token != *before => {
-                return Reset::Done { issued, by_reading: false };
+        // An interrupt may have come while the intent was recorded, or in a pause.
+        if session.is_interrupted() && !is_planted(Fault::SendAfterInterrupt) {
+            return Err(Abort::Interrupted);
+        }
+        let (reason, was_refused) = match send(session, before, issuer).await {
+            Sent::Responded(Ok(issued)) if issued.token != *before => {
+                return Ok(Replacement { issued, by_reading: false });
             }
-            Sent::Answered(Ok(_)) => "the answer carries the old token".to_owned(),
-            Sent::SeenToMove(issued) => return Reset::Done { issued, by_reading: true },
-            Sent::Answered(Err(ResetError::Refused { message })) => {
-                // Who refuses need not be the one who does it.
-                match look(issuer.as_ref(), before, timing).await {
-                    Seen::Same => return Reset::NotDone { why: message },
-                    Seen::Moved(_) | Seen::NotAccepted | Seen::Nothing => message,
+            Sent::Responded(Ok(_)) => ("the response contains the old token".to_owned(), false),
+            Sent::SeenToMove(issued) => return Ok(Replacement { issued, by_reading: true }),
+            // A gateway may refuse what it forwarded.
+            Sent::Responded(Err(ResetError::Refused { message })) => {
+                if is_planted(Fault::BelieveRefusal) {
+                    return Err(Abort::NotReset(message));
                 }
+                (message, true)
             }
-            Sent::Answered(Err(ResetError::NotSent { message })) => {
-                match unchanged(issuer.as_ref(), before, &mut pauses, timing).await {
+            Sent::Responded(Err(ResetError::NotSent { message })) => {
+                match wait_unchanged(session, before, &mut pauses).await {
                     Unchanged::Yes => continue,
-                    Unchanged::No => return Reset::Overtaken,
-                    Unchanged::NotKnown => return Reset::NotDone { why: message },
+                    Unchanged::No => return Err(Abort::TokenReplaced),
+                    Unchanged::NotKnown => return Err(Abort::NotReset(message)),
                 }
             }
-            Sent::Answered(Err(error)) => error.to_string(),
-            Sent::NotAnswered => format!("no answer within {:?}", timing.reset_answer),
+            Sent::Responded(Err(_)) if is_planted(Fault::ResendUnknownReset) => continue,
+            Sent::Responded(Err(error)) => (error.to_string(), false),
+            Sent::NotResponded => {
+                (format!("no response within {:?}", session.timing.reset_answer), false)
+            }
         };
-        let until = Instant::now() + timing.settle;
-        return match watch_for_a_move(issuer.as_ref(), before, until, timing).await {
-            Seen::Moved(issued) => Reset::Done { issued, by_reading: true },
-            seen => Reset::Unknown { why: format!("{why}; {}", seen.error_chain()) },
+        let until = Instant::now() + session.timing.settle;
+        return match watch_for_a_move(session, before, until).await {
+            Watched { last: TokenObservation::Newer(issued), .. } => {
+                Ok(Replacement { issued, by_reading: true })
+            }
+            watched if was_refused && watched.old_token_held => Err(Abort::NotReset(reason)),
+            watched => Err(Abort::ResetUnknown(format!("{reason}; {}", describe(&watched.last)))),
         };
     }
 }
 
-/// Whether another reset may be sent where the one before never left.
+/// Whether another reset may be sent after one that certainly was not.
 enum Unchanged {
     Yes,
     No,
     NotKnown,
 }
 
-/// Waits, and sees whether the token is still the one that the person said yes to.
-async fn unchanged(
-    issuer: &dyn TokenIssuer,
+/// Waits, and looks whether the token is still the one that the user agreed to replace.
+async fn wait_unchanged(
+    session: &Session,
     before: &Token,
     pauses: &mut impl Iterator<Item = Duration>,
-    timing: Timing,
 ) -> Unchanged {
     for pause in pauses {
         sleep(pause).await;
-        match look(issuer, before, timing).await {
-            Seen::Same => return Unchanged::Yes,
-            Seen::Moved(_) | Seen::NotAccepted => return Unchanged::No,
-            Seen::Nothing => {}
+        match look(session, before).await {
+            TokenObservation::Current => return Unchanged::Yes,
+            TokenObservation::Newer(_) | TokenObservation::NotAccepted => return Unchanged::No,
+            TokenObservation::Superseded | TokenObservation::Unreadable(_) => {}
         }
     }
     Unchanged::NotKnown
 }
 
 enum Sent {
-    Answered(Result<Issued, ResetError>),
+    Responded(Result<Issued, ResetError>),
     SeenToMove(Issued),
-    NotAnswered,
+    NotResponded,
 }
 
-/// One request; the current token is read alongside once the answer is late.
-async fn send(issuer: &dyn TokenIssuer, before: &Token, timing: Timing) -> Sent {
+/// One request; the current token is read alongside once the response is late.
+async fn send(session: &Session, before: &Token, issuer: &Arc<dyn TokenIssuer>) -> Sent {
     let sent_at = Instant::now();
     let alongside = async {
-        sleep(timing.doubt_after).await;
-        watch_for_a_move(issuer, before, sent_at + timing.reset_answer, timing).await
+        sleep(session.timing.doubt_after).await;
+        watch_for_a_move(session, before, sent_at + session.timing.reset_answer).await
     };
-    let answer = timeout(timing.reset_answer, issuer.reset());
-    tokio::pin!(alongside, answer);
+    let response = timeout(session.timing.reset_answer, issuer.reset());
+    tokio::pin!(alongside, response);
     tokio::select! {
         biased;
-        answer = &mut answer => answered(answer),
-        seen = &mut alongside => match seen {
-            Seen::Moved(issued) => Sent::SeenToMove(issued),
-            _ => answered(answer.await),
+        response = &mut response => responded(response),
+        watched = &mut alongside => match watched.last {
+            TokenObservation::Newer(issued) => Sent::SeenToMove(issued),
+            _ => responded(response.await),
         },
     }
 }
 
-fn answered<E>(answer: Result<Result<Issued, ResetError>, E>) -> Sent {
-    answer.map_or(Sent::NotAnswered, Sent::Answered)
+fn responded<E>(response: Result<Result<Issued, ResetError>, E>) -> Sent {
+    response.map_or(Sent::NotResponded, Sent::Responded)
 }
 
-/// What a look at the current token showed.
-enum Seen {
-    /// Another token, and QStash lets it in.
-    Moved(Issued),
-    /// Another token, which QStash does not let in.
-    NotAccepted,
-    /// The one that was to be replaced.
-    Same,
-    /// Nobody could be asked.
-    Nothing,
+async fn look(session: &Session, before: &Token) -> TokenObservation {
+    observe(session, KnownTokens { current: before, superseded: &[] }).await
 }
 
-impl Seen {
-    fn error_chain(&self) -> &'static str {
-        match self {
-            Self::Moved(_) => "Upstash shows a new token",
-            Self::NotAccepted => "Upstash shows another token, which QStash does not accept",
-            Self::Same => "Upstash still shows the old token",
-            Self::Nothing => "the current token could not be read",
+/// What a server says instead of the token is not repeated: it is not known yet which token it might
+/// contain.
+fn describe(observed: &TokenObservation) -> &'static str {
+    match observed {
+        TokenObservation::Newer(_) => "Upstash shows a new token",
+        TokenObservation::NotAccepted => {
+            "Upstash shows another token, which QStash does not accept"
         }
+        TokenObservation::Current | TokenObservation::Superseded => {
+            "Upstash still shows the old token"
+        }
+        TokenObservation::Unreadable(_) => "the current token could not be read",
     }
 }
 
-/// One look at the current token. What a server says instead is not logged: nobody here knows yet
-/// which token it might repeat.
-async fn look(issuer: &dyn TokenIssuer, before: &Token, timing: Timing) -> Seen {
-    let current = timeout(timing.issuer_answer, issuer.current()).await;
-    let Ok(Ok(issued)) = current else { return Seen::Nothing };
-    if issued.token == *before {
-        return Seen::Same;
-    }
-    match timeout(timing.issuer_answer, issuer.accepts(&issued.token)).await {
-        Ok(Ok(true)) => Seen::Moved(issued),
-        _ => Seen::NotAccepted,
-    }
+/// What was seen until the token moved, or the time was over.
+struct Watched {
+    last: TokenObservation,
+    /// At every successful look, the last moment included, the source showed the old token and QStash
+    /// accepted it.
+    old_token_held: bool,
 }
 
-/// Reads the current token until it is another one that QStash lets in, or `until` has come.
-async fn watch_for_a_move(
-    issuer: &dyn TokenIssuer,
-    before: &Token,
-    until: Instant,
-    timing: Timing,
-) -> Seen {
-    let mut last = Seen::Nothing;
+/// Reads the current token until it is another one that QStash accepts, or `until` has come.
+async fn watch_for_a_move(session: &Session, before: &Token, until: Instant) -> Watched {
+    let mut last = TokenObservation::Unreadable(String::new());
+    let mut was_contradicted = false;
     loop {
-        tokio::select! {
-            biased;
-            () = sleep_until(until) => return last,
-            seen = look(issuer, before, timing) => match seen {
-                Seen::Moved(issued) => return Seen::Moved(issued),
-                // One failed look does not undo what was seen before.
-                Seen::Nothing => {}
-                seen => last = seen,
-            },
+        // Taken before the look: the old token must have held for the whole window.
+        let is_over = Instant::now() >= until;
+        let looks = async {
+            let observed = look(session, before).await;
+            let accepted = match observed {
+                TokenObservation::Current => Some(session.accepts(before).await),
+                _ => None,
+            };
+            (observed, accepted)
+        };
+        let (observed, accepted) = if is_over {
+            looks.await
+        } else {
+            tokio::select! {
+                biased;
+                looked = looks => looked,
+                () = sleep_until(until) => continue,
+            }
+        };
+        let holds = matches!(accepted, Some(Ok(true)));
+        match observed {
+            TokenObservation::Newer(issued) => {
+                let last = TokenObservation::Newer(issued);
+                return Watched { last, old_token_held: false };
+            }
+            // One failed look does not undo what was seen before.
+            TokenObservation::Unreadable(_) => {}
+            observed => {
+                was_contradicted |= matches!(accepted, None | Some(Ok(false)));
+                last = observed;
+            }
         }
-        sleep(timing.poll).await;
+        if is_over {
+            return Watched { last, old_token_held: holds && !was_contradicted };
+        }
+        sleep_until(until.min(Instant::now() + session.timing.poll)).await;
     }
 }

@@ -7,64 +7,79 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-use tokensink_core::{SinkError, SinkErrorKind};
+use tokensink_core::{RetryPolicy, SinkError, SinkErrorKind};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::limiter::{Admission, Lane};
+use crate::faults::{Fault, is_planted};
+use crate::rate_limiter::{Admission, RateLimiter};
 use crate::{Failure, Sink};
 
 /// The most that a provider's pauses may add to one sink's time, its turn in the queue not counted.
 /// GitHub's hourly window is the longest one in use.
 const LONGEST_PAUSES: Duration = Duration::from_secs(3600);
 
-/// How often a sink that someone else keeps writing to is prepared again.
-const MAX_CONFLICTS: u32 = 10;
+/// The shortest pause between two attempts, as far as the deadline allows it.
+const MIN_PAUSE: Duration = Duration::from_millis(100);
+
+/// Whether the token that the sinks held before is still accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OldToken {
+    /// The user can fix at no cost what may be permanent: it is reported at once.
+    Accepted,
+    /// Applications are refused: everything that is not certainly permanent is tried again.
+    Revoked,
+}
 
 /// The attempts of one sink in one phase.
 pub(crate) struct Retry {
-    lane: Option<Arc<Lane>>,
+    rate_limiter: Option<Arc<RateLimiter>>,
     /// For the first write.
     place: Option<Admission>,
     attempt_timeout: Duration,
     ends: Instant,
     paused: Duration,
     backoff: ExponentialBackoff,
-    conflicts: u32,
+    old_token: OldToken,
 }
 
 impl Retry {
-    pub(crate) fn new(deadline: Duration, lane: Option<Arc<Lane>>) -> Self {
+    pub(crate) fn new(deadline: Duration, rate_limiter: Option<Arc<RateLimiter>>) -> Self {
         let backoff = ExponentialBuilder::new()
-            .with_min_delay(deadline / 300)
-            .with_max_delay(deadline / 16)
+            .with_min_delay((deadline / 300).max(MIN_PAUSE))
+            .with_max_delay((deadline / 16).max(MIN_PAUSE))
             .with_factor(2.0)
             .without_max_times()
             .with_jitter();
         Self {
-            lane,
+            rate_limiter,
             place: None,
             attempt_timeout: Sink::attempt_timeout(deadline),
             ends: Instant::now() + deadline,
             paused: Duration::ZERO,
             backoff: backoff.build(),
-            conflicts: 0,
+            old_token: OldToken::Accepted,
         }
     }
 
-    /// The same, with a place in the lane's queue already.
+    /// The same, for sinks whose old token is accepted or revoked.
+    pub(crate) fn while_old_token(self, old_token: OldToken) -> Self {
+        Self { old_token, ..self }
+    }
+
+    /// The same, with a place in the rate limiter's queue already.
     pub(crate) fn queued(self, place: Option<Admission>) -> Self {
         Self { place, ..self }
     }
 
-    /// One read, when the provider's lane lets it in.
+    /// One read, when the provider's limits allow it.
     pub(crate) async fn read<T>(
         &mut self,
         read: impl Future<Output = Result<T, SinkError>>,
     ) -> Result<T, Failure> {
-        let lane = self.lane.clone();
+        let limiter = self.rate_limiter.clone();
         let admitted = async {
-            match &lane {
-                Some(lane) => Some(lane.admit_read().await),
+            match &limiter {
+                Some(limiter) => Some(limiter.admit_read().await),
                 None => None,
             }
         };
@@ -74,16 +89,16 @@ impl Retry {
         outcome
     }
 
-    /// One write, when the provider's lane lets it in.
+    /// One write, when the provider's limits allow it.
     pub(crate) async fn write<T>(
         &mut self,
         write: impl Future<Output = Result<T, SinkError>>,
     ) -> Result<T, Failure> {
-        let (lane, place) = (self.lane.clone(), self.place.take());
+        let (limiter, place) = (self.rate_limiter.clone(), self.place.take());
         let admitted = async {
-            match (place, &lane) {
+            match (place, &limiter) {
                 (Some(place), _) => Some(place.granted().await),
-                (None, Some(lane)) => Some(lane.admit_write().await),
+                (None, Some(limiter)) => Some(limiter.admit_write().await),
                 (None, None) => None,
             }
         };
@@ -93,29 +108,48 @@ impl Retry {
         outcome
     }
 
+    /// One proof of a write, which may send nothing: only the number of requests at once is limited.
+    pub(crate) async fn probe<T>(
+        &mut self,
+        probe: impl Future<Output = Result<T, SinkError>>,
+    ) -> Result<T, Failure> {
+        let limiter = self.rate_limiter.clone();
+        let admitted = async {
+            match &limiter {
+                Some(limiter) => Some(limiter.admit_unpaced().await),
+                None => None,
+            }
+        };
+        let permit = self.uncounted(admitted).await;
+        let outcome = within(self.attempt_timeout, probe).await;
+        drop(permit);
+        outcome
+    }
+
     /// Waits as long as `failure` demands. False when another attempt would be useless or late.
     pub(crate) async fn goes_on_after(&mut self, failure: &Failure) -> bool {
-        match failure.kind {
-            SinkErrorKind::RateLimited { retry_after: wait } => {
-                if self.paused + wait > LONGEST_PAUSES {
-                    return false;
-                }
-                if let Some(lane) = &self.lane {
-                    lane.close_for(wait);
-                }
-                // A provider that names too short a pause, again and again, is not hammered.
-                let wait = wait.max(self.backoff.next().unwrap_or_default());
-                self.paused += wait;
-                self.uncounted(sleep(wait)).await;
-                true
+        match failure.kind.retry_policy() {
+            RetryPolicy::Never => false,
+            RetryPolicy::OnceRevoked => {
+                self.old_token == OldToken::Revoked && self.backs_off().await
             }
-            SinkErrorKind::Conflict => {
-                self.conflicts += 1;
-                self.conflicts <= MAX_CONFLICTS && self.backs_off().await
-            }
-            SinkErrorKind::Transient => self.backs_off().await,
-            _ => false,
+            RetryPolicy::Backoff | RetryPolicy::PrepareAgain => self.backs_off().await,
+            RetryPolicy::After(wait) => self.pauses_for(wait).await,
         }
+    }
+
+    async fn pauses_for(&mut self, wait: Duration) -> bool {
+        if let Some(limiter) = &self.rate_limiter {
+            limiter.close_for(wait);
+        }
+        // A provider that names too short a pause, again and again, is not hammered.
+        let wait = wait.max(self.backoff.next().unwrap_or(MIN_PAUSE));
+        if self.paused + wait > LONGEST_PAUSES {
+            return false;
+        }
+        self.paused += wait;
+        self.uncounted(sleep(wait)).await;
+        true
     }
 
     async fn backs_off(&mut self) -> bool {
@@ -140,12 +174,14 @@ async fn within<T>(
     attempt_timeout: Duration,
     attempt: impl Future<Output = Result<T, SinkError>>,
 ) -> Result<T, Failure> {
-    match timeout(attempt_timeout, attempt).await {
+    let hangs = is_planted(Fault::AwaitHangingAttempt);
+    let limit = if hangs { attempt_timeout * 1_000_000 } else { attempt_timeout };
+    match timeout(limit, attempt).await {
         Ok(outcome) => outcome.map_err(Failure::from),
         Err(_) => Err(Failure {
             kind: SinkErrorKind::Transient,
             message: format!("no answer within {attempt_timeout:?}"),
-            advice: None,
+            help: None,
         }),
     }
 }
@@ -155,7 +191,7 @@ mod tests {
     use tokensink_core::{RateLimit, RateLimits};
 
     use super::*;
-    use crate::limiter::Limiter;
+    use crate::rate_limiter::RateLimiters;
 
     async fn attempts_until_given_up(make: fn() -> SinkError, takes: Duration) -> u32 {
         let mut retry = Retry::new(Duration::from_secs(60), None);
@@ -211,7 +247,7 @@ mod tests {
         let writes = Some(RateLimit { requests: 1, per: Duration::from_secs(4000) });
         let mut quota = RateLimits::concurrent("q", 9);
         quota.writes = writes;
-        let lane = Limiter::default().lane(Some(&quota));
+        let lane = RateLimiters::default().get(Some(&quota));
         let limited = SinkError::rate_limited(Duration::from_secs(1), "x");
         let mut retry = Retry::new(Duration::from_secs(60), lane);
         retry.write(async { Ok(()) }).await.unwrap();

@@ -6,20 +6,20 @@ use tokio::task::JoinSet;
 
 /// How a sink's task ended.
 #[derive(Debug)]
-pub(crate) enum Ended<T> {
+pub(crate) enum TaskOutcome<T> {
     /// With an answer.
-    With(T),
+    Returned(T),
     /// The plugin panicked.
     Panicked,
     /// Nobody waited for it any longer.
     Abandoned,
 }
 
-impl<T> Ended<T> {
+impl<T> TaskOutcome<T> {
     /// The answer, or what stands for it.
     pub(crate) fn or(self, panicked: impl FnOnce() -> T, abandoned: impl FnOnce() -> T) -> T {
         match self {
-            Self::With(answer) => answer,
+            Self::Returned(answer) => answer,
             Self::Panicked => panicked(),
             Self::Abandoned => abandoned(),
         }
@@ -34,7 +34,7 @@ pub(crate) async fn run_concurrently<I, T, F>(
     work: impl Fn(I) -> F,
     watch: impl Fn(usize, &T),
     abandon: impl Future<Output = ()>,
-) -> Vec<Ended<T>>
+) -> Vec<TaskOutcome<T>>
 where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
@@ -44,7 +44,7 @@ where
     for item in items {
         places.push(tasks.spawn(work(item)).id());
     }
-    let mut ended: Vec<Ended<T>> = places.iter().map(|_| Ended::Abandoned).collect();
+    let mut ended: Vec<TaskOutcome<T>> = places.iter().map(|_| TaskOutcome::Abandoned).collect();
     let index_of: std::collections::HashMap<_, _> =
         places.iter().enumerate().map(|(index, id)| (*id, index)).collect();
     let mut abandon = std::pin::pin!(abandon);
@@ -58,12 +58,12 @@ where
             Some(Ok((id, answer))) => {
                 if let Some(index) = index_of.get(&id) {
                     watch(*index, &answer);
-                    ended[*index] = Ended::With(answer);
+                    ended[*index] = TaskOutcome::Returned(answer);
                 }
             }
             Some(Err(error)) => {
                 if let Some(index) = index_of.get(&error.id()) {
-                    ended[*index] = Ended::Panicked;
+                    ended[*index] = TaskOutcome::Panicked;
                 }
             }
             None => break,
@@ -93,6 +93,9 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(1)),
         )
         .await;
-        assert!(matches!(ended[..], [Ended::Panicked, Ended::Abandoned, Ended::With(2)]));
+        assert!(matches!(
+            ended[..],
+            [TaskOutcome::Panicked, TaskOutcome::Abandoned, TaskOutcome::Returned(2)]
+        ));
     }
 }

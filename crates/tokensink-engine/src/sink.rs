@@ -67,6 +67,12 @@ impl Sink {
     }
 }
 
+impl fmt::Display for Sink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.info.label)
+    }
+}
+
 /// What went wrong at a sink, with its whole chain of causes, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -75,28 +81,28 @@ pub struct Failure {
     /// What was being done, and why it failed.
     pub message: String,
     /// What the reader should do next, if the sink knows.
-    pub advice: Option<String>,
+    pub help: Option<String>,
 }
 
 impl Failure {
     /// Stands where nobody looked yet.
     pub(crate) fn not_asked() -> Self {
-        Self { kind: SinkErrorKind::Other, message: "not asked".to_owned(), advice: None }
+        Self { kind: SinkErrorKind::Other, message: "not asked".to_owned(), help: None }
     }
 
     pub(crate) fn panicked() -> Self {
         Self {
             kind: SinkErrorKind::Other,
             message: "the plugin panicked".to_owned(),
-            advice: Some("this is a bug in the plugin: report it to its authors".to_owned()),
+            help: Some("this is a bug in the plugin: report it to its authors".to_owned()),
         }
     }
 }
 
 impl From<SinkError> for Failure {
     fn from(error: SinkError) -> Self {
-        let advice = error.help().map(str::to_owned);
-        Self { kind: error.kind(), message: error_chain(&error), advice }
+        let help = error.help().map(str::to_owned);
+        Self { kind: error.kind(), message: error_chain(&error), help }
     }
 }
 
@@ -117,8 +123,8 @@ pub fn error_chain(error: &dyn Error) -> String {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
-        match &self.advice {
-            Some(advice) => write!(f, " ({advice})"),
+        match &self.help {
+            Some(help) => write!(f, " ({help})"),
             None => Ok(()),
         }
     }

@@ -19,6 +19,8 @@ pub struct Timing {
     pub doubt_after: Duration,
     /// What was prepared longer ago than this is prepared again before the reset.
     pub fresh: Duration,
+    /// How long the plugins' surveys of copies may take.
+    pub survey: Duration,
     /// A reset that is expected to leave sinks stale for longer than this is not sent.
     pub max_outage: Option<Duration>,
 }
@@ -33,6 +35,7 @@ impl Default for Timing {
             look_out: Duration::from_secs(2),
             doubt_after: Duration::from_secs(1),
             fresh: Duration::from_secs(5),
+            survey: Duration::from_secs(3),
             max_outage: None,
         }
     }

@@ -6,7 +6,10 @@ use fastrand::Rng;
 use tokensink_testkit::{Call, Ending, Fault, Script, ScriptedResponse};
 
 /// The longest that a read tells of the past.
-pub(crate) const LONGEST_LAG: Duration = Duration::from_secs(3);
+pub(crate) const LONGEST_LAG: Duration = Duration::from_secs(4);
+
+/// The longest from a refusal of a reset to its effect, if it has one.
+const LONGEST_REFUSED_LANDING: Duration = Duration::from_secs(3);
 
 /// The longest from a call to its effect: what was sent does not lie around for ever. A reset may
 /// land late, but within the time in which the coordinator still looks for it.
@@ -35,6 +38,8 @@ pub(crate) struct Chaos {
     trouble: u32,
     /// A sink whose provider is down for the whole life.
     down: Option<usize>,
+    /// A sink whose inspections always lag this long.
+    lagging: Option<(usize, Duration)>,
 }
 
 impl Chaos {
@@ -47,7 +52,9 @@ impl Chaos {
             }
             Mood::Hasty => ([100, 300][rng.usize(..2)], None),
         };
-        Self { rng: rng.fork(), mood, trouble, down }
+        let lagging = (rng.u8(..4) == 0)
+            .then(|| (rng.usize(..sinks), between(rng, Duration::ZERO, LONGEST_LAG)));
+        Self { rng: rng.fork(), mood, trouble, down, lagging }
     }
 
     /// How long something that was sent may be under way. Whoever is hasty must at least leave it
@@ -83,14 +90,24 @@ impl Chaos {
         }
     }
 
-    fn wrong_change(&mut self) -> Ending {
-        match self.rng.u8(..10) {
+    fn wrong_change(&mut self, call: Call) -> Ending {
+        match self.rng.u8(..12) {
             0 => Ending::Hangs(None),
             1 => {
                 let longest = self.landing();
                 Ending::Hangs(Some(between(&mut self.rng, Duration::ZERO, longest)))
             }
             2 => Ending::Panics,
+            10 | 11 => {
+                let fault = [Fault::Permanent, Fault::Limited(Duration::ZERO)][self.rng.usize(..2)];
+                // A write that was refused takes effect at once or never.
+                let longest = match call {
+                    Call::Reset => LONGEST_REFUSED_LANDING,
+                    _ => Duration::ZERO,
+                };
+                let after = between(&mut self.rng, Duration::ZERO, longest);
+                Ending::FailedButLands(fault, after)
+            }
             3..6 => {
                 Ending::AnswerLost(between(&mut self.rng, Duration::ZERO, Duration::from_secs(4)))
             }
@@ -102,15 +119,19 @@ impl Chaos {
 impl Script for Chaos {
     fn fate(&mut self, call: Call) -> ScriptedResponse {
         let takes = self.takes();
+        let lag = match (call, self.lagging) {
+            (Call::Inspect(sink), Some((lagging, lag))) if sink == lagging => Some(lag),
+            _ => None,
+        };
         let is_down = matches!(call, Call::Write(sink) if Some(sink) == self.down);
         let ending = if is_down {
             Ending::Failed(Fault::Transient)
         } else if self.mood == Mood::Hasty && call == Call::Reset {
-            self.wrong_change()
+            self.wrong_change(call)
         } else if self.rng.u32(..1000) >= self.trouble {
-            Ending::Answered
+            lag.map_or(Ending::Answered, Ending::AnsweredLate)
         } else if matches!(call, Call::Reset | Call::Write(_)) {
-            self.wrong_change()
+            self.wrong_change(call)
         } else {
             self.wrong_read()
         };

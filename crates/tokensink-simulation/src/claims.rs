@@ -14,12 +14,17 @@ use crate::chaos::LONGEST_LAG;
 /// Paused time has a grain.
 const INSTANT: Duration = Duration::from_millis(1);
 
+/// No attempt that takes less is given up.
+const QUICK: Duration = Duration::from_secs(1);
+
 /// What was reported, of which run, and when.
 #[derive(Debug)]
 pub(crate) struct Claim {
     pub(crate) run: u32,
     pub(crate) begun: Instant,
     pub(crate) ended: Instant,
+    /// How many calls had been made when the first interrupt came.
+    pub(crate) interrupted_at: Option<usize>,
     /// The token that the person saw who said yes.
     pub(crate) shown: Option<Fingerprint>,
     pub(crate) report: Report,
@@ -72,7 +77,13 @@ impl Witness {
     pub(crate) fn check(&self) -> Verdict {
         let newest = self.claims.last();
         let found = newest.and_then(|claim| {
-            wrote_a_dead_token(&self.world, claim).or_else(|| self.rash_reset(claim))
+            wrote_a_dead_token(&self.world, claim)
+                .or_else(|| self.rash_reset(claim))
+                .or_else(|| reset_after_an_interrupt(&self.world, claim))
+                .or_else(|| wrote_before_consent(&self.world, claim))
+                .or_else(|| self.rehearsed_over_another_value(claim))
+                .or_else(|| self.forgot_an_unfinished_reset(claim))
+                .or_else(|| self.wrote_again_for_nothing(claim))
         });
         self.refuse(found.or_else(|| self.wrong_claim()))
     }
@@ -127,6 +138,15 @@ impl Witness {
             });
         if let Some(sink) = unprepared {
             return Some(format!("the reset left before sink {sink} was prepared"));
+        }
+        let unproven = (0..self.required.len()).filter(|sink| self.required[*sink]).find(|sink| {
+            let proof = |called: &&Called| {
+                called.call == Call::Prove(*sink) || called.call == Call::Write(*sink)
+            };
+            !calls.iter().filter(ours).filter(answered).any(|called| proof(&called))
+        });
+        if let Some(sink) = unproven {
+            return Some(format!("the reset was sent before sink {sink} was proven"));
         }
         let current = |called: &&Called| called.call == Call::Current;
         let read = calls.iter().rev().filter(ours).filter(answered).find(current)?;
@@ -201,12 +221,78 @@ impl Witness {
             }
             State::Current if !self.others_since(&history, claim) => !holds_now(&history, after),
             State::Current => !held_within(&history, after, from, claim.ended),
-            // A version that is not ours may be a write of ours whose answer was lost.
-            State::Stale if self.evidence[index] != Evidence::Value => false,
             State::Stale => holds_throughout(&history, after, from, claim.ended),
             State::Unknown => false,
         };
         is_wrong.then(|| format!("{} is said to be {:?}, and is not", sink.name, sink.state))
+    }
+
+    /// A rehearsal leaves alone what is known to be another value.
+    fn rehearsed_over_another_value(&self, claim: &Claim) -> Option<String> {
+        let shown =
+            claim.shown.as_ref().filter(|_| claim.report.command == Some(Command::Reset))?;
+        let mut calls = self.world.calls().into_iter().filter(|called| called.run == claim.run);
+        calls.find_map(|called| {
+            let Call::Write(sink) = called.call else { return None };
+            let is_rehearsal = called.token.as_ref()?.fingerprint() == *shown;
+            let history = self.world.history(sink);
+            let was_other = held_between(&history, claim.begun - LONGEST_LAG, called.at)
+                .all(|change| change.value.is_some() && !is_of(change, shown));
+            (is_rehearsal && was_other && self.evidence[sink] == Evidence::Value)
+                .then(|| format!("the rehearsal overwrote another value in sink {sink}"))
+        })
+    }
+
+    /// A reset that was killed stays unfinished until a run is complete.
+    fn forgot_an_unfinished_reset(&self, claim: &Claim) -> Option<String> {
+        let calls = self.world.calls();
+        let reported = |run: u32| self.claims.iter().find(|claim| claim.run == run);
+        let is_settled = |since: u32| {
+            let complete = |claim: &Claim| {
+                claim.report.outcome == Outcome::Complete
+                    && matches!(claim.report.command, Some(Command::Reset | Command::Sync))
+            };
+            self.claims
+                .iter()
+                .any(|other| other.run > since && other.run < claim.run && complete(other))
+        };
+        let unfinished = calls.iter().find(|called| {
+            called.call == Call::Reset
+                && called.run < claim.run
+                && reported(called.run).is_none()
+                && !is_settled(called.run)
+        })?;
+        let has_reset =
+            calls.iter().any(|called| called.run == claim.run && called.call == Call::Reset);
+        let is_status = claim.report.command == Some(Command::Status);
+        let forgot = has_reset || (is_status && claim.report.exit_code == 0);
+        forgot.then(|| format!("run {} did not finish, and was forgotten", unfinished.run))
+    }
+
+    /// One acknowledged write of a token is enough, unless somebody else wrote after it.
+    fn wrote_again_for_nothing(&self, claim: &Claim) -> Option<String> {
+        let after = claim.report.token.after.as_ref()?;
+        let calls = self.world.calls();
+        (0..self.evidence.len()).find_map(|index| {
+            let history = self.world.history(index);
+            let is_disturbed = self.others_since(&history, claim)
+                || calls.iter().any(|called| {
+                    let is_write = called.call == Call::Write(index);
+                    let is_inspect = called.call == Call::Inspect(index);
+                    let is_well =
+                        matches!(called.fate.ending, Ending::Answered | Ending::AnsweredLate(_));
+                    (is_write || is_inspect) && !(is_well && called.fate.takes < QUICK)
+                });
+            let is_ours = |called: &&Called| {
+                called.run == claim.run
+                    && called.call == Call::Write(index)
+                    && called.token.as_ref().is_some_and(|token| token.fingerprint() == *after)
+            };
+            let writes = calls.iter().filter(is_ours).count();
+            let is_rehearsal = claim.report.token.before.as_ref() == Some(after);
+            (!is_disturbed && !is_rehearsal && writes > 1)
+                .then(|| format!("sink {index} was written {writes} times for nothing"))
+        })
     }
 
     fn a_stranger_reset(&self) -> bool {
@@ -244,6 +330,26 @@ impl Witness {
 
 fn name(token: Option<&Token>) -> String {
     token.map_or_else(|| "nothing".to_owned(), |token| token.fingerprint().to_string())
+}
+
+/// After an interrupt no reset is sent.
+fn reset_after_an_interrupt(world: &World, claim: &Claim) -> Option<String> {
+    let interrupted_at = claim.interrupted_at?;
+    let calls = world.calls();
+    let mut later = calls.iter().skip(interrupted_at);
+    later
+        .any(|called| called.run == claim.run && called.call == Call::Reset)
+        .then(|| "a reset was sent after an interrupt".to_owned())
+}
+
+/// A plan sends nothing that could be a write.
+fn wrote_before_consent(world: &World, claim: &Claim) -> Option<String> {
+    let is_look = matches!(claim.report.command, Some(Command::Check | Command::Status));
+    let is_write = |called: &Called| {
+        called.run == claim.run && matches!(called.call, Call::Write(_) | Call::Prove(_))
+    };
+    (is_look && world.calls().iter().any(is_write))
+        .then(|| format!("{:?} sent what could be a write", claim.report.command))
 }
 
 /// At most one reset of each run takes effect.
@@ -296,7 +402,8 @@ fn wrong_outcome(world: &World, claim: &Claim) -> Option<String> {
             let found = report.sinks.iter().find(unproven);
             found.map(|sink| format!("complete, but {} is {:?}", sink.name, sink.state))
         }
-        Outcome::Unknown => {
+        // A status that finds an unfinished run still knows what the sinks hold.
+        Outcome::Unknown if report.command != Some(Command::Status) => {
             let mut sinks = report.sinks.iter();
             let sure = sinks.find(|sink| sink.state == State::Current);
             sure.map(|sink| format!("{} is current, of a token that may be dead", sink.name))

@@ -1,11 +1,15 @@
-//! A journal on a disk that is full at times.
+//! A journal on a disk that is slow or full at times.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use fastrand::Rng;
 use tokensink_core::async_trait;
 use tokensink_engine::journal::{Entry, Journal, JournalError, MemoryJournal, Run, RunId};
+use tokio::time::sleep;
+
+use crate::chaos::between;
 
 /// Keeps most of what it is given, and says when it does not.
 #[derive(Debug)]
@@ -14,11 +18,18 @@ pub(crate) struct Forgetful {
     rng: Mutex<Rng>,
     /// One of so many appends fails; 0: none.
     one_of: u32,
+    /// The longest that an append takes.
+    longest: Duration,
 }
 
 impl Forgetful {
-    pub(crate) fn new(rng: &mut Rng, one_of: u32) -> Self {
-        Self { kept: MemoryJournal::default(), rng: Mutex::new(rng.fork()), one_of }
+    pub(crate) fn new(rng: &mut Rng, one_of: u32, longest: Duration) -> Self {
+        Self { kept: MemoryJournal::default(), rng: Mutex::new(rng.fork()), one_of, longest }
+    }
+
+    fn takes(&self) -> Duration {
+        let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+        between(&mut rng, Duration::ZERO, self.longest)
     }
 
     fn fails(&self) -> bool {
@@ -30,6 +41,10 @@ impl Forgetful {
 #[async_trait]
 impl Journal for Forgetful {
     async fn append(&self, run: &RunId, entry: &Entry) -> Result<(), JournalError> {
+        let takes = self.takes();
+        if !takes.is_zero() {
+            sleep(takes).await;
+        }
         if self.fails() {
             let (doing, path) = ("write", "journal".to_owned());
             return Err(JournalError::Io {

@@ -19,4 +19,4 @@ mod life;
 mod step;
 
 pub use claims::Finding;
-pub use life::live;
+pub use life::{live, live_twice};

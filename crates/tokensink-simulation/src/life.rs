@@ -1,5 +1,6 @@
 //! One life: a handful of commands, with all that may come between.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::panic;
 use std::pin::pin;
 use std::sync::{Arc, Once};
@@ -14,19 +15,33 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::chaos::{Chaos, LONGEST_LANDING, Mood, between};
 use crate::claims::{Claim, Finding, Witness};
-use crate::death::{Death, Killed};
+use crate::death::{Death, InterruptLog, Interrupted, Killed};
 use crate::forgetful::Forgetful;
 use crate::step::{Step, command};
 
 /// Longer than any run may take: a provider may demand pauses of an hour in each phase.
 const AGES: Duration = Duration::from_secs(48 * 3600);
 
-/// Lives the life of `seed`. Returns how many calls were made in it.
+/// Lives the life of `seed` twice, and compares the two.
+///
+/// # Errors
+///
+/// What the coordinator did or said that it must not, with all that led to it; or that the two lives
+/// differ.
+pub fn live_twice(seed: u64) -> Result<u64, Box<Finding>> {
+    let (once, again) = (live(seed)?, live(seed)?);
+    if once == again {
+        return Ok(once);
+    }
+    Err(Life::new(seed).witness.finding("the same seed led to two different lives".to_owned()))
+}
+
+/// Lives the life of `seed`. Returns a digest of all calls that were made in it.
 ///
 /// # Errors
 ///
 /// What the coordinator did or said that it must not, with all that led to it.
-pub fn live(seed: u64) -> Result<usize, Box<Finding>> {
+pub fn live(seed: u64) -> Result<u64, Box<Finding>> {
     keep_scripted_panics_quiet();
     // The backoff's jitter draws from the thread's generator.
     fastrand::seed(seed);
@@ -77,11 +92,12 @@ impl Life {
         let is_patient = mood == Mood::Calm;
         // Out of so many appends one fails; never in most lives.
         let forgets = if mood == Mood::Rough { [0, 0, 0, 4][rng.usize(..4)] } else { 0 };
-        let journal = Arc::new(Forgetful::new(&mut rng, forgets));
+        let slowest = [Duration::ZERO, SECOND / 2][usize::from(mood == Mood::Rough && rng.bool())];
+        let journal = Arc::new(Forgetful::new(&mut rng, forgets, slowest));
         Self { rng, world, sinks, journal, mood, is_patient, witness }
     }
 
-    async fn lived(mut self) -> Result<usize, Box<Finding>> {
+    async fn lived(mut self) -> Result<u64, Box<Finding>> {
         match self.mood {
             Mood::Hasty => self.killed_and_repaired_at_once().await?,
             Mood::Calm | Mood::Rough => {
@@ -95,7 +111,23 @@ impl Life {
         let report = self.carry_out(Step::Sync).await?;
         self.witness.check_repaired(report.as_ref())?;
         self.journal_is_clean().await?;
-        Ok(self.world.calls().len())
+        Ok(self.digest())
+    }
+
+    /// A digest of every call: when it was made, by which run, with which token, and how it ended.
+    fn digest(&self) -> u64 {
+        let calls = self.world.calls();
+        let begin = calls.first().map(|called| called.at);
+        let mut hasher = DefaultHasher::new();
+        for called in &calls {
+            let since = begin.map(|begin| called.at - begin);
+            format!(
+                "{since:?} {:?} {} {:?} {:?}",
+                called.call, called.run, called.token, called.fate
+            )
+            .hash(&mut hasher);
+        }
+        hasher.finish()
     }
 
     /// One command among others, and a long pause.
@@ -169,15 +201,20 @@ impl Life {
     async fn carry_out(&mut self, step: Step) -> Result<Option<Report>, Box<Finding>> {
         let run = self.world.begin_run();
         let (interrupter, interrupt) = Interrupter::new();
-        let hands = self.impatience(interrupter);
+        let log = InterruptLog::new(interrupter, self.world.clone());
+        let steps = (!self.is_patient && self.rng.u8(..5) == 0).then(|| self.rng.u32(..120));
+        let hands = self.impatience(log.clone());
         let begun = Instant::now();
         let context = self.context(interrupt, Arc::clone(&self.journal) as Arc<_>);
-        let report = timeout(AGES, command(context, self.issuer(), step)).await;
+        let command = Box::pin(command(context, self.issuer(), step));
+        let interrupted = Interrupted { inner: command, steps, interrupt: log.clone() };
+        let report = timeout(AGES, interrupted).await;
         hands.abort();
         let Ok((report, shown)) = report else {
             return Err(self.witness.finding(format!("{step:?} of run {run} never ended")));
         };
-        let claim = Claim { run, begun, ended: Instant::now(), shown, report: report.clone() };
+        let (ended, interrupted_at) = (Instant::now(), log.first());
+        let claim = Claim { run, begun, ended, interrupted_at, shown, report: report.clone() };
         self.witness.claims.push(claim);
         self.witness.check()?;
         if self.mood == Mood::Calm {
@@ -192,6 +229,7 @@ impl Life {
             source: Arc::new(self.world.issuer()),
             source_id: "made-up".to_owned(),
             left_out: Vec::new(),
+            other_targets: Vec::new(),
             sinks: sinks.map(|(index, traits)| Arc::new(traits.sink(&self.world, index))).collect(),
             journal,
             progress: Arc::new(Silent),
@@ -204,7 +242,7 @@ impl Life {
     }
 
     /// Ctrl-C, once or twice, in some lives.
-    fn impatience(&mut self, interrupter: Interrupter) -> tokio::task::JoinHandle<()> {
+    fn impatience(&mut self, interrupts: InterruptLog) -> tokio::task::JoinHandle<()> {
         let signals = if !self.is_patient && self.rng.u8(..5) == 0 { self.rng.u8(1..3) } else { 0 };
         let calm = self
             .witness
@@ -217,7 +255,7 @@ impl Life {
         tokio::spawn(async move {
             for pause in pauses {
                 sleep(pause).await;
-                interrupter.interrupt();
+                interrupts.interrupt();
             }
             // As long as the process lives, so does its ear for signals.
             std::future::pending::<()>().await;
@@ -232,12 +270,16 @@ impl Life {
             let pause = between(&mut self.rng, Duration::ZERO, SECOND * 20);
             let sink = self.rng.usize(..self.sinks.len());
             let (resets, world) = (self.rng.bool(), self.world.clone());
+            let writes_live = self.rng.bool();
             tasks.push(tokio::spawn(async move {
                 sleep(pause).await;
                 if resets {
                     world.reset_externally();
                 } else {
-                    world.store_externally(sink, Some(Token::new("somebody else's")));
+                    // Another machine may write the live token as well.
+                    let value =
+                        if writes_live { world.live() } else { Token::new("somebody else's") };
+                    world.store_externally(sink, Some(value));
                 }
             }));
         }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use clap::Parser;
-use tokensink_simulation::{Finding, live};
+use tokensink_simulation::{Finding, live_twice};
 
 /// Lives of the coordinator in a made-up world, by seed
 #[derive(Debug, Parser)]
@@ -15,10 +15,23 @@ struct Arguments {
     /// The first seed; with `--runs 1` this life alone is replayed
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Plant the fault of this name in the engine
+    #[cfg(feature = "planted-faults")]
+    #[arg(long)]
+    fault: Option<String>,
+    /// List the faults that can be planted
+    #[cfg(feature = "planted-faults")]
+    #[arg(long)]
+    list_faults: bool,
 }
 
 fn main() -> ExitCode {
-    let Arguments { runs, seed } = Arguments::parse();
+    let arguments = Arguments::parse();
+    #[cfg(feature = "planted-faults")]
+    if let Some(exit_code) = plant(&arguments) {
+        return exit_code;
+    }
+    let Arguments { runs, seed, .. } = arguments;
     match search(seed, runs) {
         None => {
             tell(&format!("{runs} lives from seed {seed} on: nothing was found"));
@@ -34,6 +47,30 @@ fn main() -> ExitCode {
     }
 }
 
+/// Plants the fault that was asked for, or lists all.
+#[cfg(feature = "planted-faults")]
+fn plant(arguments: &Arguments) -> Option<ExitCode> {
+    use tokensink_engine::{Fault, plant};
+
+    if arguments.list_faults {
+        for fault in Fault::ALL {
+            tell(&format!("{fault:?}\t{}", fault.describe()));
+        }
+        return Some(ExitCode::SUCCESS);
+    }
+    let name = arguments.fault.as_deref()?;
+    match Fault::ALL.iter().find(|fault| format!("{fault:?}") == name) {
+        Some(fault) => {
+            plant(*fault);
+            None
+        }
+        None => {
+            tell(&format!("there is no fault {name}; see --list-faults"));
+            Some(ExitCode::from(2))
+        }
+    }
+}
+
 fn search(first: u64, runs: u64) -> Option<Box<Finding>> {
     let (next, found) = (AtomicU64::new(first), AtomicBool::new(false));
     let search = || {
@@ -42,7 +79,7 @@ fn search(first: u64, runs: u64) -> Option<Box<Finding>> {
             if seed >= first.saturating_add(runs) {
                 return None;
             }
-            if let Err(finding) = live(seed) {
+            if let Err(finding) = live_twice(seed) {
                 found.store(true, Ordering::Relaxed);
                 return Some(finding);
             }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokensink_core::{Fingerprint, TokenIssuer};
-use tokensink_engine::{Command, Coordinator, Outcome, Report, RunContext, Timing};
+use tokensink_engine::{Abort, Command, Coordinator, Outcome, Plan, Report, RunContext, Timing};
 
 /// Which one.
 #[derive(Clone, Copy, Debug)]
@@ -36,22 +36,30 @@ pub(crate) async fn command(
     };
     let mut shown = None;
     let result = async {
-        let plan = coordinator.plan(asked).await?;
+        let plan = coordinator.plan(asked).await.map_err(|abort| (None, abort))?;
         shown = Some(plan.token().fingerprint());
         Ok(match step {
             Step::Status => coordinator.status(&plan),
             Step::Check => coordinator.check(&plan),
             Step::Sync => coordinator.sync(plan).await,
-            Step::Reset { .. } if plan.obstacles().next().is_some() => {
-                coordinator.refuse(asked, &plan)
-            }
-            Step::Reset { rehearsed: false } => coordinator.reset(plan, issuer).await,
-            Step::Reset { rehearsed: true } => {
-                let plan = coordinator.rehearse(plan).await?;
-                coordinator.reset(plan, issuer).await
+            Step::Reset { rehearsed } => {
+                if let Err(abort) = coordinator.ensure_can_reset(&plan) {
+                    return Err((Some(plan), abort));
+                }
+                if rehearsed {
+                    match coordinator.rehearse(plan).await {
+                        Ok(plan) => coordinator.reset(plan, issuer).await,
+                        Err(report) => report,
+                    }
+                } else {
+                    coordinator.reset(plan, issuer).await
+                }
             }
         })
     };
-    let report = result.await.unwrap_or_else(|report| report);
+    let aborted = |(plan, abort): (Option<Plan>, Abort)| {
+        coordinator.report_abort(asked, plan.as_ref(), &abort)
+    };
+    let report = result.await.unwrap_or_else(aborted);
     (report, shown)
 }

@@ -17,6 +17,6 @@ fn a_seed_is_one_life_to_the_last_step() {
         let once = live(seed).map_err(|finding| finding.what);
         let again = live(seed).map_err(|finding| finding.what);
         assert_eq!(once, again);
-        assert!(once.is_ok_and(|calls| calls > 0));
+        assert!(once.is_ok());
     }
 }

@@ -4,9 +4,9 @@ use std::future::pending;
 use std::time::Duration;
 
 use tokensink_core::{
-    Content, HeldValue, Inspection, Preparation, RateLimits, Readiness, Receipt, SinkError,
-    SinkInfo, Survey, TakesEffect, TargetId, Token, TokenSink, TokenWriter, WriteEstimate,
-    async_trait,
+    Content, HeldValue, Inspection, NearbyValue, Preparation, RateLimits, Readiness, Receipt,
+    SinkError, SinkInfo, Survey, TakesEffect, TargetId, Token, TokenSink, TokenWriter,
+    WriteEstimate, async_trait,
 };
 use tokio::time::sleep;
 
@@ -24,6 +24,12 @@ pub struct MemorySink {
     evidence: Evidence,
     estimate: WriteEstimate,
     warning: Option<String>,
+    resolved_target: Option<TargetId>,
+    nearby: Vec<NearbyValue>,
+    surveyed: Survey,
+    is_provable: bool,
+    is_unproven: bool,
+    foreign_destination: Option<String>,
 }
 
 impl World {
@@ -39,6 +45,12 @@ impl World {
             evidence,
             estimate: WriteEstimate::one_request(Duration::ZERO),
             warning: None,
+            resolved_target: None,
+            nearby: Vec::new(),
+            surveyed: Survey::default(),
+            is_provable: false,
+            is_unproven: false,
+            foreign_destination: None,
         }
     }
 }
@@ -62,12 +74,52 @@ impl MemorySink {
         Self { warning: Some(text.to_owned()), ..self }
     }
 
+    /// The same place, whose identity turns out to be `target` when it is prepared.
+    #[must_use]
+    pub fn resolving_to(self, target: TargetId) -> Self {
+        Self { resolved_target: Some(target), ..self }
+    }
+
+    /// The same place, with these values beside its own.
+    #[must_use]
+    pub fn beside(self, nearby: Vec<NearbyValue>) -> Self {
+        Self { nearby, ..self }
+    }
+
+    /// The same place, with this survey.
+    #[must_use]
+    pub fn surveying(self, surveyed: Survey) -> Self {
+        Self { surveyed, ..self }
+    }
+
+    /// The same place, where a write that changes nothing proves the permission.
+    #[must_use]
+    pub fn provable(self) -> Self {
+        Self { is_provable: true, ..self }
+    }
+
+    /// The same place, where preparing cannot prove the permission.
+    #[must_use]
+    pub fn unproven(self) -> Self {
+        Self { is_unproven: true, ..self }
+    }
+
+    /// The same place, which leads to a destination that the user would not expect.
+    #[must_use]
+    pub fn outside(self, destination: &str) -> Self {
+        Self { foreign_destination: Some(destination.to_owned()), ..self }
+    }
+
+    /// The same place, with facts changed by `change`.
+    #[must_use]
+    pub fn with_info(self, change: impl FnOnce(SinkInfo) -> SinkInfo) -> Self {
+        Self { info: change(self.info), ..self }
+    }
+
     fn readiness(&self) -> Readiness {
         match self.evidence {
-            Evidence::Value | Evidence::Receipt => Readiness::Ready,
-            Evidence::Nothing => {
-                Readiness::Unknown { reason: "only a write can show it".to_owned() }
-            }
+            Evidence::Value | Evidence::Receipt if !self.is_unproven => Readiness::Ready,
+            _ => Readiness::Unknown { reason: "only a write can show it".to_owned() },
         }
     }
 
@@ -110,25 +162,32 @@ impl TokenSink for MemorySink {
 
     async fn prepare(&self) -> Result<Preparation, SinkError> {
         self.read(Call::Prepare(self.index)).await?;
-        Ok(Preparation::new(Box::new(self.clone()), self.estimate.clone())
+        let preparation = Preparation::new(Box::new(self.clone()), self.estimate.clone())
             .with_readiness(self.readiness())
-            .with_warnings(self.warning.iter().cloned().collect()))
+            .with_warnings(self.warning.iter().cloned().collect())
+            .with_foreign_destination(self.foreign_destination.clone());
+        Ok(match &self.resolved_target {
+            Some(target) => preparation.with_resolved_target(target.clone()),
+            None => preparation,
+        })
     }
 
     async fn inspect(&self, last: Option<&Receipt>) -> Result<Inspection, SinkError> {
         let ago = self.read(Call::Inspect(self.index)).await?;
-        Ok(self.inspected(ago, last).into())
+        Ok(Inspection::from(self.inspected(ago, last)).with_nearby(self.nearby.clone()))
     }
 
     async fn survey(&self) -> Result<Survey, SinkError> {
-        Ok(Survey::default())
+        self.read(Call::Survey(self.index)).await?;
+        Ok(self.surveyed.clone())
     }
 }
 
 #[async_trait]
 impl TokenWriter for MemorySink {
     async fn prove(&self) -> Result<Readiness, SinkError> {
-        Ok(self.readiness())
+        self.read(Call::Prove(self.index)).await?;
+        Ok(if self.is_provable { Readiness::Ready } else { self.readiness() })
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
@@ -145,7 +204,9 @@ impl TokenWriter for MemorySink {
                 })?;
                 return Ok(Receipt::default().with("version", version.to_string()));
             }
-            Ending::AnswerLost(after) | Ending::Hangs(Some(after)) => {
+            Ending::AnswerLost(after)
+            | Ending::Hangs(Some(after))
+            | Ending::FailedButLands(_, after) => {
                 lands(after, land);
             }
             Ending::Hangs(None) | Ending::Failed(_) | Ending::Panics => {}
@@ -161,12 +222,16 @@ async fn failure(fate: ScriptedResponse) -> SinkError {
         _ => sleep(fate.takes).await,
     }
     let because = "as scripted";
-    match fate.ending {
-        Ending::Failed(Fault::Permanent) => SinkError::permission_denied(because),
-        Ending::Failed(Fault::Limited(wait)) => SinkError::rate_limited(wait, because),
-        Ending::Failed(Fault::Conflict) => SinkError::conflict(because),
+    let fault = match fate.ending {
+        Ending::Failed(fault) | Ending::FailedButLands(fault, _) => fault,
         Ending::Panics => std::panic::panic_any(Scripted),
-        _ => SinkError::transient(because),
+        _ => Fault::Transient,
+    };
+    match fault {
+        Fault::Permanent => SinkError::permission_denied(because),
+        Fault::Limited(wait) => SinkError::rate_limited(wait, because),
+        Fault::Conflict => SinkError::conflict(because),
+        Fault::Transient | Fault::NotSent => SinkError::transient(because),
     }
 }
 

@@ -16,6 +16,10 @@ pub enum Call {
     Prepare(usize),
     /// The sink of this index is inspected.
     Inspect(usize),
+    /// The sink of this index is surveyed.
+    Survey(usize),
+    /// The write of the sink of this index is proven.
+    Prove(usize),
     /// The sink of this index is written.
     Write(usize),
 }
@@ -38,6 +42,9 @@ pub enum Ending {
     AnsweredLate(Duration),
     /// With an error, and without an effect.
     Failed(Fault),
+    /// With an error, although it takes effect this long after it was made: whoever refuses need not
+    /// be the one who carries it out.
+    FailedButLands(Fault, Duration),
     /// The connection breaks: the caller cannot know that the call takes effect this long after it
     /// was made.
     AnswerLost(Duration),

@@ -46,7 +46,7 @@ impl ScriptedIssuer {
                 Ok(fate.takes / 2 + lag)
             }
             Ending::Hangs(_) => pending().await,
-            Ending::Failed(fault) => {
+            Ending::Failed(fault) | Ending::FailedButLands(fault, _) => {
                 sleep(fate.takes).await;
                 Err(issuer_error(fault))
             }
@@ -99,7 +99,10 @@ impl TokenIssuer for ScriptedIssuer {
                 }
                 pending().await
             }
-            Ending::Failed(fault) => {
+            Ending::Failed(fault) | Ending::FailedButLands(fault, _) => {
+                if let Ending::FailedButLands(_, after) = fate.ending {
+                    lands(after, move || world.reset(by));
+                }
                 sleep(fate.takes).await;
                 let message = "as scripted".to_owned();
                 Err(match fault {

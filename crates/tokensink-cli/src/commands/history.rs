@@ -1,7 +1,7 @@
 //! `history`: the runs in the journal, newest last.
 
 use serde::Serialize;
-use tokensink_engine::journal::{FileJournal, Journal as _, ResetSummary, RunSummary};
+use tokensink_engine::journal::{FileJournal, Journal as _, ResetSummary, RunSummary, summarize};
 use tokensink_engine::{Command, Outcome, Report};
 
 use super::{World, finish};
@@ -38,7 +38,7 @@ async fn read(world: &World<'_>) -> Result<Vec<RunSummary>, Report> {
     let unreadable = |error: &dyn std::fmt::Display| refused(Outcome::Unchanged, error.to_string());
     let journal = FileJournal::open(folder).map_err(|error| unreadable(&error))?;
     let runs = journal.runs().await.map_err(|error| unreadable(&error))?;
-    Ok(runs.iter().map(RunSummary::from).collect())
+    Ok(summarize(&runs))
 }
 
 fn show(runs: &[RunSummary]) {
@@ -53,18 +53,9 @@ fn show(runs: &[RunSummary]) {
     for damage in runs.iter().filter_map(|run| run.damage.as_deref()) {
         warn(damage);
     }
-    if runs.iter().any(|run| is_open(run, runs)) {
+    if runs.iter().any(|run| run.unfinished) {
         print_sentence("next: `tokensink sync` finishes what was cut off, without another reset");
     }
-}
-
-/// Whether `run` has no clear end, and no later run of the same QStash settled the matter.
-fn is_open(run: &RunSummary, runs: &[RunSummary]) -> bool {
-    let is_unclear = run.outcome.is_none() || run.reset == Some(ResetSummary::Unconfirmed);
-    let settles = |later: &RunSummary| {
-        later.id > run.id && later.issuer == run.issuer && later.outcome == Some(Outcome::Complete)
-    };
-    is_unclear && !runs.iter().any(settles)
 }
 
 fn row(run: &RunSummary) -> [String; 6] {

@@ -35,10 +35,9 @@ async fn carry_out(
         return Err(Report::refused(Command::Reset, Outcome::Unchanged, vec![why]));
     };
     let plan = run.plan().await?;
-    if plan.obstacles().next().is_some() {
-        return Err(coordinator.refuse(Command::Reset, &plan));
+    if let Err(abort) = coordinator.ensure_can_reset(&plan) {
+        return Err(coordinator.report_abort(Command::Reset, Some(&plan), &abort));
     }
-    coordinator.allows(&plan)?;
     let is_text = world.global.output == Output::Text;
     if !reset.yes || is_text {
         if !reset.yes {

@@ -25,6 +25,8 @@ pub(crate) struct Selected {
     pub(crate) sinks: Vec<Sink>,
     /// The names of required ones that do not.
     pub(crate) left_out: Vec<String>,
+    /// The targets of all that do not.
+    pub(crate) other_targets: Vec<TargetId>,
 }
 
 /// Builds all sinks, and keeps those that `selection` names.
@@ -51,10 +53,11 @@ pub(crate) fn select(
             vec![format!("--only and --skip leave no sink (there are: {there_are})")].into()
         );
     }
+    let other_targets = others.iter().map(|sink| sink.info.target.clone()).collect();
     let mut left_out: Vec<String> =
         others.into_iter().filter(|sink| sink.required).map(|sink| sink.name).collect();
     left_out.dedup();
-    Ok(Selected { sinks, left_out })
+    Ok(Selected { sinks, left_out, other_targets })
 }
 
 fn unknown_names(selection: &Selection, names: &[&str]) -> Vec<String> {

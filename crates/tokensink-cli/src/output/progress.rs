@@ -71,6 +71,7 @@ impl Progress for ProgressReporter {
                     self.show("asking which token is live, and where");
                 }
             }
+            Event::Proving { total } => self.phase(*total, "proving writes to"),
             Event::Rehearsing { total } => self.phase(*total, "rehearsing on"),
             Event::AwaitingRoom => self.show("waiting until the providers have room"),
             Event::Resetting => self.show("resetting the token"),

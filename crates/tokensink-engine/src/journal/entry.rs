@@ -111,6 +111,20 @@ pub enum Entry {
     },
 }
 
+impl Entry {
+    /// The token that it is about.
+    pub(crate) fn token(&self) -> Option<&Fingerprint> {
+        match self {
+            Self::ResetIntended { before: token }
+            | Self::ResetConfirmed { after: token }
+            | Self::Written { token, .. }
+            | Self::NotWritten { token, .. }
+            | Self::Settled { token } => Some(token),
+            Self::Started { .. } | Self::NotReset | Self::Finished { .. } => None,
+        }
+    }
+}
+
 /// The record of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
@@ -133,9 +147,9 @@ pub struct LastWrite {
     pub at: Timestamp,
 }
 
-/// What a record says of a target.
+/// What a record says last of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Word {
+pub(crate) enum LastRecord {
     /// A write was acknowledged.
     Written(LastWrite),
     /// It was not, which need not mean that it did not happen.
@@ -194,6 +208,32 @@ impl Run {
         self.may_have_reset() && !self.entries().any(answered)
     }
 
+    /// Whether it may have changed something and its end is not known.
+    pub(crate) fn has_no_known_end(&self) -> bool {
+        let may_have_changed = self.may_have_reset() || self.command() == Some(Command::Sync);
+        let is_open = matches!(self.outcome(), None | Some(Outcome::Unknown));
+        may_have_changed && (is_open || self.is_unconfirmed())
+    }
+
+    /// Why it is not finished, for people.
+    pub(crate) fn unfinished_reason(&self) -> String {
+        let id = &self.id;
+        let reason = match (self.outcome(), self.may_have_reset()) {
+            (Some(_), _) => format!("run {id} ended without knowing which token is live"),
+            (None, true) => format!(
+                "run {id} reset the token, or may have, and has not finished: it is under way \
+                 still, or was cut off"
+            ),
+            (None, false) => {
+                format!("run {id} has not finished: it is under way still, or was cut off")
+            }
+        };
+        match &self.damage {
+            Some(damage) => format!("{reason}: {damage}"),
+            None => reason,
+        }
+    }
+
     /// Whether it was cut off at a time at which it may have been writing.
     pub(crate) fn may_have_written(&self) -> bool {
         let is_cut_off = self.outcome().is_none();
@@ -208,13 +248,13 @@ impl Run {
     }
 
     /// What its record says last of `target`.
-    pub(crate) fn last_word_on(&self, target: &TargetId) -> Option<Word> {
+    pub(crate) fn last_record_on(&self, target: &TargetId) -> Option<LastRecord> {
         self.records.iter().rev().find_map(|record| match &record.entry {
             Entry::Written { target: of, token, receipt } if of == target => {
                 let (token, receipt) = (token.clone(), receipt.clone());
-                Some(Word::Written(LastWrite { token, receipt, at: record.at }))
+                Some(LastRecord::Written(LastWrite { token, receipt, at: record.at }))
             }
-            Entry::NotWritten { target: of, .. } if of == target => Some(Word::NotWritten),
+            Entry::NotWritten { target: of, .. } if of == target => Some(LastRecord::NotWritten),
             _ => None,
         })
     }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokensink_core::{Fingerprint, TargetId};
 
-use super::{Entry, Run};
+use super::{Entry, Run, unfinished};
 use crate::{Command, Outcome};
 
 /// One run.
@@ -32,6 +32,8 @@ pub struct RunSummary {
     pub settled: Option<Fingerprint>,
     /// What it last did at each sink.
     pub sinks: Vec<WriteSummary>,
+    /// Whether it may have changed something, its end is not known, and no complete run came after it.
+    pub unfinished: bool,
     /// Why not all of its record could be read, if so.
     pub damage: Option<String>,
 }
@@ -61,8 +63,18 @@ pub struct WriteSummary {
     pub acknowledged: bool,
 }
 
-impl From<&Run> for RunSummary {
-    fn from(run: &Run) -> Self {
+/// Summarizes all runs of a journal, in their order.
+pub fn summarize(runs: &[Run]) -> Vec<RunSummary> {
+    let summary = |run: &Run| {
+        let of_issuer = unfinished(runs, run.issuer().unwrap_or_default());
+        let unfinished = of_issuer.iter().any(|one| one.id == run.id);
+        RunSummary { unfinished, ..RunSummary::of(run) }
+    };
+    runs.iter().map(summary).collect()
+}
+
+impl RunSummary {
+    fn of(run: &Run) -> Self {
         let mut summary = Self {
             id: run.id.to_string(),
             command: run.command(),
@@ -74,6 +86,7 @@ impl From<&Run> for RunSummary {
             after: None,
             settled: None,
             sinks: Vec::new(),
+            unfinished: false,
             damage: run.damage.clone(),
         };
         let mut sinks = BTreeMap::new();

@@ -15,14 +15,14 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use tokensink_core::TargetId;
+use tokensink_core::{Fingerprint, TargetId};
 
-use self::entry::Word;
+use self::entry::LastRecord;
 use crate::Outcome;
 
 pub use entry::{Entry, LastWrite, Record, Run, RunId};
 pub use file::{FileJournal, Lock, LockError};
-pub use history::{ResetSummary, RunSummary, WriteSummary};
+pub use history::{ResetSummary, RunSummary, WriteSummary, summarize};
 pub use memory::MemoryJournal;
 
 /// An append-only record of runs. An entry is durable when [`append`](Self::append) returns.
@@ -75,9 +75,9 @@ fn io_error(doing: &'static str, path: &Path, source: std::io::Error) -> Journal
 /// that was not answered, or a run that was cut off.
 pub(crate) fn last_write(runs: &[Run], issuer: &str, target: &TargetId) -> Option<LastWrite> {
     for run in runs.iter().rev() {
-        match run.last_word_on(target) {
-            Some(Word::Written(write)) => return Some(write),
-            Some(Word::NotWritten) => return None,
+        match run.last_record_on(target) {
+            Some(LastRecord::Written(write)) => return Some(write),
+            Some(LastRecord::NotWritten) => return None,
             None if run.may_be_of(issuer) && run.may_have_written() => return None,
             None => {}
         }
@@ -98,23 +98,30 @@ pub(crate) fn is_unsettled(runs: &[Run], issuer: &str) -> bool {
     of_issuer.find(|run| !changed_nothing(run)).is_some_and(|run| !run.is_complete())
 }
 
-/// The newest run that may have reset the token of `issuer`, if it was cut off or ended without
-/// knowing which token is live. A complete run after it has settled the matter.
-pub(crate) fn unfinished_reset<'a>(runs: &'a [Run], issuer: &str) -> Option<&'a Run> {
-    newest_reset(runs, issuer).filter(|run| {
-        run.is_unconfirmed() || matches!(run.outcome(), None | Some(Outcome::Unknown))
-    })
+/// The runs of `issuer` that are not finished, oldest first: they may have changed something, their
+/// end is not known, and no complete run came after them. The one definition that `reset`, `check`,
+/// `status` and `history` share.
+pub(crate) fn unfinished<'a>(runs: &'a [Run], issuer: &str) -> Vec<&'a Run> {
+    let of_issuer = runs.iter().rev().filter(|run| run.may_be_of(issuer));
+    let since_complete = of_issuer.take_while(|run| !run.is_complete());
+    let mut unfinished: Vec<&Run> = since_complete.filter(|run| run.has_no_known_end()).collect();
+    unfinished.reverse();
+    unfinished
 }
 
-fn newest_reset<'a>(runs: &'a [Run], issuer: &str) -> Option<&'a Run> {
-    let mut of_issuer = runs.iter().rev().filter(|run| run.may_be_of(issuer));
-    of_issuer.find(|run| run.may_have_reset() || run.is_complete())
+/// The fingerprints of all tokens in the records of `runs`.
+pub(crate) fn known_tokens<'a>(runs: impl Iterator<Item = &'a Run>) -> Vec<Fingerprint> {
+    let mut tokens: Vec<Fingerprint> = runs
+        .flat_map(|run| &run.records)
+        .filter_map(|record| record.entry.token().cloned())
+        .collect();
+    tokens.sort();
+    tokens.dedup();
+    tokens
 }
 
 #[cfg(test)]
 mod tests {
-    use tokensink_core::Fingerprint;
-
     use super::*;
     use crate::Command;
 
@@ -134,7 +141,7 @@ mod tests {
     }
 
     fn found(runs: &[Run]) -> (bool, bool) {
-        (is_unsettled(runs, "q"), unfinished_reset(runs, "q").is_some())
+        (is_unsettled(runs, "q"), !unfinished(runs, "q").is_empty())
     }
 
     #[test]
@@ -166,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_is_the_last_word_only_while_nothing_newer_may_have_been_written() {
+    fn a_write_is_the_last_record_only_while_nothing_newer_may_have_been_written() {
         let [target, another] = ["/x", "/y"].map(|path| TargetId::new("file", path));
         let written_to = |target: &TargetId| Entry::Written {
             target: target.clone(),

@@ -150,7 +150,11 @@ async fn an_old_token_that_cannot_be_tried_is_a_doubt() {
     })
     .await;
     assert_eq!(report.outcome, Outcome::Complete);
-    assert!(report.warnings[0].contains("whether the old token is dead"), "{:?}", report.warnings);
+    assert!(
+        report.warnings[0].contains("whether the old token is revoked"),
+        "{:?}",
+        report.warnings
+    );
 }
 
 /// A reset that fails so before it is late; somebody else resets in the middle of that time.

@@ -82,7 +82,8 @@ async fn an_outage_that_is_too_long_is_refused_with_its_reason() {
     let stage = Stage::new(3, Calm).estimating(estimate()).within(quota(2)).allowing(30 * SECOND);
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
-    let refused = coordinator.allows(&plan).unwrap_err();
+    let abort = coordinator.ensure_can_reset(&plan).unwrap_err();
+    let refused = coordinator.report_abort(Command::Reset, Some(&plan), &abort);
     let reset = coordinator.reset(plan, stage.issuer()).await;
     for report in [refused, reset] {
         assert_eq!((report.outcome, report.forecast_ms), (Outcome::Unchanged, Some(60_050)));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokensink_engine::journal::Entry;
 use tokensink_engine::{Command, Outcome, SinkReport};
-use tokensink_testkit::{Call, Calm, Ending, Planned, ScriptedResponse};
+use tokensink_testkit::{Call, Calm, Ending, Fault, Planned, ScriptedResponse};
 
 use crate::stage::Stage;
 
@@ -25,6 +25,37 @@ async fn an_interrupt_before_the_reset_stops_it() {
     stage.interrupter.interrupt();
     let report = coordinator.reset(plan, stage.issuer()).await;
     assert_eq!((report.outcome, stage.count(Call::Reset)), (Outcome::Unchanged, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupt_while_the_intent_is_recorded_stops_the_reset() {
+    let stage = Stage::new(1, Calm).recording_the_intent_for(Duration::from_secs(4));
+    let interrupted = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        stage.interrupter.interrupt();
+    };
+    let (report, ()) = tokio::join!(stage.reset(), interrupted);
+    assert_eq!((report.outcome, stage.count(Call::Reset)), (Outcome::Unchanged, 0));
+    assert_eq!(report.errors, ["interrupted"]);
+    let record = stage.record().await;
+    assert!(record.contains(&Entry::NotReset), "{record:?}");
+    assert!(record.contains(&Entry::Finished { outcome: Outcome::Unchanged }), "{record:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupt_before_a_reset_is_sent_again_stops_it() {
+    let unsent = ScriptedResponse::failed(Fault::NotSent);
+    let stage = Stage::new(
+        1,
+        move |call| if call == Call::Reset { unsent } else { ScriptedResponse::WELL },
+    );
+    let interrupted = async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        stage.interrupter.interrupt();
+    };
+    let (report, ()) = tokio::join!(stage.reset(), interrupted);
+    assert_eq!((report.outcome, stage.count(Call::Reset)), (Outcome::Unchanged, 1));
+    assert!(stage.record().await.contains(&Entry::NotReset));
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,10 +6,15 @@
 mod certainty;
 mod forecast;
 mod interrupts;
+mod lagging_reads;
 mod plans;
+mod proofs;
+mod refusals;
 mod rehearsals;
 mod reports;
 mod retries;
 mod settling;
 mod stage;
 mod status;
+mod surveys;
+mod unfinished;

@@ -66,7 +66,7 @@ async fn a_rehearsal_that_may_still_land_stops_the_reset() {
     let plan = coordinator.plan(Command::Reset).await.unwrap();
     let report = coordinator.rehearse(plan).await.unwrap_err();
     assert_eq!(report.outcome, Outcome::Unchanged);
-    assert!(report.errors[0].contains("without an answer"), "{:?}", report.errors);
+    assert!(report.errors[0].contains("was not acknowledged"), "{:?}", report.errors);
 
     let stage = Stage::new(1, Calm);
     let coordinator = stage.coordinator().await;

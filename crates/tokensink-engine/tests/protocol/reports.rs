@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokensink_engine::{Command, Outcome, Report, State};
+use tokensink_engine::{Abort, Command, Outcome, Report, State};
 use tokensink_testkit::{Call, Calm, Ending, Evidence, Fault, Planned, ScriptedResponse};
 
 use crate::stage::Stage;
@@ -71,7 +71,7 @@ async fn a_disk_that_hangs_keeps_no_run_from_ending() {
     let stage = Stage::new(1, Calm).with_a_disk_that_hangs_on_writes();
     let report = stage.reset().await;
     assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Complete, State::Current));
-    assert!(report.warnings[0].contains("the disk gave no answer"), "{:?}", report.warnings);
+    assert!(report.warnings[0].contains("the disk did not respond"), "{:?}", report.warnings);
 }
 
 #[tokio::test(start_paused = true)]
@@ -88,7 +88,7 @@ async fn without_a_history_nothing_is_believed_at_once() {
     assert_eq!(report.outcome, Outcome::Complete);
     assert_eq!(stage.world.held(0), Some(stage.world.live()));
     let refusal = coordinator.plan(Command::Reset).await.unwrap_err();
-    assert!(refusal.errors[0].contains("needs a journal"), "{:?}", refusal.errors);
+    assert_eq!(refusal, Abort::NoHistory);
 }
 
 #[tokio::test(start_paused = true)]

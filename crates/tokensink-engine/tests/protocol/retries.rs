@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokensink_core::Token;
-use tokensink_engine::{Outcome, State};
+use tokensink_engine::{Outcome, Report, State};
 use tokensink_testkit::{Call, Ending, Fault, Planned, ScriptedResponse};
 use tokio::time::Instant;
 
@@ -46,10 +46,12 @@ async fn the_issuer_is_not_asked_again_in_vain() {
 #[tokio::test(start_paused = true)]
 async fn only_a_write_that_may_still_land_leaves_a_doubt() {
     let denied = ScriptedResponse::failed(Fault::Permanent);
-    let stage = Stage::new(1, Planned::default().then(Call::Write(0), denied));
+    let stage = Stage::new(
+        1,
+        move |call| if call == Call::Write(0) { denied } else { ScriptedResponse::WELL },
+    );
     let report = stage.reset().await;
     assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Partial, State::Stale));
-    assert_eq!(report.sinks[0].attempts, 1);
 
     // The answer is lost each time, and nothing lands while anybody looks.
     let never = Ending::AnswerLost(Duration::from_secs(9999));
@@ -62,11 +64,16 @@ async fn only_a_write_that_may_still_land_leaves_a_doubt() {
     assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Partial, State::Unknown));
     assert!(report.sinks[0].attempts >= 6);
 
-    // After a conflict it could not be prepared anew: what was never taken cannot land.
-    let fails_later = Planned::default()
-        .then(Call::Write(0), ScriptedResponse::failed(Fault::Conflict))
-        .then(Call::Prepare(0), ScriptedResponse::WELL)
-        .then(Call::Prepare(0), denied);
+    // After a conflict it could not be prepared again: what was never accepted cannot take effect.
+    let mut prepared = 0;
+    let fails_later = move |call| match call {
+        Call::Write(0) => ScriptedResponse::failed(Fault::Conflict),
+        Call::Prepare(0) => {
+            prepared += 1;
+            if prepared == 1 { ScriptedResponse::WELL } else { TRANSIENT }
+        }
+        _ => ScriptedResponse::WELL,
+    };
     let report = Stage::new(1, fails_later).reset().await;
     assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Partial, State::Stale));
 }
@@ -133,8 +140,12 @@ async fn a_sink_that_keeps_failing_is_given_its_time_and_no_more() {
             1,
             move |call| if call == Call::Write(0) { conflict } else { ScriptedResponse::WELL },
         );
+    let started = Instant::now();
     assert_eq!(stage.reset().await.outcome, Outcome::Partial);
-    assert_eq!(stage.count(Call::Write(0)), 11);
+    let calls = stage.world.calls();
+    let last = calls.iter().rfind(|called| called.call == Call::Write(0)).unwrap();
+    let took = last.at - started;
+    assert!((50.0..60.0).contains(&took.as_secs_f64()), "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -154,4 +165,81 @@ async fn what_could_never_be_prepared_was_never_written() {
     stage.world.store_externally(0, Some(Token::new("theirs")));
     let report = stage.sync().await;
     assert_eq!((report.sinks[0].state, report.sinks[0].attempts), (State::Stale, 0));
+}
+
+/// How many calls of one sort are made in 15 seconds.
+async fn calls_in_15_seconds(
+    stage: &Stage,
+    call: Call,
+    work: impl Future<Output = Report> + Send,
+) -> usize {
+    let _ = tokio::time::timeout(Duration::from_secs(15), work).await;
+    stage.count(call)
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_retry_has_a_floor() {
+    let at_once = ScriptedResponse::failed(Fault::Limited(Duration::ZERO));
+    for fate in [at_once, TRANSIENT] {
+        let stage = || {
+            let mut is_planned = false;
+            move |call: Call| {
+                is_planned |= call == Call::Reset;
+                let after_reset = matches!(call, Call::Write(0)) && is_planned;
+                if after_reset { fate } else { ScriptedResponse::WELL }
+            }
+        };
+        let always = |asked: Call| {
+            move |call: Call| if call == asked { fate } else { ScriptedResponse::WELL }
+        };
+        for (call, most) in [
+            (Call::Current, 40),
+            (Call::Accepts, 40),
+            (Call::Prepare(0), 40),
+            (Call::Inspect(0), 40),
+            (Call::Prove(0), 40),
+        ] {
+            let stage = Stage::new(1, always(call));
+            let counted = calls_in_15_seconds(&stage, call, stage.reset()).await;
+            assert!((2..=most).contains(&counted), "{call:?}: {counted}");
+        }
+        let stage = Stage::new(1, stage());
+        let counted = calls_in_15_seconds(&stage, Call::Write(0), stage.reset()).await;
+        assert!((2..=40).contains(&counted), "writes: {counted}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_pass_is_tried_again_once_the_old_token_is_revoked() {
+    for fault in [Fault::Permanent, Fault::Conflict] {
+        let fails = (0..3).fold(Planned::default(), |plan, _| {
+            plan.then(Call::Write(0), ScriptedResponse::failed(fault))
+        });
+        let report = Stage::new(1, fails).reset().await;
+        assert_eq!((report.outcome, report.sinks[0].attempts), (Outcome::Complete, 4));
+    }
+    // While nothing is known to be revoked it is reported at once.
+    let denied =
+        Planned::default().then(Call::Write(0), ScriptedResponse::failed(Fault::Permanent));
+    let stage = Stage::new(1, denied);
+    stage.world.store_externally(0, Some(Token::new("theirs")));
+    let report = stage.sync().await;
+    assert_eq!((report.outcome, report.sinks[0].attempts), (Outcome::Partial, 1));
+    // That run did not finish its work: what the sink holds may be revoked.
+    let denied =
+        Planned::default().then(Call::Write(0), ScriptedResponse::failed(Fault::Permanent));
+    stage.world.play(denied);
+    let report = stage.sync().await;
+    assert_eq!((report.outcome, report.sinks[0].attempts), (Outcome::Complete, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_is_prepared_and_inspected_within_one_deadline() {
+    let stage = Stage::new(1, |call| match call {
+        Call::Prepare(_) | Call::Inspect(_) => TRANSIENT,
+        _ => ScriptedResponse::WELL,
+    });
+    let started = Instant::now();
+    assert_eq!(stage.check().await.outcome, Outcome::Unchanged);
+    assert!(started.elapsed() <= Duration::from_secs(64), "{:?}", started.elapsed());
 }

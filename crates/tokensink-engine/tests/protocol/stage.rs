@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokensink_core::{
-    Inspection, Preparation, RateLimits, Readiness, Receipt, SinkError, SinkInfo, Survey, Token,
-    TokenIssuer, TokenSink, TokenWriter, WriteEstimate, async_trait,
+    Inspection, Preparation, RateLimits, Readiness, Receipt, SinkError, SinkInfo, Survey, TargetId,
+    Token, TokenIssuer, TokenSink, TokenWriter, WriteEstimate, async_trait,
 };
 use tokensink_engine::journal::{Entry, Journal, JournalError, MemoryJournal, Run, RunId};
 use tokensink_engine::{
@@ -33,7 +33,12 @@ pub(crate) struct Stage {
     timing: Timing,
     disk: Disk,
     left_out: Vec<String>,
+    other_targets: Vec<TargetId>,
+    shape: Shape,
 }
+
+/// Changes the sink of an index.
+type Shape = Box<dyn Fn(usize, MemorySink) -> MemorySink + Send + Sync>;
 
 impl Stage {
     pub(crate) fn new(sinks: usize, script: impl Script + 'static) -> Self {
@@ -54,11 +59,26 @@ impl Stage {
             timing: Timing::default(),
             disk: Disk::Works,
             left_out: Vec::new(),
+            other_targets: Vec::new(),
+            shape: Box::new(|_, sink| sink),
         }
     }
 
     pub(crate) fn seen_by(self, evidence: Evidence) -> Self {
         Self { evidence, ..self }
+    }
+
+    /// With sinks that `shape` changes.
+    pub(crate) fn shaping(
+        self,
+        shape: impl Fn(usize, MemorySink) -> MemorySink + Send + Sync + 'static,
+    ) -> Self {
+        Self { shape: Box::new(shape), ..self }
+    }
+
+    /// With a sink of this target in the config that does not take part.
+    pub(crate) fn beside_target(self, target: TargetId) -> Self {
+        Self { other_targets: vec![target], ..self }
     }
 
     pub(crate) fn optional(self) -> Self {
@@ -87,7 +107,12 @@ impl Stage {
         Self { disk: Disk::IsFull, ..self }
     }
 
-    /// With a folder that gives no answer when writes are to be recorded.
+    /// With a disk that takes this long to record the intent.
+    pub(crate) fn recording_the_intent_for(self, takes: Duration) -> Self {
+        Self { disk: Disk::IsSlowWithTheIntent(takes), ..self }
+    }
+
+    /// With a directory that gives no answer when writes are to be recorded.
     pub(crate) fn with_a_disk_that_hangs_on_writes(self) -> Self {
         Self { disk: Disk::Hangs, ..self }
     }
@@ -125,6 +150,7 @@ impl Stage {
             source: Arc::new(self.world.issuer()),
             source_id: "made-up".to_owned(),
             left_out: self.left_out.clone(),
+            other_targets: self.other_targets.clone(),
             sinks: (0..self.sinks).map(|index| Arc::new(self.sink(index))).collect(),
             journal: match self.disk {
                 Disk::Works => Arc::clone(&self.journal) as Arc<_>,
@@ -143,6 +169,7 @@ impl Stage {
         if let Some(warning) = &self.warning {
             place = place.warning(warning);
         }
+        let place = (self.shape)(index, place);
         let options = SinkOptions {
             required: self.required,
             priority: if self.rising_in_priority { index as i32 } else { 0 },
@@ -162,7 +189,7 @@ impl Stage {
         let coordinator = self.coordinator().await;
         match coordinator.plan(Command::Reset).await {
             Ok(plan) => coordinator.reset(plan, self.issuer()).await,
-            Err(report) => report,
+            Err(abort) => coordinator.report_abort(Command::Reset, None, &abort),
         }
     }
 
@@ -181,7 +208,7 @@ impl Stage {
         let coordinator = self.coordinator().await;
         match coordinator.plan(Command::Sync).await {
             Ok(plan) => coordinator.sync(plan).await,
-            Err(report) => report,
+            Err(abort) => coordinator.report_abort(Command::Sync, None, &abort),
         }
     }
 
@@ -189,7 +216,7 @@ impl Stage {
         let coordinator = self.coordinator().await;
         match coordinator.plan(Command::Check).await {
             Ok(plan) => coordinator.check(&plan),
-            Err(report) => report,
+            Err(abort) => coordinator.report_abort(Command::Check, None, &abort),
         }
     }
 
@@ -197,6 +224,19 @@ impl Stage {
         let coordinator = self.coordinator().await;
         match coordinator.plan(Command::Status).await {
             Ok(plan) => coordinator.status(&plan),
+            Err(abort) => coordinator.report_abort(Command::Status, None, &abort),
+        }
+    }
+
+    /// A reset that rehearses first.
+    pub(crate) async fn rehearsed_reset(&self) -> Report {
+        let coordinator = self.coordinator().await;
+        let plan = match coordinator.plan(Command::Reset).await {
+            Ok(plan) => plan,
+            Err(abort) => return coordinator.report_abort(Command::Reset, None, &abort),
+        };
+        match coordinator.rehearse(plan).await {
+            Ok(plan) => coordinator.reset(plan, self.issuer()).await,
             Err(report) => report,
         }
     }
@@ -222,6 +262,7 @@ enum Disk {
     Works,
     IsFull,
     Hangs,
+    IsSlowWithTheIntent(Duration),
 }
 
 /// Keeps no record of writes.
@@ -241,6 +282,10 @@ impl Journal for Failing {
                 Err(JournalError::Io { doing, path, source })
             }
             (Entry::Written { .. }, Disk::Hangs) => pending().await,
+            (Entry::ResetIntended { .. }, Disk::IsSlowWithTheIntent(takes)) => {
+                sleep(takes).await;
+                self.journal.append(run, entry).await
+            }
             _ => self.journal.append(run, entry).await,
         }
     }

@@ -33,7 +33,7 @@ async fn a_sink_that_cannot_be_read_is_known_by_what_an_earlier_run_left_there()
     stage.reset().await;
     assert_eq!(stage.status().await.sinks[0].state, State::Current);
     stage.world.store_externally(0, Some(Token::new("theirs")));
-    assert_eq!(stage.status().await.sinks[0].state, State::Stale);
+    assert_eq!(stage.status().await.sinks[0].state, State::Unknown);
 }
 
 #[tokio::test(start_paused = true)]
@@ -60,6 +60,7 @@ async fn it_names_a_run_that_was_cut_off() {
     assert!(killed.await.is_err());
     let report = stage.status().await;
     assert!(report.warnings[0].contains("has not finished"), "{:?}", report.warnings);
+    assert_eq!(report.outcome, Outcome::Drift);
 
     // A run that ended badly has ended all the same.
     let denied = ScriptedResponse::failed(Fault::Permanent);

@@ -13,7 +13,7 @@ const PART_OF_THE_STRETCH: u32 = 10;
 
 /// The requests that count.
 #[derive(Debug)]
-pub(super) struct Paced {
+pub(super) struct Pace {
     most: usize,
     stretch: Duration,
     /// When the last of them were let in. Held while waiting: the lock is fair, so it is the queue.
@@ -24,12 +24,12 @@ pub(super) struct Paced {
 #[derive(Debug)]
 pub(super) struct Turn<'a>(MutexGuard<'a, VecDeque<Instant>>);
 
-impl Paced {
-    pub(super) fn new(pace: RateLimit) -> Self {
-        let margin = MAX_MARGIN.min(pace.per / PART_OF_THE_STRETCH);
+impl Pace {
+    pub(super) fn new(limit: RateLimit) -> Self {
+        let margin = MAX_MARGIN.min(limit.per / PART_OF_THE_STRETCH);
         Self {
-            most: pace.requests.max(1) as usize,
-            stretch: pace.per + margin,
+            most: limit.requests.max(1) as usize,
+            stretch: limit.per + margin,
             recent: Mutex::default(),
         }
     }

@@ -3,7 +3,7 @@
 //! A sink only describes its [`RateLimits`]; who goes when is decided here, in the order in which the
 //! sinks come, so that the most important ones go first.
 
-mod paced;
+mod pace;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,7 @@ use tokensink_core::RateLimits;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
 
-use self::paced::Paced;
+use self::pace::Pace;
 
 /// Requests under way at once at a provider that has refused one for its limit: whatever the limit
 /// is, no more than these run into it again.
@@ -22,16 +22,16 @@ const CAREFUL: usize = 8;
 
 /// One lane for each quota.
 #[derive(Debug, Default)]
-pub(crate) struct Limiter {
-    lanes: Mutex<BTreeMap<String, Arc<Lane>>>,
+pub(crate) struct RateLimiters {
+    limiters: Mutex<BTreeMap<String, Arc<RateLimiter>>>,
 }
 
-impl Limiter {
-    pub(crate) fn lane(&self, quota: Option<&RateLimits>) -> Option<Arc<Lane>> {
-        let quota = quota?;
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let lane = lanes.entry(quota.key.clone()).or_insert_with(|| Arc::new(Lane::new(quota)));
-        Some(Arc::clone(lane))
+impl RateLimiters {
+    pub(crate) fn get(&self, limits: Option<&RateLimits>) -> Option<Arc<RateLimiter>> {
+        let limits = limits?;
+        let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(RateLimiter::new(limits));
+        Some(Arc::clone(limiters.entry(limits.key.clone()).or_insert_with(new)))
     }
 }
 
@@ -60,20 +60,20 @@ impl Admission {
 
 /// The requests of one credential to one provider.
 #[derive(Debug)]
-pub(crate) struct Lane {
-    reads: Option<Paced>,
-    writes: Option<Paced>,
+pub(crate) struct RateLimiter {
+    reads: Option<Pace>,
+    writes: Option<Pace>,
     under_way: Arc<Semaphore>,
     careful: Arc<Semaphore>,
     /// Set once the provider has refused a request for its limit.
     closed_until: Mutex<Option<Instant>>,
 }
 
-impl Lane {
+impl RateLimiter {
     fn new(quota: &RateLimits) -> Self {
         Self {
-            reads: quota.reads.map(Paced::new),
-            writes: quota.writes.map(Paced::new),
+            reads: quota.reads.map(Pace::new),
+            writes: quota.writes.map(Pace::new),
             under_way: Arc::new(Semaphore::new(quota.concurrent.max(1))),
             careful: Arc::new(Semaphore::new(CAREFUL)),
             closed_until: Mutex::default(),
@@ -96,7 +96,7 @@ impl Lane {
     }
 
     /// Takes a place in the queue for a write, now.
-    pub(crate) async fn queue_for_a_write(self: &Arc<Self>) -> Admission {
+    pub(crate) async fn queue_for_write(self: &Arc<Self>) -> Admission {
         let lane = Arc::clone(self);
         let mut place = async move { lane.admit_write().await }.boxed();
         match futures::poll!(&mut place) {
@@ -114,7 +114,12 @@ impl Lane {
         }
     }
 
-    async fn admit(&self, paced: Option<&Paced>) -> Permit {
+    /// A request that no pace limits, such as a proof that may send nothing.
+    pub(crate) async fn admit_unpaced(&self) -> Permit {
+        self.permit().await
+    }
+
+    async fn admit(&self, paced: Option<&Pace>) -> Permit {
         let Some(paced) = paced else { return self.permit().await };
         let turn = paced.turn().await;
         let permit = self.permit().await;
@@ -161,8 +166,8 @@ async fn permit_of(semaphore: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
 }
 
 /// Waits until each of these lanes has room for the writes of all sinks that use it.
-pub(crate) async fn room_for_all<'a>(lanes: impl Iterator<Item = &'a Arc<Lane>>) {
-    let mut writes: Vec<(&Arc<Lane>, usize)> = Vec::new();
+pub(crate) async fn room_for_all<'a>(lanes: impl Iterator<Item = &'a Arc<RateLimiter>>) {
+    let mut writes: Vec<(&Arc<RateLimiter>, usize)> = Vec::new();
     for lane in lanes {
         match writes.iter_mut().find(|(other, _)| Arc::ptr_eq(other, lane)) {
             Some((_, count)) => *count += 1,
@@ -189,11 +194,11 @@ mod tests {
         limits
     }
 
-    fn lane(concurrent: usize, writes_a_minute: Option<u32>) -> Arc<Lane> {
-        Limiter::default().lane(Some(&quota("q", concurrent, writes_a_minute))).unwrap()
+    fn lane(concurrent: usize, writes_a_minute: Option<u32>) -> Arc<RateLimiter> {
+        RateLimiters::default().get(Some(&quota("q", concurrent, writes_a_minute))).unwrap()
     }
 
-    async fn admitted_at(lane: &Lane, writes: usize) -> Vec<u64> {
+    async fn admitted_at(lane: &RateLimiter, writes: usize) -> Vec<u64> {
         let started = Instant::now();
         join_all((0..writes).map(|_| async {
             let _permit = lane.admit_write().await;
@@ -229,7 +234,7 @@ mod tests {
     async fn reads_have_a_pace_of_their_own() {
         let pace = |requests| RateLimit { requests, per: Duration::from_secs(1) };
         let quota = RateLimits::concurrent("q", 9).with_reads(pace(2)).with_writes(pace(1));
-        let lane = Limiter::default().lane(Some(&quota)).unwrap();
+        let lane = RateLimiters::default().get(Some(&quota)).unwrap();
         let started = Instant::now();
         let mut at = Vec::new();
         for _ in 0..5 {
@@ -242,7 +247,7 @@ mod tests {
     }
 
     /// The most that were under way at once, when each takes a second.
-    async fn most_at_once(lane: &Lane, writes: usize) -> usize {
+    async fn most_at_once(lane: &RateLimiter, writes: usize) -> usize {
         let (under_way, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
         join_all((0..writes).map(|_| async {
             let _permit = lane.admit_write().await;
@@ -268,7 +273,7 @@ mod tests {
         let lane = lane(1, None);
         let first = lane.admit_write().await;
         let started = Instant::now();
-        let waiting = lane.queue_for_a_write().await;
+        let waiting = lane.queue_for_write().await;
         lane.close_for(Duration::from_secs(30));
         drop(first);
         drop(waiting.granted().await);
@@ -281,7 +286,7 @@ mod tests {
         lane.close_for(Duration::from_secs(1));
         let under_way = join_all((0..CAREFUL).map(|_| lane.admit_write())).await;
         let started = Instant::now();
-        let waiting = lane.queue_for_a_write().await;
+        let waiting = lane.queue_for_write().await;
         lane.close_for(Duration::from_secs(30));
         drop(under_way);
         drop(waiting.granted().await);
@@ -292,7 +297,7 @@ mod tests {
     async fn who_queues_first_is_let_in_first_whoever_is_polled_first() {
         let lane = lane(1, None);
         let held = lane.admit_write().await;
-        let (first, second) = (lane.queue_for_a_write().await, lane.queue_for_a_write().await);
+        let (first, second) = (lane.queue_for_write().await, lane.queue_for_write().await);
         drop(held);
         let order = Mutex::new(Vec::new());
         let take = |name: &'static str, place: Admission| {
@@ -326,10 +331,10 @@ mod tests {
 
     #[test]
     fn sinks_of_one_key_share_a_lane() {
-        let limiter = Limiter::default();
-        let lane = |key: &str| limiter.lane(Some(&quota(key, 1, None))).unwrap();
+        let limiters = RateLimiters::default();
+        let lane = |key: &str| limiters.get(Some(&quota(key, 1, None))).unwrap();
         assert!(Arc::ptr_eq(&lane("a"), &lane("a")));
         assert!(!Arc::ptr_eq(&lane("a"), &lane("b")));
-        assert!(limiter.lane(None).is_none());
+        assert!(limiters.get(None).is_none());
     }
 }
