@@ -81,7 +81,7 @@ async fn thirty_distant_environments_delay_no_preparation() {
     arrivals.sort();
     let at_once = |first: &Instant| {
         let window = *first..*first + Duration::from_millis(200);
-        arrivals.iter().filter(|at| window.contains(at)).count()
+        arrivals.iter().filter(|at| window.contains(*at)).count()
     };
     let most = arrivals.iter().map(at_once).max();
     assert!(most <= Some(10), "{most:?} at once");
