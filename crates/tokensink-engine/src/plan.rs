@@ -16,7 +16,7 @@ use crate::inspection::{
     Finding, InspectJob, InspectResult, WriteState, conclude, inspect, inspect_after_write,
 };
 use crate::journal::LastWrite;
-use crate::prepare::{PrepareResult, prepare};
+use crate::prepare::{PrepareResult, ensure_agreed, prepare};
 use crate::rate_limiter::RateLimiter;
 use crate::run_concurrently::{TaskOutcome, run_concurrently};
 use crate::session::Session;
@@ -89,6 +89,11 @@ impl Prepared {
         }
     }
 
+    /// Where the token leaves what the user would expect from the config, if it does.
+    pub(crate) fn foreign_destination(&self) -> Option<&str> {
+        self.preparation.as_ref().ok()?.foreign_destination.as_deref()
+    }
+
     /// Whether it holds `token`, and how that is known.
     pub(crate) fn state(&self, token: &Token) -> (State, String) {
         conclude(WriteState::None, self.finding(token))
@@ -101,7 +106,8 @@ impl Prepared {
     /// What the plugin wants the user to know, and a value that could not be looked at.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let own = self.preparation.iter().flat_map(|preparation| &preparation.warnings);
-        let own = own.map(|text| self.named(text));
+        let foreign = self.foreign_destination().map(|text| self.named(text));
+        let own = foreign.into_iter().chain(own.map(|text| self.named(text)));
         own.chain(self.not_inspected().filter(|_| self.preparation.is_ok())).collect()
     }
 
@@ -118,6 +124,19 @@ impl Prepared {
 }
 
 impl Plan {
+    /// Keeps to the destinations that were shown to the user with `shown`: a plan that was made again
+    /// must not lead elsewhere.
+    pub(crate) fn keep_destinations_of(&mut self, shown: &Self) {
+        for prepared in &mut self.prepared {
+            let mut before = shown.prepared.iter();
+            let before = before.find(|before| Arc::ptr_eq(&before.sink, &prepared.sink));
+            let agreed = before.and_then(Prepared::foreign_destination);
+            let preparation =
+                std::mem::replace(&mut prepared.preparation, Err(Failure::not_asked()));
+            prepared.preparation = ensure_agreed(preparation, agreed);
+        }
+    }
+
     /// The token that is live now.
     pub fn token(&self) -> &Token {
         &self.issued.token
@@ -133,14 +152,12 @@ impl Plan {
     pub fn destinations(&self) -> Vec<Destination> {
         let destination = |prepared: &Prepared| {
             let info = &prepared.sink.info;
-            let preparation = prepared.preparation.as_ref().ok();
             Destination {
                 name: prepared.sink.name.clone(),
                 label: info.label.clone(),
                 target: info.target.clone(),
                 host: info.host.clone(),
-                foreign_destination: preparation
-                    .and_then(|preparation| preparation.foreign_destination.clone()),
+                foreign_destination: prepared.foreign_destination().map(str::to_owned),
             }
         };
         self.prepared.iter().map(destination).collect()
@@ -285,7 +302,9 @@ pub(crate) async fn refresh_plan(session: &Session, plan: &mut Plan) -> Result<(
         let results = session.interruptible(prepare_all(session, &sinks)).await?;
         for (index, result) in old.into_iter().zip(results) {
             let prepared = &mut plan.prepared[index];
-            (prepared.preparation, prepared.prepared_at) = (result.preparation, result.at);
+            let agreed = prepared.foreign_destination().map(str::to_owned);
+            prepared.preparation = ensure_agreed(result.preparation, agreed.as_deref());
+            prepared.prepared_at = result.at;
         }
     }
     Ok(())
