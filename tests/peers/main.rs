@@ -6,7 +6,7 @@
 mod aws;
 mod dotenv;
 #[allow(dead_code, reason = "other tests cut its connections")]
-#[path = "../end_to_end/fault_proxy.rs"]
+#[path = "../end_to_end/support/fault_proxy.rs"]
 mod fault_proxy;
 mod faults;
 mod github;

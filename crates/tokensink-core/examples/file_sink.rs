@@ -1,6 +1,9 @@
 //! A whole plugin: a sink that is a file.
 
-use std::{fs, io, path::Path, path::PathBuf, time::Duration};
+use std::time::Instant;
+use std::{fs, io, io::Write as _, path::Path, path::PathBuf};
+
+use tempfile::NamedTempFile;
 use tokensink_core::{schemars::JsonSchema, serde::Deserialize, *};
 
 /// `[sinks.NAME]` with `kind = "file"`: a file that holds the token and nothing else.
@@ -23,8 +26,9 @@ impl SinkConfig for FileConfig {
     fn build(self, context: &BuildContext) -> Result<Vec<FileSink>, Vec<SinkError>> {
         let path = context.resolve(self.path);
         let target = TargetId::new("file", path.display());
-        let label = path.display().to_string();
-        Ok(vec![FileSink { info: SinkInfo::new(target, label, TakesEffect::OnRestart), path }])
+        let info = SinkInfo::new(target, path.display().to_string(), TakesEffect::OnRestart);
+        let replaces_anything = context.replaces_anything();
+        Ok(vec![FileSink { info, path, replaces_anything }])
     }
 }
 
@@ -34,11 +38,28 @@ inventory::submit! { SinkFactory::of::<FileConfig>() }
 pub(crate) struct FileSink {
     info: SinkInfo,
     path: PathBuf,
+    replaces_anything: bool,
 }
 
 impl FileSink {
-    fn cannot(&self, doing: &str, error: io::Error) -> SinkError {
-        SinkError::other(format!("cannot {doing} {}", self.path.display())).with_source(error)
+    /// Runs `work` on a thread that may block, and names the file in its error.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        action: &str,
+        work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, SinkError> {
+        let path = self.path.clone();
+        let outcome = tokio::task::spawn_blocking(move || work(&path)).await;
+        outcome.map_err(io::Error::from).flatten().map_err(|error| {
+            let problem = format!("cannot {action} {}", self.path.display());
+            match error.kind() {
+                io::ErrorKind::NotFound => SinkError::not_found(problem).with_help("create it"),
+                io::ErrorKind::PermissionDenied => SinkError::permission_denied(problem)
+                    .with_help("allow writing to the file and its directory"),
+                _ => SinkError::other(problem),
+            }
+            .with_source(error)
+        })
     }
 }
 
@@ -49,15 +70,21 @@ impl TokenSink for FileSink {
     }
 
     async fn prepare(&self) -> Result<Preparation, SinkError> {
-        let opened = fs::OpenOptions::new().append(true).open(&self.path);
-        opened.map_err(|error| self.cannot("open", error).with_help("create it first"))?;
-        let estimate = WriteEstimate::one_request(Duration::ZERO);
-        Ok(Preparation::new(Box::new(self.clone()), estimate).with_readiness(unproven()))
+        let held = self.blocking("read", read).await?;
+        let obstacle = StoredValue::of(held.expose()).obstacle();
+        if let Some(obstacle) = obstacle.filter(|_| !self.replaces_anything) {
+            return Err(SinkError::rejected(format!("{} holds {obstacle}", self.path.display()))
+                .with_help("set `replace = \"anything\"` to overwrite it"));
+        }
+        let started = Instant::now();
+        drop(self.blocking("replace", |path| stage(path, "")).await?);
+        let estimate = WriteEstimate::one_request(started.elapsed());
+        Ok(Preparation::new(Box::new(self.clone()), estimate))
     }
 
     async fn inspect(&self, _last: Option<&Receipt>) -> Result<Inspection, SinkError> {
-        let held = fs::read_to_string(&self.path).map_err(|error| self.cannot("read", error))?;
-        Ok(Content::Value(HeldValue::of(&held)).into())
+        let held = self.blocking("read", read).await?;
+        Ok(Content::Value(HeldValue::of(held.expose())).into())
     }
 
     async fn survey(&self) -> Result<Survey, SinkError> {
@@ -68,25 +95,40 @@ impl TokenSink for FileSink {
 #[async_trait]
 impl TokenWriter for FileSink {
     async fn prove(&self) -> Result<Readiness, SinkError> {
-        Ok(unproven())
+        Ok(Readiness::Ready)
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
-        replace(&self.path, token.expose()).map_err(|error| self.cannot("write", error))?;
+        let token = token.clone();
+        let staged = self.blocking("replace", move |path| stage(path, token.expose())).await?;
+        // The caller may have dropped this future by now: then the file is not replaced.
+        self.blocking("replace", |path| put_in_place(staged, path)).await?;
         Ok(Receipt::default())
     }
 }
 
-fn unproven() -> Readiness {
-    Readiness::Unknown { reason: "only a write shows whether its directory accepts one".to_owned() }
+fn read(path: &Path) -> io::Result<Secret> {
+    fs::read_to_string(path).map(|held| Secret::new(held).trimmed())
 }
 
-/// A copy has the same mode, and a rename leaves the old value or the new one after a kill.
-fn replace(path: &Path, value: &str) -> io::Result<()> {
-    let copy = path.with_added_extension("new");
-    fs::copy(path, &copy)?;
-    fs::write(&copy, value)?;
-    fs::rename(&copy, path)
+/// Writes `value` to a temporary file that only this user may read, in the directory of the real
+/// file: a symbolic link stays. The temporary file is removed when it is dropped.
+fn stage(path: &Path, value: &str) -> io::Result<NamedTempFile> {
+    let path = fs::canonicalize(path)?;
+    let mut staged = NamedTempFile::new_in(path.parent().unwrap_or(&path))?;
+    staged.write_all(value.as_bytes())?;
+    staged.as_file().sync_all()?;
+    Ok(staged)
+}
+
+/// Renames `staged` over the file, whose mode it gets. A reader sees the old value or the new one.
+fn put_in_place(staged: NamedTempFile, path: &Path) -> io::Result<()> {
+    let path = fs::canonicalize(path)?;
+    staged.as_file().set_permissions(fs::metadata(&path)?.permissions())?;
+    let file = staged.persist(&path)?;
+    file.sync_all()?;
+    // A rename is durable once its directory is.
+    fs::File::open(path.parent().unwrap_or(&path))?.sync_all()
 }
 
 fn main() {

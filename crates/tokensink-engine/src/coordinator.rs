@@ -216,7 +216,9 @@ impl Coordinator {
         match self.session.with_issuer_retries(|| self.session.current()).await {
             Ok(issued) if issued.token == *old.token() => Ok(()),
             Ok(_) => {
-                *old = plan(&self.session, Command::Sync).await?;
+                let mut renewed = plan(&self.session, Command::Sync).await?;
+                renewed.keep_destinations_of(old);
+                *old = renewed;
                 Ok(())
             }
             Err(error) => Err(Abort::Source(error.to_string())),

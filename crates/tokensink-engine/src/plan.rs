@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join3;
-use tokensink_core::{Issued, Preparation, Readiness, TargetId, Token};
+use tokensink_core::{Issued, Preparation, Readiness, SinkInfo, TargetId, Token};
 use tokio::time::{Instant, sleep};
 
 use crate::abort::Abort;
@@ -16,7 +16,7 @@ use crate::inspection::{
     Finding, InspectJob, InspectResult, WriteState, conclude, inspect, inspect_after_write,
 };
 use crate::journal::LastWrite;
-use crate::prepare::{PrepareResult, prepare};
+use crate::prepare::{PrepareResult, ensure_agreed, prepare};
 use crate::rate_limiter::RateLimiter;
 use crate::run_concurrently::{TaskOutcome, run_concurrently};
 use crate::session::Session;
@@ -75,6 +75,19 @@ pub struct Destination {
     pub foreign_destination: Option<String>,
 }
 
+impl Destination {
+    /// The destination of the sink `name`, with the facts of `info`.
+    pub fn new(name: &str, info: &SinkInfo, foreign_destination: Option<&str>) -> Self {
+        Self {
+            name: name.to_owned(),
+            label: info.label.clone(),
+            target: info.target.clone(),
+            host: info.host.clone(),
+            foreign_destination: foreign_destination.map(str::to_owned),
+        }
+    }
+}
+
 impl Prepared {
     /// Why it cannot be written, if it cannot.
     pub fn obstacle(&self) -> Option<&Failure> {
@@ -89,6 +102,11 @@ impl Prepared {
         }
     }
 
+    /// Where the token leaves what the user would expect from the config, if it does.
+    pub(crate) fn foreign_destination(&self) -> Option<&str> {
+        self.preparation.as_ref().ok()?.foreign_destination.as_deref()
+    }
+
     /// Whether it holds `token`, and how that is known.
     pub(crate) fn state(&self, token: &Token) -> (State, String) {
         conclude(WriteState::None, self.finding(token))
@@ -101,7 +119,8 @@ impl Prepared {
     /// What the plugin wants the user to know, and a value that could not be looked at.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let own = self.preparation.iter().flat_map(|preparation| &preparation.warnings);
-        let own = own.map(|text| self.named(text));
+        let foreign = self.foreign_destination().map(|text| self.named(text));
+        let own = foreign.into_iter().chain(own.map(|text| self.named(text)));
         own.chain(self.not_inspected().filter(|_| self.preparation.is_ok())).collect()
     }
 
@@ -118,6 +137,19 @@ impl Prepared {
 }
 
 impl Plan {
+    /// Keeps to the destinations that were shown to the user with `shown`: a plan that was made again
+    /// must not lead elsewhere.
+    pub(crate) fn keep_destinations_of(&mut self, shown: &Self) {
+        for prepared in &mut self.prepared {
+            let mut before = shown.prepared.iter();
+            let before = before.find(|before| Arc::ptr_eq(&before.sink, &prepared.sink));
+            let agreed = before.and_then(Prepared::foreign_destination);
+            let preparation =
+                std::mem::replace(&mut prepared.preparation, Err(Failure::not_asked()));
+            prepared.preparation = ensure_agreed(preparation, agreed);
+        }
+    }
+
     /// The token that is live now.
     pub fn token(&self) -> &Token {
         &self.issued.token
@@ -132,16 +164,8 @@ impl Plan {
     /// Where the token is going to be sent, in the order of the plan.
     pub fn destinations(&self) -> Vec<Destination> {
         let destination = |prepared: &Prepared| {
-            let info = &prepared.sink.info;
-            let preparation = prepared.preparation.as_ref().ok();
-            Destination {
-                name: prepared.sink.name.clone(),
-                label: info.label.clone(),
-                target: info.target.clone(),
-                host: info.host.clone(),
-                foreign_destination: preparation
-                    .and_then(|preparation| preparation.foreign_destination.clone()),
-            }
+            let Sink { name, info, .. } = prepared.sink.as_ref();
+            Destination::new(name, info, prepared.foreign_destination())
         };
         self.prepared.iter().map(destination).collect()
     }
@@ -285,7 +309,9 @@ pub(crate) async fn refresh_plan(session: &Session, plan: &mut Plan) -> Result<(
         let results = session.interruptible(prepare_all(session, &sinks)).await?;
         for (index, result) in old.into_iter().zip(results) {
             let prepared = &mut plan.prepared[index];
-            (prepared.preparation, prepared.prepared_at) = (result.preparation, result.at);
+            let agreed = prepared.foreign_destination().map(str::to_owned);
+            prepared.preparation = ensure_agreed(result.preparation, agreed.as_deref());
+            prepared.prepared_at = result.at;
         }
     }
     Ok(())

@@ -16,6 +16,19 @@ pub(crate) struct PrepareResult {
     pub(crate) at: Instant,
 }
 
+/// Refuses a preparation that leads to a place outside the config that was not shown to the user.
+/// `agreed` is what was shown.
+pub(crate) fn ensure_agreed(
+    preparation: Result<Arc<Preparation>, Failure>,
+    agreed: Option<&str>,
+) -> Result<Arc<Preparation>, Failure> {
+    let preparation = preparation?;
+    match preparation.foreign_destination.as_deref() {
+        Some(found) if Some(found) != agreed => Err(Failure::destination_changed(found)),
+        _ => Ok(preparation),
+    }
+}
+
 impl From<Result<Preparation, Failure>> for PrepareResult {
     fn from(preparation: Result<Preparation, Failure>) -> Self {
         Self { preparation: preparation.map(Arc::new), at: Instant::now() }

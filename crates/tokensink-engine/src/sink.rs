@@ -90,6 +90,17 @@ impl Failure {
         Self { kind: SinkErrorKind::Other, message: "not asked".to_owned(), help: None }
     }
 
+    /// The destination is not one that the user agreed to.
+    pub(crate) fn destination_changed(destination: &str) -> Self {
+        Self {
+            kind: SinkErrorKind::Rejected,
+            message: format!(
+                "the destination changed after you agreed to it: it now {destination}"
+            ),
+            help: Some("run the command again, which shows it and asks".to_owned()),
+        }
+    }
+
     pub(crate) fn panicked() -> Self {
         Self {
             kind: SinkErrorKind::Other,

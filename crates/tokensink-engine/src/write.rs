@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::inspection::WriteState;
 use crate::journal::{Entry, LastWrite};
 use crate::plan::Prepared;
+use crate::prepare::ensure_agreed;
 use crate::rate_limiter::{Admission, RateLimiter};
 use crate::retry::{OldToken, Retry};
 use crate::{Failure, Sink, State};
@@ -25,6 +26,8 @@ pub(crate) struct WriteJob {
     pub(crate) preparation: Result<Arc<Preparation>, Failure>,
     pub(crate) priority: WritePriority,
     pub(crate) old_token: OldToken,
+    /// The place outside the config that was shown to the user, if there was one.
+    pub(crate) foreign_destination: Option<String>,
 }
 
 /// The most important first; among equals the one whose write takes longest.
@@ -39,6 +42,7 @@ impl WriteJob {
             preparation,
             priority: priority_of(prepared),
             old_token,
+            foreign_destination: prepared.foreign_destination().map(str::to_owned),
         }
     }
 
@@ -78,6 +82,11 @@ pub(crate) struct Acknowledgement {
 }
 
 impl WriteResult {
+    /// What the sink reported beside its acknowledgement.
+    pub(crate) fn warning(&self) -> Option<&str> {
+        self.outcome.as_ref().ok()?.receipt.get(Receipt::WARNING)
+    }
+
     /// The plugin panicked in a write.
     pub(crate) fn panicked(token: &Arc<Token>) -> Self {
         Self::without_response(token, Failure::panicked())
@@ -163,7 +172,7 @@ pub(crate) async fn write(
     place: Option<Admission>,
     newest: watch::Receiver<Arc<Token>>,
 ) -> WriteResult {
-    let WriteJob { sink, rate_limiter, preparation, old_token, .. } = job;
+    let WriteJob { sink, rate_limiter, preparation, old_token, foreign_destination, .. } = job;
     let mut retry =
         Retry::new(sink.deadline, rate_limiter).while_old_token(old_token).queued(place);
     let mut preparation = preparation.ok();
@@ -190,8 +199,13 @@ pub(crate) async fn write(
             }
             None => match retry.read(sink.plugin.prepare()).await {
                 Ok(ready) => {
-                    preparation = Some(Arc::new(ready));
-                    continue;
+                    match ensure_agreed(Ok(Arc::new(ready)), foreign_destination.as_deref()) {
+                        Ok(ready) => {
+                            preparation = Some(ready);
+                            continue;
+                        }
+                        Err(failure) => failure,
+                    }
                 }
                 Err(failure) => failure,
             },

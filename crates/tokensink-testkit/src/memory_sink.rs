@@ -29,7 +29,8 @@ pub struct MemorySink {
     surveyed: Survey,
     is_provable: bool,
     is_unproven: bool,
-    foreign_destination: Option<String>,
+    /// The destination, and how many preparations do not show it yet.
+    foreign_destination: Option<(usize, String)>,
 }
 
 impl World {
@@ -107,7 +108,20 @@ impl MemorySink {
     /// The same place, which leads to a destination that the user would not expect.
     #[must_use]
     pub fn outside(self, destination: &str) -> Self {
-        Self { foreign_destination: Some(destination.to_owned()), ..self }
+        self.outside_after(0, destination)
+    }
+
+    /// The same place, which leads to such a destination after this many preparations.
+    #[must_use]
+    pub fn outside_after(self, preparations: usize, destination: &str) -> Self {
+        Self { foreign_destination: Some((preparations, destination.to_owned())), ..self }
+    }
+
+    fn foreign_destination(&self) -> Option<String> {
+        let (preparations, destination) = self.foreign_destination.as_ref()?;
+        let calls = self.world.calls();
+        let prepared = calls.iter().filter(|called| called.call == Call::Prepare(self.index));
+        (prepared.count() > *preparations).then(|| destination.clone())
     }
 
     /// The same place, with facts changed by `change`.
@@ -165,7 +179,7 @@ impl TokenSink for MemorySink {
         let preparation = Preparation::new(Box::new(self.clone()), self.estimate.clone())
             .with_readiness(self.readiness())
             .with_warnings(self.warning.iter().cloned().collect())
-            .with_foreign_destination(self.foreign_destination.clone());
+            .with_foreign_destination(self.foreign_destination());
         Ok(match &self.resolved_target {
             Some(target) => preparation.with_resolved_target(target.clone()),
             None => preparation,

@@ -47,11 +47,6 @@ pub(crate) const DIALECTS: [Dialect; 6] = [
     Dialect { knows_colons: true, quotes: SHELL_QUOTES, backslash: Backslash::Shields },
 ];
 
-/// Whether some reader finds one of the variables.
-pub(crate) fn is_set_for_some(bytes: &[u8], keys: &[String]) -> bool {
-    DIALECTS.iter().any(|dialect| !assignments_in(dialect, bytes, keys).is_empty())
-}
-
 /// Refuses a file in which readers find the variables in different lines.
 pub(crate) fn refuse_disputed(bytes: &[u8], keys: &[String]) -> Result<(), SinkError> {
     let ours = assignments_in(&OURS, bytes, keys);

@@ -100,6 +100,19 @@ pub(crate) fn content(bytes: &[u8], keys: &[String]) -> Content {
     }
 }
 
+/// The values of the variables, as any reader sees them: each differing value of a variable once.
+pub(crate) fn values(bytes: &[u8], keys: &[String]) -> Vec<(String, Fingerprint)> {
+    let mut found = Vec::new();
+    for one in DIALECTS.iter().flat_map(|dialect| assignments_in(dialect, bytes, keys)) {
+        let value = String::from_utf8_lossy(&bytes[one.value.clone()]);
+        let held = (one.key.to_owned(), Fingerprint::of(&value));
+        if !found.contains(&held) {
+            found.push(held);
+        }
+    }
+    found
+}
+
 /// The other variables whose values have the form of a token.
 pub(crate) fn nearby(bytes: &[u8], keys: &[String]) -> Vec<(String, Fingerprint)> {
     all_assignments_in(&OURS, bytes)

@@ -18,7 +18,7 @@ use crate::attributes;
 use crate::edit::MAX_BYTES;
 
 /// Marks our temporary files, so that the next run can recognize one that a kill left behind.
-const TEMPORARY: &str = ".tokensink-";
+pub(crate) const TEMPORARY: &str = ".tokensink-";
 
 /// How many letters and digits `tempfile` puts after the prefix.
 const RANDOM_LENGTH: usize = 6;

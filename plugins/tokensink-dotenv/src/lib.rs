@@ -12,6 +12,7 @@ mod file;
 mod managed;
 mod obstacles;
 mod scan;
+mod siblings;
 mod sink;
 mod tracked;
 

@@ -9,25 +9,17 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use tokensink_core::{
     BuildContext, Inspection, NearbyValue, Preparation, RateLimits, Readiness, Receipt, SinkError,
-    SinkInfo, Survey, TakesEffect, TargetId, Token, TokenSink, TokenWriter, WriteEstimate,
+    SinkErrorKind, SinkInfo, Survey, TakesEffect, TargetId, Token, TokenSink, TokenWriter,
+    WriteEstimate,
 };
 
 use crate::config::DEFAULT_KEY;
-use crate::dialect::is_set_for_some;
-use crate::edit::{content, edited, nearby, rehearsed};
+use crate::edit::{content, edited, nearby, rehearsed, values};
 use crate::file::{Contents, Place};
 use crate::managed::{refuse_managed_file, refuse_other_values, url_warnings};
 use crate::scan::assignments;
+use crate::siblings::siblings;
 use crate::tracked::is_tracked;
-
-/// The siblings that frameworks let win over `.env` (Next.js and Vite do).
-const SHADOWS: [&str; 5] = [
-    ".env.local",
-    ".env.development",
-    ".env.development.local",
-    ".env.production",
-    ".env.production.local",
-];
 
 /// Files under way at once, two for each processor: while one waits for the disk, another works. Each
 /// takes a thread, and with more of them those that serve the network would wait for a processor.
@@ -53,13 +45,12 @@ impl DotenvSink {
     pub(crate) fn new(path: &Path, keys: &[String], create: bool, context: &BuildContext) -> Self {
         let resolved = context.resolve(path);
         let base = context.resolve(".");
-        let shown = resolved.strip_prefix(&base).unwrap_or(&resolved);
+        let shown = shown(&resolved, &base);
         let label = match keys {
-            [key] if key == DEFAULT_KEY => shown.display().to_string(),
-            keys => format!("{} {}", shown.display(), keys.join(", ")),
+            [key] if key == DEFAULT_KEY => shown,
+            keys => format!("{shown} {}", keys.join(", ")),
         };
-        let target = TargetId::new("dotenv", resolved.display());
-        let info = SinkInfo::new(target, label, TakesEffect::OnRestart)
+        let info = SinkInfo::new(target(&resolved), label, TakesEffect::OnRestart)
             .with_rate_limits(RateLimits::concurrent("dotenv", *AT_ONCE));
         let patience = context.attempt_timeout();
         Self {
@@ -134,22 +125,7 @@ impl DotenvSink {
         if self.path.file_name().is_some_and(|name| name == ".envrc") {
             warnings.push("direnv needs `direnv allow` after the write".to_owned());
         }
-        warnings.extend(self.shadows());
         warnings
-    }
-
-    fn shadows(&self) -> Vec<String> {
-        if self.path.file_name().is_none_or(|name| name != ".env") {
-            return Vec::new();
-        }
-        let holding = SHADOWS.iter().filter(|name| {
-            let sibling = Place::find(&self.path.with_file_name(name), false);
-            let contents = sibling.and_then(|place| place.read());
-            contents.is_ok_and(|contents| {
-                contents.is_some_and(|one| is_set_for_some(&one.bytes, &self.keys))
-            })
-        });
-        holding.map(|name| format!("{name} holds the variable too, and may win over it")).collect()
     }
 
     fn write_now(&self, token: &Token, is_abandoned: &AtomicBool) -> Result<Receipt, SinkError> {
@@ -176,6 +152,46 @@ impl DotenvSink {
         Ok(inspection.with_nearby(nearby.collect()))
     }
 
+    fn survey_now(&self) -> Result<Survey, SinkError> {
+        let own = Place::find(&self.path, self.create)?;
+        let (mut found, mut warnings) = (Vec::new(), Vec::new());
+        for sibling in siblings(&self.path)? {
+            let name = shown(&sibling.path, &self.base_dir);
+            let read = Place::find(&sibling.path, true).and_then(|place| {
+                // A symbolic link to this sink's file is not a copy.
+                if place.file == own.file { Ok(None) } else { place.read() }
+            });
+            let contents = match read {
+                Ok(Some(contents)) => contents,
+                Ok(None) => continue,
+                // A broken link, a directory, a pipe: no reader finds a value there.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        SinkErrorKind::NotFound | SinkErrorKind::Rejected
+                    ) =>
+                {
+                    continue;
+                }
+                Err(error) => {
+                    warnings.push(format!("could not look for the token in {name}: {error}"));
+                    continue;
+                }
+            };
+            let value = |(key, fingerprint)| {
+                NearbyValue::new(format!("{name} {key}"), Some(fingerprint))
+                    .at_target(target(&sibling.path))
+            };
+            for held in values(&contents.bytes, &self.keys) {
+                let value = value(held);
+                let wins = sibling.takes_precedence;
+                found.push(if wins { value.taking_precedence() } else { value });
+            }
+            found.extend(nearby(&contents.bytes, &self.keys).into_iter().map(value));
+        }
+        Ok(Survey::new(found, warnings))
+    }
+
     /// Runs something that blocks, away from the threads that serve the network.
     async fn blocking<T: Send + 'static>(
         &self,
@@ -187,6 +203,16 @@ impl DotenvSink {
             Err(_) => Err(SinkError::other("the edit panicked")),
         }
     }
+}
+
+/// The identity of a sink at `path`.
+fn target(path: &Path) -> TargetId {
+    TargetId::new("dotenv", path.display())
+}
+
+/// Names `path` for people: relative to the config file's directory where it is below it.
+fn shown(path: &Path, base_dir: &Path) -> String {
+    path.strip_prefix(base_dir).unwrap_or(path).display().to_string()
 }
 
 #[async_trait]
@@ -204,7 +230,7 @@ impl TokenSink for DotenvSink {
     }
 
     async fn survey(&self) -> Result<Survey, SinkError> {
-        Ok(Survey::default())
+        self.blocking(Self::survey_now).await
     }
 }
 

@@ -61,27 +61,6 @@ async fn a_file_that_everybody_may_read_is_told() {
     }
 }
 
-#[tokio::test]
-async fn a_sibling_that_wins_is_told() {
-    let folder = tempfile::tempdir().unwrap();
-    for (name, bytes) in [
-        (".env", "K=1\n"),
-        (".env.local", "K=2\n"),
-        (".env.production", "OTHER=3\n"),
-        (".env.development", "K: 4\n"),
-    ] {
-        fs::write(folder.path().join(name), bytes).unwrap();
-        fs::set_permissions(folder.path().join(name), fs::Permissions::from_mode(0o600)).unwrap();
-    }
-    let said = |name: &'static str| {
-        let sink = sink(folder.path(), json!({"path": name, "key": "K"}));
-        async move { sink.prepare().await.unwrap().warnings }
-    };
-    let winning = |name| format!("{name} holds the variable too, and may win over it");
-    assert_eq!(said(".env").await, [".env.local", ".env.development"].map(winning));
-    assert_eq!(said(".env.local").await, [""; 0]);
-}
-
 #[test]
 fn it_is_named_by_its_file_and_by_unusual_variables() {
     let folder = Path::new("/srv/app");

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokensink_core::{NearbyValue, Survey, TargetId, Token};
 use tokensink_engine::{Command, Outcome};
-use tokensink_testkit::{Call, Calm, Ending, Fault, ScriptedResponse};
-use tokio::time::Instant;
+use tokensink_testkit::{Call, Calm, Ending, Fault, Planned, ScriptedResponse};
+use tokio::time::{Instant, sleep};
 
 use crate::stage::Stage;
 
@@ -125,4 +125,34 @@ async fn the_plan_exposes_where_the_token_will_be_sent() {
     let report = serde_json::to_value(coordinator.check(&plan)).unwrap();
     assert_eq!(report["sinks"][0]["host"], "ghe.example");
     assert!(report["sinks"][1].get("host").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_changes_after_the_plan_is_not_written() {
+    let stage = Stage::new(2, Calm).shaping(|index, sink| match index {
+        0 => sink,
+        _ => sink.outside_after(1, "writes /elsewhere"),
+    });
+    let before = stage.world.live();
+    let coordinator = stage.coordinator().await;
+    let plan = coordinator.plan(Command::Reset).await.unwrap();
+    // Longer than a preparation counts as fresh: the user was thinking.
+    sleep(Duration::from_secs(60)).await;
+    let report = coordinator.reset(plan, stage.issuer()).await;
+    assert_eq!(report.outcome, Outcome::Unchanged, "{report:?}");
+    assert!(report.errors[0].contains("now writes /elsewhere"), "{:?}", report.errors);
+    assert_eq!(stage.count(Call::Write(0)) + stage.count(Call::Write(1)), 0);
+    assert_eq!(stage.world.live(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repair_does_not_follow_a_destination_that_changes_while_it_writes() {
+    let conflict = ScriptedResponse::failed(Fault::Conflict);
+    let stage = Stage::new(1, Planned::default().then(Call::Write(0), conflict))
+        .shaping(|_, sink| sink.outside_after(1, "writes /elsewhere"));
+    stage.world.reset_externally();
+    let report = stage.sync().await;
+    assert_eq!(report.outcome, Outcome::Partial, "{report:?}");
+    assert!(report.errors[0].contains("now writes /elsewhere"), "{:?}", report.errors);
+    assert_eq!(stage.count(Call::Write(0)), 1);
 }
