@@ -74,7 +74,7 @@ impl Account {
     /// Where requests go, as far as the table and the environment show.
     fn place(&self) -> String {
         match (&self.endpoint, &self.region) {
-            (Some(endpoint), _) => endpoint.host().to_owned(),
+            (Some(endpoint), _) => endpoint.host(),
             (None, Some(region)) => format!("Secrets Manager in {region}"),
             (None, None) => "Secrets Manager".to_owned(),
         }

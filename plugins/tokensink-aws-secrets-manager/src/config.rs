@@ -62,7 +62,7 @@ with a customer managed key also kms:GenerateDataKey and kms:Decrypt";
         let of_arn = secret_id.as_ref().and_then(SecretId::region);
         let region = keep(&mut errors, self.region(of_arn, environment));
         let shape = keep(&mut errors, self.shape());
-        let endpoint = Endpoint::choose(self.endpoint_url.as_deref(), environment);
+        let endpoint = Endpoint::choose(self.endpoint_url.as_deref(), context);
         let endpoint = keep(&mut errors, endpoint);
         let (Some(secret_id), Some(region), Some(shape), Some(endpoint), []) =
             (secret_id, region, shape, endpoint, errors.as_slice())

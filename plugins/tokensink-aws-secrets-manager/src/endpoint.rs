@@ -1,7 +1,19 @@
 //! Where the token is sent to when it is not the region's own endpoint.
 
-use tokensink_core::{Environment, SinkError};
-use tokensink_http::{is_loopback, parse_base_url, reqwest::Url};
+use tokensink_core::{BuildContext, Environment, Origin, SinkError};
+use tokensink_http::{
+    DefaultCredential, HostSetting, Vendor, authorize, is_aws_region, parse_base_url, reqwest::Url,
+    shown_host,
+};
+
+/// Secrets Manager. Its requests carry the token, signed with keys that do not fit into one variable.
+const SECRETS_MANAGER: Vendor = Vendor::new(
+    "AWS Secrets Manager",
+    is_of_secrets_manager,
+    DefaultCredential::AnyNamedHost,
+)
+.without_token_variables()
+.with_setting_outside("set AWS_ENDPOINT_URL_SECRETS_MANAGER to the same URL");
 
 /// The variables that every AWS tool takes an endpoint from, the most particular first.
 const VARIABLES: [&str; 2] = ["AWS_ENDPOINT_URL_SECRETS_MANAGER", ALL_SERVICES];
@@ -21,27 +33,27 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// What the table names, else what a variable does.
+    /// Returns the endpoint that the table names, else the one that a variable names.
     ///
-    /// The token goes there, so a config file alone must not choose just any.
+    /// # Errors
+    ///
+    /// When it is not a URL, or only the project's config file names it.
     pub(crate) fn choose(
         named: Option<&str>,
-        environment: &Environment,
+        context: &BuildContext,
     ) -> Result<Option<Self>, SinkError> {
-        let by_variable = by_variable(environment);
+        let by_variable = by_variable(context.environment());
         let Some(text) = named else { return by_variable.transpose() };
-        let url = parse_base_url(text)
-            .map_err(|error| SinkError::config(format!("option `endpoint_url`: {error}")))?;
-        let is_meant = |other: Result<Self, SinkError>| other.is_ok_and(|other| other.url == url);
-        if is_trusted(&url) || by_variable.is_some_and(is_meant) {
-            return Ok(Some(Self { url, variable: None }));
-        }
-        let problem = format!(
-            "option `endpoint_url`: {} is not of Secrets Manager, and a config file alone must not send the token there",
-            url.host_str().unwrap_or_default()
-        );
-        Err(SinkError::config(problem)
-            .with_help("if you trust it, set AWS_ENDPOINT_URL_SECRETS_MANAGER to the same URL"))
+        let url = parse_base_url(text).map_err(|error| {
+            SinkError::config(format!("option `endpoint_url`: {error}")).for_option("endpoint_url")
+        })?;
+        let is_in_variable =
+            by_variable.is_some_and(|other| other.is_ok_and(|other| other.url == url));
+        let origin =
+            if is_in_variable { Origin::Environment } else { context.origin("endpoint_url") };
+        authorize(&SECRETS_MANAGER, &HostSetting::new(&url, origin), context.hosts())
+            .map_err(|refusal| refusal.into_sink_error("endpoint_url"))?;
+        Ok(Some(Self { url, variable: None }))
     }
 
     /// As the SDK takes it.
@@ -49,8 +61,9 @@ impl Endpoint {
         self.url.as_str().trim_end_matches('/')
     }
 
-    pub(crate) fn host(&self) -> &str {
-        self.url.host_str().unwrap_or_default()
+    /// As `HOST`, or as `HOST:PORT` where the port is not the scheme's own.
+    pub(crate) fn host(&self) -> String {
+        shown_host(&self.url)
     }
 
     /// What a person should know who has forgotten the variable.
@@ -72,28 +85,14 @@ fn by_variable(environment: &Environment) -> Option<Result<Endpoint, SinkError>>
     Some(url.map(|url| Endpoint { url, variable: Some(name) }))
 }
 
-fn is_trusted(url: &Url) -> bool {
-    is_loopback(url) || url.host_str().is_some_and(is_of_secrets_manager)
-}
-
 /// The hosts of Secrets Manager itself (docs.aws.amazon.com/general/latest/gr/asm.html) and of its
 /// VPC endpoints. Below the same domains anybody may have an API, a bucket or a load balancer.
 fn is_of_secrets_manager(host: &str) -> bool {
     let below = |domain| host.strip_suffix(domain).map(|rest| rest.split('.').collect::<Vec<_>>());
     let is_service = |label: &str| ["secretsmanager", "secretsmanager-fips"].contains(&label);
-    let is_place = |labels: &[&str]| matches!(labels, [service, region] if is_service(service) && is_region(region));
+    let is_place = |labels: &[&str]| matches!(labels, [service, region] if is_service(service) && is_aws_region(region));
     let own = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"].into_iter().find_map(below);
     let vpc = [".vpce.amazonaws.com", ".vpce.amazonaws.com.cn"].into_iter().find_map(below);
     own.is_some_and(|labels| is_place(&labels))
         || vpc.is_some_and(|labels| labels.len() == 3 && is_place(&labels[1..]))
-}
-
-/// Such as `us-gov-west-1`. A bucket of the old style is below `s3-eu-west-1`.
-fn is_region(label: &str) -> bool {
-    let Some((area, number)) = label.rsplit_once('-') else { return false };
-    let is_word = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase());
-    area.contains('-')
-        && area.split('-').all(is_word)
-        && !number.is_empty()
-        && number.chars().all(|c| c.is_ascii_digit())
 }

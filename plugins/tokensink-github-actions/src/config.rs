@@ -75,10 +75,8 @@ the GITHUB_TOKEN of a workflow run may not write secrets";
         } else {
             Limits::None
         });
-        let (credential, shown_host) =
-            Credential::choose(&base, self.token_env.as_deref(), context)
-                .map_err(|error| vec![error])?;
-        let host = shown_host.unwrap_or_else(|| base.host_str().unwrap_or_default().to_owned());
+        let credential = Credential::choose(&base, self.token_env.as_deref(), context)
+            .map_err(|error| vec![error])?;
         let timeout = context.attempt_timeout();
         let key = format!("github-actions {base} {} {timeout:?} {limits:?}", credential.origin());
         let api = context.shared(&key, || Api::new(base, credential, timeout, limits));

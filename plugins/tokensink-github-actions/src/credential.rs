@@ -15,7 +15,7 @@ use tokio::sync::OnceCell;
 
 /// GitHub's own hosts. A token of github.com goes nowhere else: a server of one's own has tokens of
 /// its own.
-pub const GITHUB: Vendor = Vendor::new("GitHub", is_own_host, DefaultCredential::OwnHostsOnly)
+pub(crate) const GITHUB: Vendor = Vendor::new("GitHub", is_own_host, DefaultCredential::OwnHostsOnly)
     .with_setting_outside("set GH_HOST to that host and GH_ENTERPRISE_TOKEN to its token");
 
 const PUBLIC_API: &str = "api.github.com";
@@ -54,8 +54,7 @@ enum Source {
 }
 
 impl Credential {
-    /// Chooses the token for `base`, the API that the table's `api_url` names, and returns with it
-    /// the host to show.
+    /// Chooses the token for `base`, the API that the table's `api_url` names.
     ///
     /// # Errors
     ///
@@ -64,7 +63,7 @@ impl Credential {
         base: &Url,
         token_env: Option<&str>,
         context: &BuildContext,
-    ) -> Result<(Self, Option<String>), SinkError> {
+    ) -> Result<Self, SinkError> {
         let environment = context.environment();
         let origin = context.origin("api_url");
         let is_named_outside = origin != Origin::ProjectFile || is_gh_host(base, environment);
@@ -75,7 +74,7 @@ impl Credential {
             );
         let grant = authorize(&GITHUB, &setting, context.hosts())
             .map_err(|refusal| refusal.into_sink_error("api_url"))?;
-        let credential = match grant.credential {
+        Ok(match grant.credential {
             GrantedCredential::Variable(name) => Self::in_variable(&name, environment),
             GrantedCredential::VendorDefault => {
                 match first_set(["GH_TOKEN", "GITHUB_TOKEN"], environment) {
@@ -83,8 +82,7 @@ impl Credential {
                     None => Self::of_cli(base, environment),
                 }
             }
-        };
-        Ok((credential, grant.shown_host))
+        })
     }
 
     fn in_variable(name: &str, environment: &Environment) -> Self {

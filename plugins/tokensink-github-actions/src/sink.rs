@@ -289,7 +289,7 @@ fn info(target: &Target, api: &Api) -> SinkInfo {
     };
     let info = SinkInfo::new(target.id(api.host()), target.to_string(), takes_effect)
         .with_rate_limits(rate_limits(api));
-    if api.host() == PUBLIC_HOST { info } else { info.with_host(api.host_and_port()) }
+    if api.host_and_port() == PUBLIC_HOST { info } else { info.with_host(api.host_and_port()) }
 }
 
 fn rate_limits(api: &Api) -> RateLimits {
