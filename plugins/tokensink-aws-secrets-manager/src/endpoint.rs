@@ -7,13 +7,10 @@ use tokensink_http::{
 };
 
 /// Secrets Manager. Its requests carry the token, signed with keys that do not fit into one variable.
-const SECRETS_MANAGER: Vendor = Vendor::new(
-    "AWS Secrets Manager",
-    is_of_secrets_manager,
-    DefaultCredential::AnyNamedHost,
-)
-.without_token_variables()
-.with_setting_outside("set AWS_ENDPOINT_URL_SECRETS_MANAGER to the same URL");
+const SECRETS_MANAGER: Vendor =
+    Vendor::new("AWS Secrets Manager", is_of_secrets_manager, DefaultCredential::AnyNamedHost)
+        .without_token_variables()
+        .with_setting_outside("set AWS_ENDPOINT_URL_SECRETS_MANAGER to the same URL");
 
 /// The variables that every AWS tool takes an endpoint from, the most particular first.
 const VARIABLES: [&str; 2] = ["AWS_ENDPOINT_URL_SECRETS_MANAGER", ALL_SERVICES];

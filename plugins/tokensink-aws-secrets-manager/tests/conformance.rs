@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 use tokensink_aws_secrets_manager as _;
-use tokensink_core::{BuildContext, Environment, Registry, SinkFactory, async_trait};
+use tokensink_core::{BuildContext, Environment, HostPolicy, Registry, SinkFactory, async_trait};
 use tokensink_sandbox::Aws;
 use tokensink_testkit::{Evidence, SinkFixture, assert_conformance};
 
@@ -35,6 +35,7 @@ impl SinkFixture for Secret {
         ];
         let owned = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
         BuildContext::new("/", Environment::from_iter(owned))
+            .with_hosts(HostPolicy::allowing(["127.0.0.1"]))
     }
 
     fn evidence(&self) -> Evidence {

@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use tokensink_aws_secrets_manager as _;
-use tokensink_core::{SinkError, SinkErrorKind, TokenSink};
+use tokensink_core::{BuildContext, HostPolicy, Origin, SinkError, SinkErrorKind, TokenSink};
 
 fn build(
     table: Value,
@@ -13,9 +15,28 @@ fn build(
     tokensink_testkit::build("aws-secrets-manager", table, variables)
 }
 
+/// Builds a table with this `endpoint_url`, with nothing allowed but `hosts`.
+fn build_at(
+    url: &str,
+    variables: &[(&str, &str)],
+    hosts: &[&str],
+    origins: &[(&str, Origin)],
+) -> Result<Option<String>, String> {
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let origins: BTreeMap<_, _> =
+        origins.iter().map(|(option, origin)| ((*option).to_owned(), *origin)).collect();
+    let context = BuildContext::new("/", variables.collect())
+        .with_hosts(HostPolicy::allowing(hosts.iter().copied()))
+        .with_origins(origins);
+    let table = json!({"secret_id": "a", "endpoint_url": url});
+    let built = tokensink_testkit::build_in("aws-secrets-manager", table, &context);
+    let shown = built.map(|sinks| sinks[0].info().host.clone());
+    shown.map_err(|errors| format!("{}: {:?}", errors[0], errors[0].help()))
+}
+
 #[test]
-fn only_secrets_manager_itself_is_trusted_without_a_word() {
-    let built = |url: &str| build(json!({"secret_id": "a", "endpoint_url": url}), &[]);
+fn only_hosts_of_secrets_manager_need_no_permission() {
+    let built = |url: &str| build_at(url, &[], &[], &[]);
     for host in [
         "secretsmanager.eu-central-1.amazonaws.com",
         "secretsmanager-fips.us-gov-west-1.amazonaws.com",
@@ -43,26 +64,45 @@ fn only_secrets_manager_itself_is_trusted_without_a_word() {
         "evil.amazonaws.com",
         "evilamazonaws.com",
     ] {
-        let errors = built(&format!("https://{host}")).unwrap_err();
-        assert!(errors[0].to_string().contains(host), "{host}: {errors:?}");
+        let said = built(&format!("https://{host}")).unwrap_err();
+        assert!(said.starts_with(&format!("{host} is not a host of AWS")), "{host}: {said}");
+    }
+    for url in [
+        "https://secretsmanager.eu-central-1.amazonaws.com:8443",
+        "http://127.0.0.1:4566",
+        "http://localhost:4566",
+        "http://[::1]:4566",
+        "http://2130706433:4566",
+    ] {
+        let said = built(url).unwrap_err();
+        assert!(said.contains("is not a host of AWS Secrets Manager"), "{url}: {said}");
     }
 }
 
 #[test]
-fn the_token_is_sent_to_no_stray_host() {
-    let table = |url: &str| json!({"secret_id": "a", "endpoint_url": url});
-    let errors = build(table("https://evil.example"), &[]).unwrap_err();
-    assert!(errors[0].to_string().contains("evil.example is not of Secrets Manager"));
-    assert!(
-        build(table("https://secretsmanager.eu-central-1.amazonaws.com.evil.example"), &[])
-            .is_err()
-    );
-    assert!(
-        build(table("https://vpce-1.secretsmanager.eu-central-1.vpce.amazonaws.com"), &[]).is_ok()
-    );
-    assert!(build(table("http://10.0.0.1"), &[]).is_err());
-    let trusted = [("AWS_ENDPOINT_URL", "https://localstack.acme.example")];
-    assert!(build(table("https://localstack.acme.example"), &trusted).is_ok());
+fn another_endpoint_is_accepted_from_outside_the_project_only() {
+    let other = "https://localstack.acme.example";
+    let shown = Ok(Some("localstack.acme.example".to_owned()));
+    assert!(build_at(other, &[], &[], &[]).is_err());
+    // The keys of AWS do not go to a host that was allowed and nothing else.
+    let said = build_at(other, &[], &["localstack.acme.example"], &[]).unwrap_err();
+    assert!(said.contains("no credential belongs to it"), "{said}");
+    for variable in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER"] {
+        assert_eq!(build_at(other, &[(variable, other)], &[], &[]), shown);
+        let ignored = [(variable, other), ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")];
+        assert!(build_at(other, &ignored, &[], &[]).is_err());
+        for elsewhere in ["https://evil.example", "https://localstack.acme.example:8443"] {
+            assert!(build_at(elsewhere, &[(variable, other)], &[], &[]).is_err(), "{elsewhere}");
+        }
+    }
+    for origin in [Origin::Environment, Origin::UserFile] {
+        assert_eq!(build_at(other, &[], &[], &[("endpoint_url", origin)]), shown);
+    }
+    let here = "http://127.0.0.1:4566";
+    let shown = Ok(Some("127.0.0.1:4566".to_owned()));
+    assert_eq!(build_at(here, &[], &["127.0.0.1"], &[]), shown);
+    assert_eq!(build_at(here, &[], &["127.0.0.1:4566"], &[]), shown);
+    assert!(build_at(here, &[], &["127.0.0.1:4567", "localhost"], &[]).is_err());
 }
 
 #[test]
@@ -70,7 +110,7 @@ fn keys_that_name_nothing_or_the_same_are_mistakes() {
     for (table, words) in [
         (json!({"secret_id": "a", "json_key": ""}), "`json_key` is empty"),
         (json!({"secret_id": "a", "json_keys": ["A", ""]}), "`json_keys`: a key is empty"),
-        (json!({"secret_id": "a", "json_keys": ["A", "B", "A"]}), "`A` stands there twice"),
+        (json!({"secret_id": "a", "json_keys": ["A", "B", "A"]}), "`A` is there twice"),
         (json!({"secret_id": "a", "json_keys": []}), "`json_keys` is empty"),
     ] {
         let errors = build(table, &[]).unwrap_err();

@@ -15,8 +15,9 @@ use tokio::sync::OnceCell;
 
 /// GitHub's own hosts. A token of github.com goes nowhere else: a server of one's own has tokens of
 /// its own.
-pub(crate) const GITHUB: Vendor = Vendor::new("GitHub", is_own_host, DefaultCredential::OwnHostsOnly)
-    .with_setting_outside("set GH_HOST to that host and GH_ENTERPRISE_TOKEN to its token");
+pub(crate) const GITHUB: Vendor =
+    Vendor::new("GitHub", is_own_host, DefaultCredential::OwnHostsOnly)
+        .with_setting_outside("set GH_HOST to that host and GH_ENTERPRISE_TOKEN to its token");
 
 const PUBLIC_API: &str = "api.github.com";
 const PUBLIC_HOST: &str = "github.com";

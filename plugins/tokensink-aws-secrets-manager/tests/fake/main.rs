@@ -11,8 +11,8 @@ mod writes;
 use serde_json::{Value, json};
 use tokensink_aws_secrets_manager as _;
 use tokensink_core::{
-    BuildContext, Content, Environment, HeldValue, Receipt, Registry, SinkError, SinkErrorKind,
-    TokenSink,
+    BuildContext, Content, Environment, HeldValue, HostPolicy, Receipt, Registry, SinkError,
+    SinkErrorKind, TokenSink,
 };
 use tokensink_sandbox::Aws;
 
@@ -44,7 +44,9 @@ fn replacing_anything(aws: &Aws, mut table: Value) -> Box<dyn TokenSink> {
     table["endpoint_url"] = json!(aws.url());
     let keys = [("AWS_ACCESS_KEY_ID", aws.access_key_id()), ("AWS_SECRET_ACCESS_KEY", "any")];
     let variables = keys.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let context = BuildContext::new("/", Environment::from_iter(variables)).replacing_anything();
+    let context = BuildContext::new("/", Environment::from_iter(variables))
+        .with_hosts(HostPolicy::allowing(["127.0.0.1"]))
+        .replacing_anything();
     let factory = Registry::linked().unwrap().get("aws-secrets-manager").unwrap();
     factory.build(table.as_object().unwrap().clone(), &context).unwrap().remove(0)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use serde_json::json;
-use tokensink_core::{BuildContext, Environment, Registry, SinkErrorKind, Token};
+use tokensink_core::{BuildContext, Environment, HostPolicy, Registry, SinkErrorKind, Token};
 use tokensink_sandbox::Aws;
 
 use crate::{NAME, build, json_sink, operations, refusal, sink, sink_at};
@@ -152,7 +152,8 @@ async fn an_impatient_table_makes_no_other_impatient() {
     aws.put_externally(NAME, "old");
     let keys = [("AWS_ACCESS_KEY_ID", aws.access_key_id()), ("AWS_SECRET_ACCESS_KEY", "any")];
     let variables = keys.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let context = BuildContext::new("/", Environment::from_iter(variables));
+    let context = BuildContext::new("/", Environment::from_iter(variables))
+        .with_hosts(HostPolicy::allowing(["127.0.0.1"]));
     let table = json!({"secret_id": NAME, "region": "eu-central-1", "endpoint_url": aws.url()});
     let factory = Registry::linked().unwrap().get("aws-secrets-manager").unwrap();
     let built = |context: &BuildContext| {
@@ -172,7 +173,7 @@ async fn nobody_listening_may_pass_and_is_named() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     let (kind, words) = refusal(sink_at(&url, "AKID", json!({})).as_ref()).await;
     assert_eq!(kind, SinkErrorKind::Transient, "{words}");
-    assert!(words.contains("describe the secret at 127.0.0.1: "), "{words}");
+    assert!(words.contains("describe the secret at 127.0.0.1:"), "{words}");
     assert!(words.contains("see the network") && words.contains("`endpoint_url`"), "{words}");
 }
 
@@ -191,7 +192,8 @@ async fn an_endpoint_from_a_variable_is_safe_and_named_by_its_host() {
     };
     for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER"] {
         let warnings = set(name, &aws.url(), &[]).unwrap()[0].prepare().await.unwrap().warnings;
-        assert_eq!(warnings, [format!("{name} sends it to 127.0.0.1")]);
+        let host = aws.url().replace("http://", "");
+        assert_eq!(warnings, [format!("{name} sends it to {host}")]);
         for (url, words) in [
             ("http://10.0.0.1:4566/x", "in the clear"),
             ("https://me:hunter2@localstack.example", "carries credentials"),

@@ -15,8 +15,8 @@ async fn a_value_that_is_not_a_token_is_refused_with_what_it_seems_to_be() {
     for (value, seems, help) in [
         (r#"{"token":"x","url":"y"}"#, "JSON document with the keys token, url", "`json_key`"),
         ("[1]", "a JSON document", "`replace = \"anything\"`"),
-        ("op://dev/qstash/token", "a reference to another place", "there"),
-        ("${UPSTASH_TOKEN}", "a reference to another place", "there"),
+        ("op://dev/qstash/token", "a reference to another place", "that it refers to"),
+        ("${UPSTASH_TOKEN}", "a reference to another place", "that it refers to"),
         ("$(cat /run/secrets/q)", "a command", "`replace = \"anything\"`"),
         ("ENC[AES256_GCM,data:x]", "encrypted by sops", "sops"),
         ("one\ntwo", "a text of several lines", "`replace = \"anything\"`"),

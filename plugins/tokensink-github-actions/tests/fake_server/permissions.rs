@@ -1,10 +1,12 @@
 //! Credentials that are refused, and what the user is advised to do.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
-use tokensink_core::SinkErrorKind;
+use tokensink_core::{BuildContext, HostPolicy, Origin, SinkErrorKind};
 use tokensink_sandbox::GitHub;
 
-use crate::{api_sink, build, github, refusal, sink};
+use crate::{api_sink, github, refusal, sink};
 
 #[tokio::test]
 async fn a_saml_challenge_shows_where_to_authorize_the_token() {
@@ -37,16 +39,25 @@ async fn each_unfit_repository_is_refused_with_its_reason() {
 #[tokio::test]
 async fn a_wrong_token_is_named_by_its_variable_and_never_shown() {
     let github = github().await;
-    let table =
-        json!({"repositories": ["acme/api"], "api_url": github.url(), "token_env": "CI_TOKEN"});
-    let unset = build(table.clone(), &[("GH_TOKEN", github.token())]).unwrap().remove(0);
+    // The project's file may not name it for another host.
+    let origins = BTreeMap::from([("token_env".to_owned(), Origin::Environment)]);
+    let with = |variable: (&str, &str)| {
+        let environment = [(variable.0.to_owned(), variable.1.to_owned())].into_iter().collect();
+        let context = BuildContext::new("/", environment)
+            .with_hosts(HostPolicy::allowing(["127.0.0.1"]))
+            .with_origins(origins.clone());
+        let table =
+            json!({"repositories": ["acme/api"], "api_url": github.url(), "token_env": "CI_TOKEN"});
+        tokensink_testkit::build_in("github-actions", table, &context).unwrap().remove(0)
+    };
+    let unset = with(("GH_TOKEN", github.token()));
     let (kind, words) = refusal(unset.as_ref()).await;
     assert!(
         kind == SinkErrorKind::PermissionDenied && words.contains("CI_TOKEN is not set"),
         "{words}"
     );
     assert!(github.requests().is_empty());
-    let wrong = build(table, &[("CI_TOKEN", "ghp_wrong_0123456789")]).unwrap().remove(0);
+    let wrong = with(("CI_TOKEN", "ghp_wrong_0123456789"));
     let (kind, words) = refusal(wrong.as_ref()).await;
     assert!(kind == SinkErrorKind::PermissionDenied && words.contains("401"), "{words}");
     assert!(!format!("{words}{wrong:?}").contains("ghp_wrong"), "{words}");
