@@ -24,4 +24,5 @@ mod reset;
 mod sandbox_and_demo;
 mod screens;
 mod support;
+mod trust;
 mod usage_errors;
