@@ -52,7 +52,8 @@ impl Setting {
     fn spellings(&self, url: &str) -> Vec<String> {
         let (table, key) = (self.table, self.key);
         let text = format!("\"{url}\"");
-        let below = |header: String, lines: Vec<String>| format!("{header}\n{}\n", lines.join("\n"));
+        let below =
+            |header: String, lines: Vec<String>| format!("{header}\n{}\n", lines.join("\n"));
         let quoted = table.split('.').map(|part| format!("\"{part}\"")).collect::<Vec<_>>();
         let literal = table.split('.').map(|part| format!("'{part}'")).collect::<Vec<_>>();
         let keys = [
@@ -380,8 +381,7 @@ async fn what_does_not_name_a_host_is_refused_where_it_was_given() {
         ("0x7f.0.0.1", "127.0.0.1"),
         ("::1", "[::1]"),
     ] {
-        let output =
-            world.finish(command(&world, &["check", "--allow-host", text]), "").await;
+        let output = world.finish(command(&world, &["check", "--allow-host", text]), "").await;
         assert_eq!(output.status.code(), Some(2), "{text}");
         let said = format!("{output:?}");
         assert!(said.contains("--allow-host") && said.contains(advice), "{text}: {said}");

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use tokensink_engine::Command as Asked;
+use tokensink_http::AllowedHost;
 
 /// The config file, unless `--config` names another one.
 pub(crate) const DEFAULT_CONFIG: &str = "tokensink.toml";
@@ -41,6 +42,9 @@ pub(crate) struct Global {
     /// state folder]
     #[arg(long, global = true, value_name = "FOLDER")]
     pub(crate) state_dir: Option<PathBuf>,
+    /// Trust this host, which the config file names; repeat the flag for more
+    #[arg(long = "allow-host", global = true, value_name = "HOST[:PORT]")]
+    pub(crate) allowed_hosts: Vec<AllowedHost>,
     #[command(flatten)]
     pub(crate) credentials: Credentials,
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use tokensink_core::{TokenIssuer, TokenSource};
 use tokensink_engine::{Command, Outcome, Report};
+use tokensink_http::reqwest::Url;
+use tokensink_http::shown_host;
 use tokensink_upstash::{
     ConnectError, Credentials, CredentialsError, Named, PastedToken, Settings, Upstash,
 };
@@ -68,12 +70,31 @@ async fn paste(table: &UpstashTable) -> Result<Chosen, Failure> {
     Ok(Chosen { source: Arc::new(pasted), issuer: None, id, warnings: Vec::new() })
 }
 
+/// The credentials for a host that has an API key of its own. The email address is not a secret.
+fn key_of_host(request: &Request<'_>, url: &Url, variable: &str) -> Result<Named, Failure> {
+    if request.environment.secret(variable).is_none() {
+        let host = shown_host(url);
+        let problem =
+            format!("the variable {variable} is not set: it holds the API key for {host}");
+        return Err(Failure::invalid(&problem)
+            .with_help("set it, or name another one in TOKENSINK_HOST_TOKENS"));
+    }
+    let email = request.global.credentials.upstash_email.as_deref();
+    let email = email.or_else(|| request.environment.setting("UPSTASH_EMAIL")).map(str::to_owned);
+    Ok(Named { email, api_key_file: None, api_key_env: Some(variable.to_owned()) })
+}
+
 async fn connect(request: &Request<'_>, table: &UpstashTable) -> Result<Chosen, Failure> {
-    let flags = &request.global.credentials;
-    let named = Named {
-        email: flags.upstash_email.clone(),
-        api_key_file: flags.upstash_api_key_file.clone(),
-        api_key_env: flags.upstash_api_key_env.clone(),
+    let named = match &table.api_key_variable {
+        Some(variable) => key_of_host(request, &table.api_url, variable)?,
+        None => {
+            let flags = &request.global.credentials;
+            Named {
+                email: flags.upstash_email.clone(),
+                api_key_file: flags.upstash_api_key_file.clone(),
+                api_key_env: flags.upstash_api_key_env.clone(),
+            }
+        }
     };
     let credentials = Credentials::find(&named, request.environment, &|file| {
         std::fs::read_to_string(file).map(tokensink_core::Secret::new)
@@ -103,7 +124,8 @@ async fn connect(request: &Request<'_>, table: &UpstashTable) -> Result<Chosen, 
     })?;
     tracing::info!(credentials = credentials.origin(), issuer = %upstash, "connected");
     let id = upstash.id().to_owned();
-    let warnings = credentials.warning().map(str::to_owned).into_iter().collect();
+    let mut warnings: Vec<String> = credentials.warning().map(str::to_owned).into_iter().collect();
+    warnings.extend(upstash.foreign_hosts());
     let upstash = Arc::new(upstash);
     Ok(Chosen { source: Arc::clone(&upstash) as Arc<_>, issuer: Some(upstash), id, warnings })
 }

@@ -148,13 +148,15 @@ impl Run {
 
 fn load(request: &Request<'_>) -> Result<Settings, Invalid> {
     let user = user_config_file(request.environment);
-    config::load(&request.global.config, user.as_deref(), request.environment)
+    let global = request.global;
+    config::load(&global.config, user.as_deref(), request.environment, &global.allowed_hosts)
         .map_err(Invalid::from)
 }
 
 fn select(request: &Request<'_>, settings: &Settings) -> Result<Selected, Invalid> {
     let registry = Registry::linked().map_err(|error| vec![error.to_string()])?;
     let base_dir = settings.layers.base_dir().map_err(|mistake| vec![mistake])?;
-    let context = BuildContext::new(base_dir, request.environment.clone());
+    let context =
+        BuildContext::new(base_dir, request.environment.clone()).with_hosts(settings.hosts.clone());
     config::select(settings, request.selection, &registry, &context)
 }

@@ -7,10 +7,11 @@ use reqwest::{Method, StatusCode, Url};
 use tokensink_core::{
     Issued, IssuerError, ResetError, Token, TokenIssuer, TokenSource, async_trait,
 };
-use tokensink_http::{ClientError, Response};
+use tokensink_http::{ClientError, Response, shown_host};
 
 use crate::Credentials;
 use crate::developer_api::{DeveloperApi, Subject};
+use crate::hosts::{DEVELOPER_API, QSTASH};
 use crate::probe::{self, Probe};
 use crate::user::{TokenKind, User};
 
@@ -93,6 +94,15 @@ impl Upstash {
     ) -> Result<TokenKind, ConnectError> {
         let users = DeveloperApi::new(credentials, settings)?.users().await?;
         Ok(TokenKind::among(&users, token))
+    }
+
+    /// The hosts that are not Upstash's own, each as a sentence for the user.
+    pub fn foreign_hosts(&self) -> Vec<String> {
+        let api = Some(&self.api.base).filter(|url| !DEVELOPER_API.owns(url));
+        let qstash = Some(self.probe.url()).filter(|url| !QSTASH.owns(url));
+        let api = api.map(|url| format!("the Upstash API is {}", shown_host(url)));
+        let qstash = qstash.map(|url| format!("QStash is {}", shown_host(url)));
+        api.into_iter().chain(qstash).collect()
     }
 
     /// The id of the QStash.

@@ -6,11 +6,13 @@
 mod account;
 mod credentials;
 mod developer_api;
+mod hosts;
 mod pasted;
 mod probe;
 mod user;
 
 pub use account::{ConnectError, Settings, Upstash};
 pub use credentials::{Credentials, CredentialsError, Named, ReadFile};
+pub use hosts::{DEVELOPER_API, QSTASH};
 pub use pasted::{PastedToken, PastedTokenError};
 pub use user::TokenKind;

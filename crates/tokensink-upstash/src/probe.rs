@@ -9,6 +9,7 @@ use tokensink_core::{IssuerError, Secret, Token};
 use tokensink_http::{ClientError, Response, bearer, build_client, retry_after};
 
 use crate::developer_api::issuer_error;
+use crate::hosts::QSTASH;
 
 /// The smallest authenticated read of the QStash API that carries no secret in its answer.
 const PROBE: &str = "v2/globalParallelism";
@@ -24,6 +25,11 @@ pub(crate) struct Probe {
 impl Probe {
     pub(crate) fn new(base: Url, timeout: Duration) -> Result<Self, ClientError> {
         Ok(Self { client: build_client(&base, timeout)?, base })
+    }
+
+    /// Where the probe goes.
+    pub(crate) fn url(&self) -> &Url {
+        &self.base
     }
 
     pub(crate) fn host(&self) -> &str {
@@ -88,11 +94,9 @@ fn is_daily_limit(headers: &HeaderMap) -> bool {
 
 /// The QStash of a region.
 pub(crate) fn host_of(region: &str) -> Result<Url, IssuerError> {
-    let is_slug = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let named = !region.is_empty() && region.chars().all(is_slug);
-    named
-        .then(|| Url::parse(&format!("https://qstash-{region}.upstash.io/")).ok())
-        .flatten()
+    Url::parse(&format!("https://qstash-{region}.upstash.io/"))
+        .ok()
+        .filter(|url| QSTASH.owns(url))
         .ok_or_else(|| IssuerError::Permanent {
             message: "Upstash names no usable region for this QStash; set `qstash_url`".to_owned(),
         })

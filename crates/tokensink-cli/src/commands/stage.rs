@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 use tokensink_core::Environment;
 use tokensink_engine::{Command, Outcome, Report};
+use tokensink_http::reqwest::Url;
+use tokensink_http::shown_host;
 use tokensink_sandbox::Sandbox;
 
 const ORGANIZATION_SECRET: &str = "orgs/acme/dependabot/secrets/QSTASH_TOKEN";
@@ -63,11 +65,20 @@ impl Stage {
             "{{ \"pool_size\": 1.50e1, \"QSTASH_TOKEN\": \"{token}\", \"region\": \"eu\" }}"
         );
         sandbox.aws.put_externally(JSON_SECRET, &others);
+        let hosts = [
+            sandbox.upstash.url(),
+            sandbox.upstash.qstash_url(),
+            sandbox.github.url(),
+            sandbox.aws.url(),
+        ];
+        let hosts = hosts.iter().filter_map(|url| Url::parse(url).ok());
+        let hosts: Vec<String> = hosts.map(|url| shown_host(&url)).collect();
         let variables = [
             ("AWS_ACCESS_KEY_ID", sandbox.aws.access_key_id().to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "any".to_owned()),
             ("AWS_REGION", sandbox.aws.region().to_owned()),
             ("GH_TOKEN", sandbox.github.token().to_owned()),
+            ("TOKENSINK_ALLOW_HOSTS", hosts.join(",")),
             ("UPSTASH_EMAIL", sandbox.upstash.email().to_owned()),
             ("UPSTASH_API_KEY", sandbox.upstash.api_key()),
         ];

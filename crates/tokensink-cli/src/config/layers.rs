@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use config::{Config, File, FileFormat};
 use serde_json::Value;
-use tokensink_core::Environment;
+use tokensink_core::{Environment, Origin};
 
 use super::Mistake;
 use super::source::Source;
@@ -72,9 +72,27 @@ impl Layers {
         }
     }
 
-    /// Whether it is the project's file that decides what `place` is.
-    pub(super) fn project_decides(&self, place: &str) -> bool {
-        self.variable(place).is_none() && self.project.line_of(place).is_some()
+    /// Where the value of `place` was given. What is not certainly given outside the project's file
+    /// counts as given in it.
+    pub(super) fn origin(&self, place: &str) -> Origin {
+        if self.variable(place).is_some() {
+            return Origin::Environment;
+        }
+        let is_users = self.user.as_ref().is_some_and(|user| has(user, place));
+        if is_users && !has(&self.project, place) { Origin::UserFile } else { Origin::ProjectFile }
+    }
+
+    /// Whether the project's file, or a variable that sets config keys, names the table or key `name`.
+    pub(super) fn is_named_outside_user_file(&self, name: &str) -> bool {
+        let below = format!("{name}.");
+        let sets =
+            |variable: &Variable| variable.place == name || variable.place.starts_with(&below);
+        has(&self.project, name) || self.variables.iter().any(sets)
+    }
+
+    /// The user's own file.
+    pub(super) fn user(&self) -> Option<&Source> {
+        self.user.as_ref()
     }
 
     /// What a variable's text means where no text is wanted: true, false, or a number.
@@ -117,6 +135,18 @@ impl Layers {
     fn variable(&self, place: &str) -> Option<&Variable> {
         self.variables.iter().find(|variable| variable.place == place)
     }
+}
+
+/// Whether a file alone sets `place`, as its merged form shows it.
+fn has(source: &Source, place: &str) -> bool {
+    let alone =
+        Config::builder().add_source(File::from_str(&source.text, FileFormat::Toml)).build();
+    let Ok(root) = alone.and_then(Config::try_deserialize::<Value>) else {
+        // A file that cannot be read alone is not one to trust with an absence.
+        return true;
+    };
+    let mut parts = place.split('.');
+    parts.try_fold(&root, |value, part| value.get(part)).is_some()
 }
 
 /// Only names with a double underscore are config: a cluster injects others that begin alike.

@@ -2,6 +2,7 @@
 //! read so that all mistakes are reported together.
 
 mod duration;
+mod hosts;
 mod layers;
 mod mistake;
 mod secret_shape;
@@ -12,9 +13,11 @@ mod upstash;
 use std::path::Path;
 
 use serde_json::{Map, Value};
-use tokensink_core::{BuildContext, Environment, Registry};
+use tokensink_core::{BuildContext, Environment, HostPolicy, Registry};
+use tokensink_http::AllowedHost;
 
 pub(crate) use duration::duration_from_flag;
+pub(crate) use hosts::token_variables;
 pub(crate) use layers::Layers;
 pub(crate) use mistake::{Invalid, Mistake};
 pub(crate) use sinks::{COMMON_OPTIONS, Selected, linked, select};
@@ -31,6 +34,8 @@ pub(crate) struct Settings {
     pub(crate) upstash: UpstashTable,
     pub(crate) sinks: Map<String, Value>,
     pub(crate) layers: Layers,
+    /// The hosts that the user trusts beside the vendors' own.
+    pub(crate) hosts: HostPolicy,
 }
 
 /// Reads and merges all layers.
@@ -38,6 +43,7 @@ pub(crate) fn load(
     project: &Path,
     user: Option<&Path>,
     environment: &Environment,
+    allowed_hosts: &[AllowedHost],
 ) -> Result<Settings, Vec<Mistake>> {
     let project =
         Source::read(project).map_err(|mistake| vec![mistake])?.ok_or_else(|| {
@@ -50,7 +56,7 @@ pub(crate) fn load(
         Some(read) => read.map_err(|mistake| vec![mistake])?,
         None => None,
     };
-    read(Layers::new(project, user, environment), environment)
+    read(Layers::new(project, user, environment), environment, allowed_hosts)
 }
 
 /// Loads `bytes` as a config, and builds its sinks. For the fuzzer: it must not panic.
@@ -58,13 +64,18 @@ pub(crate) fn load(
 pub fn load_bytes(bytes: &[u8]) {
     let Ok(project) = Source::parse(Path::new("tokensink.toml"), bytes.to_vec()) else { return };
     let environment = Environment::default();
-    let Ok(settings) = read(Layers::new(project, None, &environment), &environment) else { return };
+    let layers = Layers::new(project, None, &environment);
+    let Ok(settings) = read(layers, &environment, &[]) else { return };
     let registry = Registry::linked().expect("the plugins fit together");
     let context = BuildContext::new("/", environment);
     let _ = select(&settings, &Default::default(), &registry, &context);
 }
 
-fn read(layers: Layers, environment: &Environment) -> Result<Settings, Vec<Mistake>> {
+fn read(
+    layers: Layers,
+    environment: &Environment,
+    allowed_hosts: &[AllowedHost],
+) -> Result<Settings, Vec<Mistake>> {
     let mut merged = layers.merged().map_err(|mistake| vec![mistake])?;
     let secrets = secret_shape::withhold(&mut merged, "");
     let Value::Object(mut root) = merged else {
@@ -74,7 +85,16 @@ fn read(layers: Layers, environment: &Environment) -> Result<Settings, Vec<Mista
         let empty = layers.mistake("", "the file is empty");
         return Err(vec![empty.with_help("`tokensink init` writes one to start from")]);
     }
-    let mut mistakes = unknown_tables(&root, &layers);
+    let mut mistakes = hosts::misplaced(&layers);
+    hosts::KEYS.iter().for_each(|key| drop(root.remove(*key)));
+    let hosts = match hosts::policy(layers.user(), environment, allowed_hosts) {
+        Ok(hosts) => hosts,
+        Err(more) => {
+            mistakes.extend(more);
+            return Err(mistakes);
+        }
+    };
+    mistakes.extend(unknown_tables(&root, &layers));
     for place in secrets {
         let mistake = layers.mistake(&place, "this looks like a secret");
         mistakes.push(mistake.with_help(
@@ -89,12 +109,14 @@ fn read(layers: Layers, environment: &Environment) -> Result<Settings, Vec<Mista
         mistakes.push(none.with_help("add a table such as [sinks.local]; see `tokensink sinks`"));
     }
     let (upstash, sinks) = (upstash.unwrap_or_default(), sinks.unwrap_or_default());
-    match upstash::read(&upstash, &layers) {
-        Ok(upstash) if mistakes.is_empty() => return Ok(Settings { upstash, sinks, layers }),
+    match upstash::read(&upstash, &layers, &hosts) {
+        Ok(upstash) if mistakes.is_empty() => {
+            return Ok(Settings { upstash, sinks, layers, hosts });
+        }
         Ok(_) => {}
         Err(more) => mistakes.extend(more),
     }
-    mistakes.extend(sink_mistakes(&sinks, &layers, environment));
+    mistakes.extend(sink_mistakes(&sinks, &layers, environment, &hosts));
     Err(mistakes)
 }
 
@@ -103,11 +125,12 @@ fn sink_mistakes(
     tables: &Map<String, Value>,
     layers: &Layers,
     environment: &Environment,
+    hosts: &HostPolicy,
 ) -> Vec<Mistake> {
     let (Ok(registry), Ok(base_dir)) = (Registry::linked(), layers.base_dir()) else {
         return Vec::new();
     };
-    let context = BuildContext::new(base_dir, environment.clone());
+    let context = BuildContext::new(base_dir, environment.clone()).with_hosts(hosts.clone());
     sinks::build_all(tables, layers, &registry, &context).err().unwrap_or_default()
 }
 
@@ -152,7 +175,7 @@ mod tests {
         let text = "[sinks.local]\nkind = \"dotenv\"\npath = \".env\"\n";
         let project = Source::parse(Path::new("tokensink.toml"), text.into()).unwrap();
         let environment = Environment::default();
-        let settings = read(Layers::new(project, None, &environment), &environment).unwrap();
+        let settings = read(Layers::new(project, None, &environment), &environment, &[]).unwrap();
         assert_eq!(settings.upstash.timeout, Duration::from_secs(15));
         assert_eq!(settings.upstash.settle, Duration::from_secs(5));
         assert_eq!(settings.upstash.api_url.as_str(), "https://api.upstash.com/v2/");

@@ -126,7 +126,13 @@ fn build_table(
     let deadline = common.deadline();
     let Some(factory) = factory else { return Err(mistakes) };
 
-    let mut context = context.with_attempt_timeout(Sink::attempt_timeout(deadline));
+    let origins = table.keys().map(|option| {
+        let origin = layers.origin(&format!("{place}.{option}"));
+        (option.clone(), origin)
+    });
+    let mut context = context
+        .with_attempt_timeout(Sink::attempt_timeout(deadline))
+        .with_origins(origins.collect());
     if replace.is_some() {
         context = context.replacing_anything();
     }

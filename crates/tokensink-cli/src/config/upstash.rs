@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use tokensink_http::{is_loopback, parse_base_url, reqwest::Url};
+use tokensink_core::HostPolicy;
+use tokensink_http::reqwest::Url;
+use tokensink_http::{GrantedCredential, HostSetting, Vendor, authorize, parse_base_url};
+use tokensink_upstash::{DEVELOPER_API, QSTASH};
 
 use super::Layers;
 use super::duration::duration_of;
@@ -19,6 +22,8 @@ const KEYS: [&str; 6] = ["api_url", "qstash_url", "id", "region", "timeout", "se
 #[derive(Clone, Debug)]
 pub(crate) struct UpstashTable {
     pub(crate) api_url: Url,
+    /// The variable that holds the API key for a host that has its own.
+    pub(crate) api_key_variable: Option<String>,
     pub(crate) qstash_url: Option<Url>,
     pub(crate) id: Option<String>,
     pub(crate) region: Option<String>,
@@ -32,11 +37,12 @@ pub(crate) struct UpstashTable {
 pub(super) fn read(
     table: &Map<String, Value>,
     layers: &Layers,
+    hosts: &HostPolicy,
 ) -> Result<UpstashTable, Vec<Mistake>> {
     let mut mistakes = unknown_keys(table, layers);
-    let mut reader = Reader { table, layers, mistakes: &mut mistakes };
-    let api_url = reader.url("api_url");
-    let qstash_url = reader.url("qstash_url");
+    let mut reader = Reader { table, layers, hosts, mistakes: &mut mistakes };
+    let (api_url, api_key_variable) = reader.url("api_url", &DEVELOPER_API).unzip();
+    let qstash_url = reader.url("qstash_url", &QSTASH).map(|(url, _)| url);
     let id = reader.slug("id");
     let region = reader.slug("region");
     let timeout = reader.duration("timeout", Duration::from_secs(15));
@@ -44,7 +50,8 @@ pub(super) fn read(
     let default = parse_base_url(API_URL);
     match (api_url.map_or(default, Ok), mistakes.is_empty()) {
         (Ok(api_url), true) => {
-            Ok(UpstashTable { api_url, qstash_url, id, region, timeout, settle })
+            let api_key_variable = api_key_variable.flatten();
+            Ok(UpstashTable { api_url, api_key_variable, qstash_url, id, region, timeout, settle })
         }
         _ => Err(mistakes),
     }
@@ -65,6 +72,7 @@ fn unknown_keys(table: &Map<String, Value>, layers: &Layers) -> Vec<Mistake> {
 struct Reader<'a> {
     table: &'a Map<String, Value>,
     layers: &'a Layers,
+    hosts: &'a HostPolicy,
     mistakes: &'a mut Vec<Mistake>,
 }
 
@@ -94,8 +102,11 @@ impl Reader<'_> {
         None
     }
 
-    fn url(&mut self, key: &str) -> Option<Url> {
+    /// A URL of `vendor`, and the variable of the credential that belongs to its host, if the host has
+    /// its own.
+    fn url(&mut self, key: &str, vendor: &Vendor) -> Option<(Url, Option<String>)> {
         let text = self.text(key)?;
+        let place = format!("upstash.{key}");
         let url = match parse_base_url(&text) {
             Ok(url) => url,
             Err(error) => {
@@ -103,18 +114,16 @@ impl Reader<'_> {
                 return None;
             }
         };
-        if !is_of_upstash(&url) && self.layers.project_decides(&format!("upstash.{key}")) {
-            let variable = format!("TOKENSINK_UPSTASH__{}", key.to_uppercase());
-            let mistake = self.layers.mistake(
-                &format!("upstash.{key}"),
-                format!(
-                    "{} is not Upstash's, and a project file alone must not send your credentials there",
-                    url.host_str().unwrap_or("this host")
-                ),
-            );
-            self.mistakes.push(mistake.with_help(format!("if you trust it, set {variable}")));
+        let setting = HostSetting::new(&url, self.layers.origin(&place));
+        match authorize(vendor, &setting, self.hosts).map(|grant| grant.credential) {
+            Ok(GrantedCredential::VendorDefault) => Some((url, None)),
+            Ok(GrantedCredential::Variable(name)) => Some((url, Some(name))),
+            Err(refusal) => {
+                let mistake = self.layers.mistake(&place, refusal.to_string());
+                self.mistakes.push(mistake.with_help(refusal.help()));
+                None
+            }
         }
-        Some(url)
     }
 
     fn duration(&mut self, key: &str, default: Duration) -> Duration {
@@ -127,13 +136,4 @@ impl Reader<'_> {
             }
         }
     }
-}
-
-/// Whether a credential of Upstash belongs there; loopback is a stand-in of the user's own.
-fn is_of_upstash(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    is_loopback(url)
-        || ["upstash.com", "upstash.io"].iter().any(|vendor| {
-            host == *vendor || host.strip_suffix(vendor).is_some_and(|rest| rest.ends_with('.'))
-        })
 }
