@@ -111,7 +111,7 @@ async fn every_provider_is_reached_through_the_proxy() {
         .env("HTTPS_PROXY", proxy)
         .env("TOKENSINK_UPSTASH__API_URL", &api)
         .env("TOKENSINK_UPSTASH__QSTASH_URL", &qstash)
-        .env("GH_HOST", ELSEWHERE)
+        .env("GH_HOST", place(&github))
         .env("GH_ENTERPRISE_TOKEN", sandbox.github.token())
         .env("AWS_ENDPOINT_URL_SECRETS_MANAGER", &aws);
     assert_eq!(code_of(&world, command).await, 0);

@@ -54,9 +54,9 @@ async fn no_spelling_of_a_project_file_sends_credentials_elsewhere() {
                 world.file("tokensink.toml", &format!("{spelling}{}", world.sinks()));
                 let (code, report) = world.run(&["check"]).await;
                 assert_eq!(code, 2, "{spelling}: {report}");
-                let variable = format!("TOKENSINK_UPSTASH__{}", key.to_uppercase());
                 let told = words(&report);
-                assert!(told.contains(&variable) || told.contains("in quotes"), "{told}");
+                let allowed_by = "TOKENSINK_ALLOW_HOSTS=evil.example";
+                assert!(told.contains(allowed_by) || told.contains("in quotes"), "{told}");
             }
         }
     }
@@ -111,7 +111,7 @@ async fn the_environment_sets_any_key_that_is_one_value() {
          region = \"eu-central-1\"\nendpoint_url = \"{}\"\n",
         world.sandbox.aws.url()
     ));
-    let mut command = world.command(&["sync", "--output", "json"]);
+    let mut command = world.command(&["sync", "--yes", "--output", "json"]);
     command.envs([
         ("TOKENSINK_UPSTASH__TIMEOUT", "10"),
         ("TOKENSINK_UPSTASH__SETTLE", "0.5"),

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use tokensink_core::Environment;
 
+use crate::config::token_variables;
+
 /// Our own credentials. Nobody reads them but us, and every child process would inherit them: an AWS
 /// profile may name any program.
 const OURS: [&str; 5] = [
@@ -18,12 +20,18 @@ const OURS: [&str; 5] = [
 /// `US_EAST_1_QSTASH_TOKEN`.
 const QSTASH_TOKEN: &str = "QSTASH_TOKEN";
 
-/// The environment as it is now; afterwards our own credentials are in the snapshot alone, that in
-/// the variable `named` too. Called once, before there is a second thread.
+/// The environment as it is now; afterwards our own credentials are in the snapshot alone, those in
+/// the variable `named` and in the variables of `TOKENSINK_HOST_TOKENS` too. Called once, before there
+/// is a second thread.
 pub(crate) fn take(named: Option<&str>) -> Environment {
     let environment = snapshot();
-    let is_ours =
-        |name: &&str| OURS.contains(name) || name.ends_with(QSTASH_TOKEN) || Some(*name) == named;
+    let of_hosts = token_variables(&environment);
+    let is_ours = |name: &&str| {
+        OURS.contains(name)
+            || name.ends_with(QSTASH_TOKEN)
+            || Some(*name) == named
+            || of_hosts.iter().any(|variable| variable == name)
+    };
     for name in environment.names().filter(is_ours) {
         // SAFETY: nobody else looks at the environment meanwhile, for there is nobody else: `main`,
         // which is documented to be called before any thread is started, has started none yet.

@@ -38,7 +38,7 @@ use tokensink_engine::{Outcome, Report};
 use crate::args::Arguments;
 
 #[cfg(fuzzing)]
-pub use crate::config::load_bytes;
+pub use crate::config::{hosts_of_project, load_bytes};
 
 /// Runs the command line of this process. Every linked plugin takes part.
 ///

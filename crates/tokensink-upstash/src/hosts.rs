@@ -5,7 +5,8 @@ use tokensink_http::{DefaultCredential, Vendor, is_aws_region};
 
 /// The Developer API, which gets the account's API key.
 pub const DEVELOPER_API: Vendor =
-    Vendor::new("Upstash", is_developer_api, DefaultCredential::AnyNamedHost);
+    Vendor::new("Upstash", is_developer_api, DefaultCredential::AnyNamedHost)
+        .with_setting_outside("set TOKENSINK_UPSTASH__API_URL to the same URL");
 
 /// QStash itself, which gets the token that is probed.
 pub const QSTASH: Vendor = Vendor::new("QStash", is_qstash, DefaultCredential::DeliveredToken);

@@ -71,6 +71,32 @@ pub fn load_bytes(bytes: &[u8]) {
     let _ = select(&settings, &Default::default(), &registry, &context);
 }
 
+/// Returns the hosts that `bytes`, as a project's config file, gets a credential or the token sent to,
+/// as `HOST` or `HOST:PORT`, beside the public ones of the sinks' vendors. Outside the file only
+/// `allowed` is allowed. For the fuzzer.
+#[cfg(any(fuzzing, test))]
+#[cfg_attr(not(fuzzing), expect(unreachable_pub, reason = "only the fuzzer sees it"))]
+pub fn hosts_of_project(bytes: &[u8], allowed: &str) -> Vec<String> {
+    use tokensink_http::shown_host;
+
+    let Ok(project) = Source::parse(Path::new("tokensink.toml"), bytes.to_vec()) else {
+        return Vec::new();
+    };
+    let environment = Environment::default();
+    let allowed: AllowedHost = allowed.parse().expect("a host");
+    let layers = Layers::new(project, None, &environment);
+    let Ok(settings) = read(layers, &environment, &[allowed]) else { return Vec::new() };
+    let registry = Registry::linked().expect("the plugins fit together");
+    let context = BuildContext::new("/", environment).with_hosts(settings.hosts.clone());
+    let Ok(Selected { sinks, .. }) = select(&settings, &Default::default(), &registry, &context)
+    else {
+        return Vec::new();
+    };
+    let issuer = [Some(&settings.upstash.api_url), settings.upstash.qstash_url.as_ref()];
+    let issuer = issuer.into_iter().flatten().map(shown_host);
+    issuer.chain(sinks.iter().filter_map(|sink| sink.info.host.clone())).collect()
+}
+
 fn read(
     layers: Layers,
     environment: &Environment,
@@ -185,5 +211,23 @@ mod tests {
             select(&settings, &Default::default(), &registry, &context).unwrap();
         assert_eq!(sinks[0].deadline, Duration::from_secs(60));
         assert_eq!((sinks[0].required, sinks[0].priority), (true, 0));
+    }
+
+    #[test]
+    fn a_project_file_names_only_hosts_of_vendors_and_allowed_ones() {
+        let local = "[sinks.local]\nkind = \"dotenv\"\npath = \".env\"\n";
+        for (text, hosts) in [
+            ("", &["api.upstash.com"][..]),
+            ("api_url = \"http://127.0.0.1:4000\"\n", &["127.0.0.1:4000"]),
+            (
+                "qstash_url = \"https://qstash.upstash.io\"\n",
+                &["api.upstash.com", "qstash.upstash.io"],
+            ),
+            ("api_url = \"http://127.0.0.1:4001\"\n", &[]),
+            ("api_url = \"https://evil.example\"\n", &[]),
+        ] {
+            let file = format!("[upstash]\n{text}{local}");
+            assert_eq!(hosts_of_project(file.as_bytes(), "127.0.0.1:4000"), hosts, "{file}");
+        }
     }
 }
