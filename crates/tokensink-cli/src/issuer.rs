@@ -7,7 +7,7 @@ use tokensink_engine::{Command, Outcome, Report};
 use tokensink_http::reqwest::Url;
 use tokensink_http::shown_host;
 use tokensink_upstash::{
-    ConnectError, Credentials, CredentialsError, Named, PastedToken, Settings, Upstash,
+    ConnectError, Credentials, CredentialsError, Named, PastedToken, QSTASH, Settings, Upstash,
 };
 
 use crate::config::UpstashTable;
@@ -67,7 +67,10 @@ async fn paste(table: &UpstashTable) -> Result<Chosen, Failure> {
     let pasted =
         PastedToken::new(&text, url, region, table.timeout).map_err(|error| mistaken(&error))?;
     let id = pasted.id();
-    Ok(Chosen { source: Arc::new(pasted), issuer: None, id, warnings: Vec::new() })
+    let foreign = table.qstash_url.as_ref().filter(|url| !QSTASH.owns(url));
+    let warnings = foreign.map(|url| format!("QStash is {}", shown_host(url)));
+    let warnings = warnings.into_iter().collect();
+    Ok(Chosen { source: Arc::new(pasted), issuer: None, id, warnings })
 }
 
 /// The credentials for a host that has an API key of its own. The email address is not a secret.
