@@ -7,7 +7,7 @@ use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr};
 /// More than any file system keeps for one file.
 const MAX_BYTES: usize = 64 << 10;
 
-/// Who else may read a file, on Linux. A folder can give such a list to its new files.
+/// Who else may read a file, on Linux. A directory can give such a list to its new files.
 const ACCESS_LIST: &str = "system.posix_acl_access";
 
 /// Copies what it may. A label that only the system may set is set by the system.

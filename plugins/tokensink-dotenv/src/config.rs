@@ -14,7 +14,7 @@ pub(crate) const DEFAULT_KEY: &str = "QSTASH_TOKEN";
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct DotenvConfig {
-    /// the file, seen from the config file's folder
+    /// the file, seen from the config file's directory
     path: Option<PathBuf>,
     /// several files, each a sink of its own
     paths: Option<Vec<PathBuf>>,
@@ -29,7 +29,7 @@ pub struct DotenvConfig {
 impl SinkConfig for DotenvConfig {
     const KIND: &'static str = "dotenv";
     const SUMMARY: &'static str = "a variable in .env files";
-    const PERMISSIONS: &'static str = "write permission on the file and on its folder";
+    const PERMISSIONS: &'static str = "write permission on the file and on its directory";
     const TAKES_EFFECT: &'static str = "when the application is started again";
     const EXAMPLE: &'static str = "path = \".env\"";
     type Sink = DotenvSink;

@@ -7,10 +7,10 @@ use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
+use tempfile::NamedTempFile;
 use tokensink_core::SinkError;
 use zeroize::Zeroizing;
 
@@ -25,6 +25,9 @@ const RANDOM_LENGTH: usize = 6;
 
 /// More than the standard library needs free to read into a buffer itself, not by way of another.
 const SPARE: usize = 64;
+
+/// How often a lock that another process holds is tried.
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// A file as it was read, and enough to notice that it was changed since. It has no `Debug`: its
 /// bytes are secrets.
@@ -43,11 +46,11 @@ struct Identity {
     modified: (i64, i64),
 }
 
-/// The file behind `path` and every symbolic link, and its folder.
+/// The file behind `path` and every symbolic link, and its directory.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub(crate) file: PathBuf,
-    pub(crate) folder: PathBuf,
+    pub(crate) directory: PathBuf,
 }
 
 impl Place {
@@ -70,8 +73,8 @@ impl Place {
             }
             Err(error) => return Err(failed("find it", error)),
         };
-        let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
-        Ok(Self { file, folder })
+        let directory = file.parent().unwrap_or(Path::new("/")).to_owned();
+        Ok(Self { file, directory })
     }
 
     /// The file's contents; `None` where it is not there.
@@ -88,7 +91,7 @@ impl Place {
         };
         let found = opened.metadata().map_err(|error| failed("look at it", error))?;
         if !found.is_file() {
-            let what = if found.is_dir() { "a folder" } else { "a device, pipe or socket" };
+            let what = if found.is_dir() { "a directory" } else { "a device, pipe or socket" };
             return Err(
                 SinkError::rejected(format!("is {what}, not a file")).with_help("name the file")
             );
@@ -110,28 +113,11 @@ impl Place {
         }))
     }
 
-    /// Keeps other runs from editing in this folder, until it is dropped. No file is left behind.
-    pub(crate) fn lock(&self, patience: Duration) -> Result<File, SinkError> {
-        let folder = self.open_folder()?;
-        let until = Instant::now() + patience;
-        while !try_lock(&folder)? {
-            if Instant::now() >= until {
-                return Err(SinkError::transient("another process keeps its folder locked"));
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Ok(folder)
-    }
-
-    pub(crate) fn open_folder(&self) -> Result<File, SinkError> {
-        File::open(&self.folder).map_err(|error| failed("open its folder", error))
-    }
-
     /// Removes the temporary files of killed runs. Call it under the lock, so that none is in use.
     /// Returns a warning for each that could not be removed: that prevents no write.
     pub(crate) fn sweep(&self) -> Vec<String> {
         let warning = |error| format!("cannot look for files of a killed run: {error}");
-        let entries = match fs::read_dir(&self.folder) {
+        let entries = match fs::read_dir(&self.directory) {
             Ok(entries) => entries,
             Err(error) => return vec![warning(error)],
         };
@@ -172,32 +158,31 @@ impl Place {
         current || earlier.is_some_and(is_random)
     }
 
-    /// Puts `bytes` in the place of `original`, with its mode and owner, unless it was changed
-    /// since it was read or `is_abandoned` says that nobody waits for it any more.
-    pub(crate) fn replace(
-        &self,
-        original: &Contents,
-        bytes: &[u8],
-        is_abandoned: &AtomicBool,
-    ) -> Result<(), SinkError> {
-        let failed = |error| failed("write it", error);
+    /// Writes `bytes` durably to a temporary file beside this one, which only this user may read. It
+    /// is removed when it is dropped.
+    pub(crate) fn stage(&self, bytes: &[u8]) -> Result<NamedTempFile, SinkError> {
         let mut temporary = tempfile::Builder::new()
             .prefix(&self.temporary_prefix())
             .suffix(&self.temporary_suffix())
-            .tempfile_in(&self.folder)
-            .map_err(failed)?;
+            .tempfile_in(&self.directory)
+            .map_err(|error| failed("write it", error))?;
         fill(temporary.as_file_mut(), bytes)?;
+        Ok(temporary)
+    }
+
+    /// Puts a staged file in the place of `original`, with its mode and owner, unless that was
+    /// changed since it was read. The caller makes the returned file and the directory durable.
+    pub(crate) fn replace(
+        &self,
+        staged: NamedTempFile,
+        original: &Contents,
+    ) -> Result<File, SinkError> {
         let now = fs::metadata(&self.file).ok().map(|found| Identity::of(&found));
         if now != original.identity {
-            return Err(SinkError::conflict("was changed by someone else at the same time"));
+            return Err(SinkError::conflict("was changed by another program at the same time"));
         }
-        if is_abandoned.load(Ordering::SeqCst) {
-            return Err(SinkError::other("was given up"));
-        }
-        self.copy_access(temporary.as_file(), original)?;
-        let file = temporary.persist(&self.file).map_err(|error| failed(error.error))?;
-        file.sync_all().map_err(failed)?;
-        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed)
+        self.copy_access(staged.as_file(), original)?;
+        staged.persist(&self.file).map_err(|error| failed("write it", error.error))
     }
 
     /// Gives `file` the owner, mode and attributes of `original`. Called just before the rename:
@@ -213,7 +198,7 @@ impl Place {
                         .with_help("run as a member of its group")
                 })?;
             }
-            // Before the mode, which would let in whoever the folder's list names.
+            // Before the mode, which would let in whoever the directory's list names.
             attributes::copy(&File::open(&self.file).map_err(not_written)?, file);
             file.set_permissions(Permissions::from_mode(original.mode)).map_err(not_written)?;
         }
@@ -235,7 +220,7 @@ impl Place {
     /// Says where the token goes if that is outside `base_dir`, symbolic links resolved.
     pub(crate) fn outside(&self, base_dir: &Path) -> Option<String> {
         let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let file = real(&self.folder).join(self.file.file_name().unwrap_or_default());
+        let file = real(&self.directory).join(self.file.file_name().unwrap_or_default());
         (!file.starts_with(real(base_dir)))
             .then(|| format!("writes {}, outside the directory of the config file", file.display()))
     }
@@ -277,14 +262,28 @@ impl Identity {
     }
 }
 
-/// Whether nobody else holds the lock; if so, it is ours.
-pub(crate) fn try_lock(folder: &File) -> Result<bool, SinkError> {
-    match folder.try_lock() {
-        Ok(()) => Ok(true),
-        Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(error)) => Err(failed("lock its folder", error)
-            .with_help("keep it on a file system that has locks for folders")),
+/// Prevents other runs from editing files in `directory` until the returned lock is dropped. No file
+/// is left behind.
+pub(crate) fn lock_directory(directory: &Path, patience: Duration) -> Result<File, SinkError> {
+    let lock = open_directory(directory)?;
+    let until = Instant::now() + patience;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::Error(error)) => {
+                return Err(failed("lock its directory", error)
+                    .with_help("keep it on a file system that has locks for directories"));
+            }
+            Err(TryLockError::WouldBlock) if Instant::now() >= until => {
+                return Err(SinkError::transient("another process keeps its directory locked"));
+            }
+            Err(TryLockError::WouldBlock) => std::thread::sleep(POLL_INTERVAL),
+        }
     }
+}
+
+pub(crate) fn open_directory(directory: &Path) -> Result<File, SinkError> {
+    File::open(directory).map_err(|error| failed("open its directory", error))
 }
 
 pub(crate) fn failed(doing: &str, error: std::io::Error) -> SinkError {
@@ -292,7 +291,7 @@ pub(crate) fn failed(doing: &str, error: std::io::Error) -> SinkError {
     match error.kind() {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
             SinkError::permission_denied(problem)
-                .with_help("see the permissions of the file and its folder")
+                .with_help("see the permissions of the file and its directory")
                 .with_source(error)
         }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {

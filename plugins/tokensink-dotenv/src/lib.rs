@@ -7,6 +7,7 @@
 mod attributes;
 mod config;
 mod dialect;
+mod directory;
 mod edit;
 mod file;
 mod managed;

@@ -9,7 +9,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 use tokensink_core::SinkError;
 
-use crate::file::{Contents, Place, failed, fill};
+use crate::file::{Contents, Place, failed, fill, open_directory};
 
 impl Place {
     /// Refuses what a rename would break, or what its owner has closed.
@@ -45,14 +45,14 @@ impl Place {
     /// Refuses what the system would not let us rename over. Only Linux says so beforehand.
     #[cfg(target_os = "linux")]
     fn refuse_fixed(&self) -> Result<(), SinkError> {
-        let (file, folder) = (attributes_of(&self.file), attributes_of(&self.folder));
+        let (file, directory) = (attributes_of(&self.file), attributes_of(&self.directory));
         if file.contains(StatxAttributes::MOUNT_ROOT) {
             return Err(SinkError::rejected("is mounted by itself, so it cannot be replaced")
-                .with_help("mount its folder"));
+                .with_help("mount its directory"));
         }
         let seals =
             [(StatxAttributes::IMMUTABLE, "immutable"), (StatxAttributes::APPEND, "append-only")];
-        for (found, what) in [(file, ""), (folder, "its folder ")] {
+        for (found, what) in [(file, ""), (directory, "its directory ")] {
             if let Some((_, seal)) = seals.iter().find(|(seal, _)| found.contains(*seal)) {
                 return Err(SinkError::permission_denied(format!("{what}is {seal}"))
                     .with_help("take that attribute off with chattr"));
@@ -68,12 +68,13 @@ impl Place {
 
     /// Does what a write does, up to the rename, in a file without a name.
     pub(crate) fn rehearse(&self, original: &Contents, bytes: &[u8]) -> Result<(), SinkError> {
-        let folder = self.open_folder()?;
-        let mut file = tempfile::tempfile_in(&self.folder)
-            .map_err(|error| failed("make a file in its folder", error))?;
+        let directory = open_directory(&self.directory)?;
+        let mut file = tempfile::tempfile_in(&self.directory)
+            .map_err(|error| failed("create a file in its directory", error))?;
         fill(&mut file, bytes)?;
         self.copy_access(&file, original)?;
-        folder.sync_all().map_err(|error| failed("save its folder", error))
+        file.sync_all().map_err(|error| failed("write it", error))?;
+        directory.sync_all().map_err(|error| failed("save its directory", error))
     }
 }
 

@@ -1,7 +1,6 @@
 //! The sink: one file, and the variables in it that hold the token.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,10 +11,12 @@ use tokensink_core::{
     SinkErrorKind, SinkInfo, Survey, TakesEffect, TargetId, Token, TokenSink, TokenWriter,
     WriteEstimate,
 };
+use zeroize::Zeroizing;
 
 use crate::config::DEFAULT_KEY;
+use crate::directory::Directories;
 use crate::edit::{content, edited, nearby, rehearsed, values};
-use crate::file::{Contents, Place};
+use crate::file::{Contents, Place, lock_directory};
 use crate::managed::{refuse_managed_file, refuse_other_values, url_warnings};
 use crate::scan::assignments;
 use crate::siblings::siblings;
@@ -39,6 +40,7 @@ pub struct DotenvSink {
     base_dir: PathBuf,
     replaces_anything: bool,
     patience: Duration,
+    directories: Arc<Directories>,
 }
 
 impl DotenvSink {
@@ -61,10 +63,12 @@ impl DotenvSink {
             base_dir: base,
             replaces_anything: context.replaces_anything(),
             patience,
+            directories: context.shared("dotenv directories", Directories::default),
         }
     }
 
-    fn read(&self) -> Result<(Place, Contents), SinkError> {
+    /// Reads the file; an empty one where it is to be created.
+    pub(crate) fn read(&self) -> Result<(Place, Contents), SinkError> {
         let place = Place::find(&self.path, self.create)?;
         let contents = match place.read()? {
             Some(contents) => contents,
@@ -75,20 +79,17 @@ impl DotenvSink {
     }
 
     fn prepare_now(&self) -> Result<Preparation, SinkError> {
-        let started = Instant::now();
         let (place, contents) = self.read()?;
         place.refuse_unwritable(&contents)?;
-        refuse_managed_file(&contents.bytes)?;
-        if !self.replaces_anything {
-            refuse_other_values(&contents.bytes, &self.keys)?;
-        }
-        let lock = place.lock(self.patience)?;
+        self.refuse_contents(&contents)?;
+        let lock = lock_directory(&place.directory, self.patience)?;
         let mut warnings = place.sweep();
         drop(lock);
+        let started = Instant::now();
         let bytes = rehearsed(&contents.bytes, &self.keys, self.create)?;
         place.rehearse(&contents, &bytes)?;
-        warnings.extend(self.warnings(&place, &contents));
         let estimate = WriteEstimate::one_request(started.elapsed());
+        warnings.extend(self.warnings(&place, &contents));
         Ok(Preparation::new(Box::new(Writer(self.clone())), estimate)
             .with_warnings(warnings)
             .with_foreign_destination(place.outside(&self.base_dir)))
@@ -128,18 +129,27 @@ impl DotenvSink {
         warnings
     }
 
-    fn write_now(&self, token: &Token, is_abandoned: &AtomicBool) -> Result<Receipt, SinkError> {
-        let place = Place::find(&self.path, self.create)?;
-        let _lock = place.lock(self.patience)?;
-        // What cannot be removed was reported by `prepare`, and does not prevent a write.
-        let _ = place.sweep();
-        // Read under the lock: what a neighbour wrote since the preparation must not be lost.
-        let (place, contents) = self.read()?;
-        let bytes = edited(&contents.bytes, &self.keys, token.expose(), self.create)?;
-        if *bytes != *contents.bytes || !contents.exists() {
-            place.replace(&contents, &bytes, is_abandoned)?;
+    /// The new bytes of the file with `token`; an error where it contains what must not be replaced.
+    pub(crate) fn edited(
+        &self,
+        contents: &Contents,
+        token: &Token,
+    ) -> Result<Zeroizing<Vec<u8>>, SinkError> {
+        self.refuse_contents(contents)?;
+        edited(&contents.bytes, &self.keys, token.expose(), self.create)
+    }
+
+    fn refuse_contents(&self, contents: &Contents) -> Result<(), SinkError> {
+        refuse_managed_file(&contents.bytes)?;
+        if self.replaces_anything {
+            return Ok(());
         }
-        Ok(Receipt::default().with("token", token.fingerprint().to_string()))
+        refuse_other_values(&contents.bytes, &self.keys)
+    }
+
+    /// The longest that a write waits for a lock.
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
     }
 
     fn inspect_now(&self) -> Result<Inspection, SinkError> {
@@ -247,21 +257,10 @@ impl TokenWriter for Writer {
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
         // A server is farther than a disk: requests that are ready leave first.
         tokio::task::yield_now().await;
-        let abandoned = Abandoned::default();
-        let (token, flag) = (token.clone(), Arc::clone(&abandoned.0));
-        let written = self.0.blocking(move |sink| sink.write_now(&token, &flag)).await;
-        drop(abandoned);
-        written
-    }
-}
-
-/// Tells the thread that writes when nobody waits for it any more: a write that lands late could
-/// bring an old token back.
-#[derive(Default)]
-struct Abandoned(Arc<AtomicBool>);
-
-impl Drop for Abandoned {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
+        let sink = self.0.clone();
+        let place = sink.blocking(|sink| Place::find(&sink.path, sink.create)).await?;
+        let directory = sink.directories.get(&place.directory);
+        directory.write(sink, place, token.clone()).await?;
+        Ok(Receipt::default().with("token", token.fingerprint().to_string()))
     }
 }

@@ -16,7 +16,7 @@ const EXTENDED: u8 = 0x40;
 
 /// `file` is absolute, and no symbolic link.
 pub(crate) fn is_tracked(file: &Path) -> bool {
-    let root = file.ancestors().skip(1).find(|folder| folder.join(".git").exists());
+    let root = file.ancestors().skip(1).find(|directory| directory.join(".git").exists());
     let listed = root.and_then(|root| {
         let path = file.strip_prefix(root).ok()?;
         let index = fs::read(root.join(".git/index")).ok()?;

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use tokensink_core::{BuildContext, Environment, Registry, TokenSink};
 use tokensink_dotenv as _;
 
-fn sink(folder: &Path, table: Value) -> Box<dyn TokenSink> {
-    let context = BuildContext::new(folder, Environment::default());
+fn sink(directory: &Path, table: Value) -> Box<dyn TokenSink> {
+    let context = BuildContext::new(directory, Environment::default());
     let Value::Object(table) = table else { panic!("a table") };
     let factory = Registry::linked().unwrap().get("dotenv").unwrap();
     factory.build(table, &context).unwrap().remove(0)
@@ -19,11 +19,11 @@ fn sink(folder: &Path, table: Value) -> Box<dyn TokenSink> {
 
 /// What is said about a file of these bytes that only its owner may read.
 async fn warnings(name: &str, bytes: &str) -> Vec<String> {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join(name);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join(name);
     fs::write(&file, bytes).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-    let sink = sink(folder.path(), json!({"path": name, "key": "K"}));
+    let sink = sink(directory.path(), json!({"path": name, "key": "K"}));
     sink.prepare().await.unwrap().warnings
 }
 
@@ -48,14 +48,14 @@ async fn each_oddity_is_told_once() {
 
 #[tokio::test]
 async fn a_file_that_everybody_may_read_is_told() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join(".env");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join(".env");
     fs::write(&file, "QSTASH_TOKEN=old\n").unwrap();
     for (mode, said) in
         [(0o640, None), (0o644, Some("everybody may read it (mode 644)".to_owned()))]
     {
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
-        let sink = sink(folder.path(), json!({"path": ".env"}));
+        let sink = sink(directory.path(), json!({"path": ".env"}));
         let warnings = sink.prepare().await.unwrap().warnings;
         assert_eq!(warnings.first(), said.as_ref(), "{mode:o}");
     }
@@ -63,8 +63,8 @@ async fn a_file_that_everybody_may_read_is_told() {
 
 #[test]
 fn it_is_named_by_its_file_and_by_unusual_variables() {
-    let folder = Path::new("/srv/app");
-    let named = |table| sink(folder, table).info().label.clone();
+    let directory = Path::new("/srv/app");
+    let named = |table| sink(directory, table).info().label.clone();
     assert_eq!(named(json!({"path": ".env"})), ".env");
     assert_eq!(named(json!({"path": "/etc/app.env"})), "/etc/app.env");
     assert_eq!(named(json!({"path": ".env", "keys": ["A", "B"]})), ".env A, B");
