@@ -23,10 +23,11 @@ use crate::file::{Contents, Place, failed, lock_directory};
 use crate::sink::DotenvSink;
 
 /// Files that are written to the disk at once, each by a thread that mostly waits for it.
-const MAX_THREADS: usize = 16;
+const MAX_THREADS: usize = 8;
 
-/// The most files in one commit: their bytes are in memory at the same time.
-const MAX_BATCH: usize = 64;
+/// The most writes that may be in flight: their bytes are in memory at the same time. The disk takes
+/// little longer for many files than for one, so there is no reason for fewer.
+pub(crate) const MAX_IN_FLIGHT: usize = 64;
 
 /// The directories of a config's sinks.
 #[derive(Debug, Default)]
@@ -120,7 +121,7 @@ impl Directory {
     fn next_batch(&self, queue: &mut Queue) -> Vec<Job> {
         let mut batch: Vec<Job> = Vec::new();
         for job in mem::take(&mut queue.jobs) {
-            let fits = batch.len() < MAX_BATCH
+            let fits = batch.len() < MAX_IN_FLIGHT
                 && batch.iter().all(|other| other.place.file != job.place.file);
             if fits { batch.push(job) } else { queue.jobs.push(job) }
         }
@@ -281,4 +282,90 @@ fn in_parallel<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) ->
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokensink_core::{BuildContext, Environment, SinkErrorKind};
+
+    use super::*;
+
+    const FILES: usize = 60;
+
+    fn sink(context: &BuildContext, name: &str) -> DotenvSink {
+        DotenvSink::new(Path::new(name), &["K".to_owned()], false, context)
+    }
+
+    /// Starts a write of each file, all of which wait for the lock that this test holds, and returns
+    /// their outcomes after it was released, with the number of commits.
+    async fn write_together(
+        directory: &Path,
+        names: &[String],
+    ) -> (Vec<Result<(), SinkError>>, usize) {
+        let context = BuildContext::new(directory, Environment::default());
+        let directory = Directories::default().get(&directory.canonicalize().unwrap());
+        let lock = lock_directory(&directory.path, Duration::from_secs(5)).unwrap();
+        let writes: Vec<_> = names
+            .iter()
+            .map(|name| {
+                let sink = sink(&context, name);
+                let place = Place::find(&directory.path.join(name), false).unwrap();
+                tokio::spawn(Arc::clone(&directory).write(sink, place, Token::new("bmV3")))
+            })
+            .collect();
+        while locked(&directory.queue).jobs.len() < names.len() {
+            tokio::task::yield_now().await;
+        }
+        drop(lock);
+        let mut outcomes = Vec::new();
+        for write in writes {
+            outcomes.push(write.await.unwrap());
+        }
+        let commits = locked(&directory.queue).commits;
+        (outcomes, commits)
+    }
+
+    fn create_files(directory: &Path) -> Vec<String> {
+        let names: Vec<String> = (0..FILES).map(|index| format!("{index}.env")).collect();
+        for name in &names {
+            std::fs::write(directory.join(name), "K=old\n").unwrap();
+        }
+        names
+    }
+
+    #[tokio::test]
+    async fn writes_in_flight_make_their_directory_durable_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let names = create_files(directory.path());
+        let (outcomes, commits) = write_together(directory.path(), &names).await;
+        assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+        assert_eq!(commits, 1);
+        for name in names {
+            let text = std::fs::read_to_string(directory.path().join(&name)).unwrap();
+            assert_eq!(text, "K=bmV3\n", "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failed_write_does_not_fail_the_others_of_its_batch() {
+        let directory = tempfile::tempdir().unwrap();
+        let names = create_files(directory.path());
+        std::fs::write(directory.path().join(&names[7]), "OTHER=1\n").unwrap();
+        let (outcomes, commits) = write_together(directory.path(), &names).await;
+        assert_eq!(commits, 1);
+        for (name, outcome) in names.iter().zip(outcomes) {
+            let kind = outcome.err().map(|error| error.kind());
+            assert_eq!(kind, (*name == names[7]).then_some(SinkErrorKind::NotFound), "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn two_writes_of_one_file_are_made_one_after_the_other() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join(".env"), "K=old\n").unwrap();
+        let twice = [".env".to_owned(), ".env".to_owned()];
+        let (outcomes, commits) = write_together(directory.path(), &twice).await;
+        assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+        assert_eq!(commits, 2);
+    }
 }

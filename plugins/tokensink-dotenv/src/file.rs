@@ -311,6 +311,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_the_user_may_read_a_staged_file_until_it_is_renamed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(".env");
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+        for original_mode in [0o644, 0o666, 0o600] {
+            fs::write(&path, "K=old\n").unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(original_mode)).unwrap();
+            let place = Place::find(&path, false).unwrap();
+            let original = place.read().unwrap().unwrap();
+            let staged = place.stage(b"K=new\n").unwrap();
+            assert_eq!(mode(staged.path()), 0o600);
+            place.replace(staged, &original).unwrap();
+            assert_eq!(mode(&path), original_mode);
+        }
+    }
+
+    #[test]
     fn what_may_pass_is_told_from_what_stays() {
         for (error, kind) in [
             (ErrorKind::PermissionDenied, SinkErrorKind::PermissionDenied),

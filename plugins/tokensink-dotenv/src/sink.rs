@@ -1,8 +1,7 @@
 //! The sink: one file, and the variables in it that hold the token.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
-use std::thread;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -14,18 +13,13 @@ use tokensink_core::{
 use zeroize::Zeroizing;
 
 use crate::config::DEFAULT_KEY;
-use crate::directory::Directories;
+use crate::directory::{Directories, MAX_IN_FLIGHT};
 use crate::edit::{content, edited, nearby, rehearsed, values};
 use crate::file::{Contents, Place, lock_directory};
 use crate::managed::{refuse_managed_file, refuse_other_values, url_warnings};
 use crate::scan::assignments;
 use crate::siblings::siblings;
 use crate::tracked::is_tracked;
-
-/// Files under way at once, two for each processor: while one waits for the disk, another works. Each
-/// takes a thread, and with more of them those that serve the network would wait for a processor.
-static AT_ONCE: LazyLock<usize> =
-    LazyLock::new(|| thread::available_parallelism().map_or(4, |processors| 2 * processors.get()));
 
 const TRACKED: &str = "git tracks it, and the token would be in the next commit: \
                        take it out with `git rm --cached`, and ignore it";
@@ -53,7 +47,7 @@ impl DotenvSink {
             keys => format!("{shown} {}", keys.join(", ")),
         };
         let info = SinkInfo::new(target(&resolved), label, TakesEffect::OnRestart)
-            .with_rate_limits(RateLimits::concurrent("dotenv", *AT_ONCE));
+            .with_rate_limits(RateLimits::concurrent("dotenv", MAX_IN_FLIGHT));
         let patience = context.attempt_timeout();
         Self {
             info,
@@ -85,6 +79,7 @@ impl DotenvSink {
         let lock = lock_directory(&place.directory, self.patience)?;
         let mut warnings = place.sweep();
         drop(lock);
+        // Preparations are in flight together as writes are, so this includes what they share.
         let started = Instant::now();
         let bytes = rehearsed(&contents.bytes, &self.keys, self.create)?;
         place.rehearse(&contents, &bytes)?;
@@ -122,7 +117,7 @@ impl DotenvSink {
         if is_tracked(&place.file) {
             warnings.push(TRACKED.to_owned());
         }
-        warnings.extend(url_warnings(&contents.bytes));
+        warnings.extend(url_warnings(&contents.bytes, &self.keys));
         if self.path.file_name().is_some_and(|name| name == ".envrc") {
             warnings.push("direnv needs `direnv allow` after the write".to_owned());
         }
