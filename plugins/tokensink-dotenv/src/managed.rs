@@ -1,6 +1,7 @@
 //! What must not be overwritten unnoticed: files of encryption tools, and values that are not tokens.
 
 use tokensink_core::{SinkError, StoredValue};
+use zeroize::Zeroizing;
 
 use crate::dialect::OURS;
 use crate::scan::{Assignment, all_assignments_in, assignments};
@@ -36,11 +37,7 @@ pub(crate) fn refuse_managed_file(bytes: &[u8]) -> Result<(), SinkError> {
 /// Refuses a value that is recognized as something other than a token.
 pub(crate) fn refuse_other_values(bytes: &[u8], keys: &[String]) -> Result<(), SinkError> {
     for one in assignments(bytes, keys) {
-        let value = String::from_utf8_lossy(&bytes[one.value.clone()]);
-        // Few readers take backticks for quotes; a shell runs what is in them.
-        let is_command = bytes.get(one.span.start) == Some(&b'`') && value.trim().contains(' ');
-        let found = if is_command { StoredValue::Command } else { StoredValue::of(&value) };
-        if let Some(what) = found.obstacle() {
+        if let Some(what) = stored_value(bytes, &one).obstacle() {
             let problem = format!("{} in line {} holds {what}", one.key, one.line);
             return Err(SinkError::rejected(problem).with_help(
                 "replace the value at the place that it comes from, or set `replace = \"anything\"`",
@@ -48,6 +45,35 @@ pub(crate) fn refuse_other_values(bytes: &[u8], keys: &[String]) -> Result<(), S
         }
     }
     Ok(())
+}
+
+fn stored_value(bytes: &[u8], one: &Assignment<'_>) -> StoredValue {
+    let value = String::from_utf8_lossy(&bytes[one.value.clone()]);
+    // Few readers take backticks for quotes; a shell runs what is in them.
+    if bytes.get(one.span.start) == Some(&b'`') && value.trim().contains([' ', '/']) {
+        return StoredValue::Command;
+    }
+    let quote = one.span.start.checked_sub(1).and_then(|before| bytes.get(before));
+    if !one.is_bare && quote == Some(&b'"') {
+        return StoredValue::of(&unescaped(&value));
+    }
+    StoredValue::of(&value)
+}
+
+/// What most readers make of a value in double quotes.
+fn unescaped(value: &str) -> Zeroizing<String> {
+    let mut unescaped = Zeroizing::new(String::with_capacity(value.len()));
+    let mut rest = value.chars();
+    while let Some(c) = rest.next() {
+        let next = if c == '\\' { rest.next() } else { None };
+        unescaped.push(match next {
+            Some('n') => '\n',
+            Some('r') => '\r',
+            Some(escaped) => escaped,
+            None => c,
+        });
+    }
+    unescaped
 }
 
 /// The host of the region that applications use without a `QSTASH_URL`, in both of its names

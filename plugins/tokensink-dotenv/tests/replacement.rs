@@ -238,6 +238,42 @@ async fn a_value_that_became_a_reference_after_the_preparation_is_refused_by_the
     assert_eq!(fs::read_to_string(&file).unwrap(), "QSTASH_TOKEN=bmV3\n");
 }
 
+#[test]
+fn structured_values_templates_and_commands_are_replaced_only_on_request() {
+    for (value, what) in [
+        (r#"'{"token":"x","url":"y"}'"#, "a JSON document with the keys token, url"),
+        (r#"{"token":"x"}"#, "a JSON document with the keys token"),
+        (r#""{\"token\":\"x\"}""#, "a JSON document with the keys token"),
+        ("'[1, 2]'", "a JSON document"),
+        ("\"one\ntwo\"", "a text of several lines"),
+        ("'one\ntwo'", "a text of several lines"),
+        (r#""one\ntwo""#, "a text of several lines"),
+        ("{{op.dev.token}}", "a reference to another place"),
+        ("'{{ op://dev/q/t }}'", "a reference to another place"),
+        ("\"<%= secret %>\"", "a reference to another place"),
+        ("`cat q`", "a command"),
+        ("`./print-token`", "a command"),
+        ("\"`cat q`\"", "a command"),
+        ("\"$(cat /run/secrets/q)\"", "a command"),
+    ] {
+        let text = format!("QSTASH_TOKEN={value}\n");
+        let error = prepare_text(&text, false, false).unwrap_err();
+        assert_eq!(error, format!("QSTASH_TOKEN in line 1 holds {what}"), "{text}");
+        assert!(prepare_text(&text, false, true).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn passwords_that_resemble_references_are_replaced() {
+    for value in
+        ["pa$$word", "'$ecret'", "secret:hunter2", "projects/apollo", "a`b", "`old`", "x#y"]
+    {
+        let text = format!("QSTASH_TOKEN={value}\n");
+        let prepared = prepare_text(&text, false, false);
+        assert!(prepared.is_ok(), "{text}: {prepared:?}");
+    }
+}
+
 fn obstacle() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-z]{2,6}(\\+[a-z]{2,6})?://[a-z/-]{1,20}",
