@@ -76,3 +76,21 @@ async fn another_run_reports_the_process_that_holds_the_lock() {
     assert_eq!(world.run(&["sync"]).await.0, 0);
     world.assert_everywhere(&world.live());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_visibility_that_changes_during_the_write_is_a_warning() {
+    let world = World::new().await;
+    let (github, path) = (&world.sandbox.github, "orgs/acme/actions/secrets/QSTASH_TOKEN");
+    github.add_organization("acme");
+    github.add_selected_secret(path, vec![7]);
+    github.put_externally(path, &world.live());
+    let url = github.url();
+    world.config(&format!(
+        "[sinks.org]\nkind = \"github-actions\"\norganization = \"acme\"\napi_url = \"{url}\"\n"
+    ));
+    github.set_visibility_after_next_write("selected", &[8]);
+    let (code, report) = world.run(&["reset", "--yes"]).await;
+    assert_eq!(code, 0, "{report}");
+    assert!(report["warnings"].to_string().contains("visibility was changed"), "{report}");
+    assert_eq!(github.secret(path), Some(world.live()));
+}

@@ -4,6 +4,7 @@
 
 mod concurrent_writers;
 mod config;
+mod consent;
 mod encryption;
 mod fan_out;
 mod faults;

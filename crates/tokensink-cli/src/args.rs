@@ -126,6 +126,9 @@ pub(crate) struct Sync {
     /// Take the token from standard input: for accounts without a Developer API
     #[arg(long)]
     pub(crate) token_stdin: bool,
+    /// Agree to destinations that were not agreed to on this machine before
+    #[arg(long, short)]
+    pub(crate) yes: bool,
 }
 
 /// The commands that never ask Upstash. They take its flags, and do not speak of them.

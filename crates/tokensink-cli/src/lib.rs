@@ -16,6 +16,7 @@
 mod args;
 mod commands;
 mod config;
+mod consent;
 mod environment;
 mod hardening;
 mod issuer;

@@ -20,6 +20,8 @@ pub(crate) const ANOTHER_FOLDER: &str =
 pub(crate) struct Records {
     command: Command,
     journal: Option<Arc<FileJournal>>,
+    /// Where the journal is, if it can be used.
+    pub(crate) state_directory: Option<PathBuf>,
     /// What it has to do without.
     pub(crate) warnings: Vec<String>,
 }
@@ -35,10 +37,14 @@ impl Records {
         global: &Global,
         environment: &Environment,
     ) -> Result<Self, Report> {
-        let mut records = Self { command, journal: None, warnings: Vec::new() };
+        let mut records =
+            Self { command, journal: None, state_directory: None, warnings: Vec::new() };
         match state_folder(global, environment) {
-            Ok(folder) => match FileJournal::open(folder) {
-                Ok(journal) => records.journal = Some(Arc::new(journal)),
+            Ok(directory) => match FileJournal::open(&directory) {
+                Ok(journal) => {
+                    records.journal = Some(Arc::new(journal));
+                    records.state_directory = Some(directory);
+                }
                 Err(error) => records.go_without("journal", Outcome::Unchanged, &error)?,
             },
             Err(why) => records.go_without("journal", Outcome::Invalid, &why)?,

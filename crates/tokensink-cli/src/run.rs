@@ -6,11 +6,12 @@ use std::time::Duration;
 use tokensink_core::{BuildContext, Environment, Registry, TokenIssuer};
 use tokensink_engine::journal::Lock;
 use tokensink_engine::{
-    Command, Coordinator, Interrupt, Outcome, Plan, Report, RunContext, Timing,
+    Command, Coordinator, Destination, Interrupt, Outcome, Plan, Report, RunContext, Timing,
 };
 
 use crate::args::{Global, Selection};
 use crate::config::{self, Invalid, Selected, Settings};
+use crate::consent::ConsentRecord;
 use crate::environment::user_config_file;
 use crate::issuer::{self, Chosen};
 use crate::output::ProgressReporter;
@@ -27,6 +28,7 @@ pub(crate) struct Run {
     /// What deserves attention before anything was asked.
     pub(crate) warnings: Vec<String>,
     command: Command,
+    consent: ConsentRecord,
     lock: Option<Lock>,
 }
 
@@ -97,8 +99,9 @@ impl Run {
             ..Timing::default()
         };
         let coordinator = records.coordinator(context, timing).await?;
+        let consent = ConsentRecord::of(&id, records.state_directory.as_deref());
         let warnings = [warnings, records.warnings].concat();
-        Ok(Self { coordinator, issuer, progress, interrupt, warnings, command, lock })
+        Ok(Self { coordinator, issuer, progress, interrupt, warnings, command, consent, lock })
     }
 
     /// Asks everybody who takes part.
@@ -115,6 +118,26 @@ impl Run {
             }
             report
         })
+    }
+
+    /// Returns the destinations of `plan` that the user has not agreed to on this machine. Where that
+    /// is not known, all of them.
+    pub(crate) fn destinations_without_consent(&mut self, plan: &Plan) -> Vec<Destination> {
+        let destinations = plan.destinations();
+        self.consent.missing(&destinations).unwrap_or_else(|error| {
+            self.warnings.push(format!("cannot read which destinations you agreed to: {error}"));
+            destinations
+        })
+    }
+
+    /// Records that the user agreed to `destinations`.
+    pub(crate) fn record_consent(&mut self, destinations: &[Destination]) {
+        if let Err(error) = self.consent.add(destinations) {
+            self.warnings.push(format!(
+                "cannot record the destinations that you agreed to: {error}; the next `tokensink \
+                 sync` asks again"
+            ));
+        }
     }
 
     /// Lets the next run begin.

@@ -202,6 +202,10 @@ pub struct SharedPlace {
 pub struct Receipt(BTreeMap<String, String>);
 
 impl Receipt {
+    /// The name of a fact that is shown to the user as a warning: what the write found at the target
+    /// that deserves attention.
+    pub const WARNING: &'static str = "warning";
+
     /// Adds a fact, such as `version` or `updated_at`.
     #[must_use]
     pub fn with(mut self, fact: &str, value: impl Into<String>) -> Self {

@@ -59,7 +59,10 @@ impl Rollout<'_> {
             never = self.look_out(&newest) => match never {},
         };
         for (index, result) in chosen.iter().zip(results) {
-            self.sinks[*index].note(result);
+            let sink = &mut self.sinks[*index];
+            let warning = result.warning().map(|text| format!("{}: {text}", sink.job.sink));
+            self.warnings.extend(warning);
+            sink.note(result);
         }
         self.warnings.extend(problems);
     }

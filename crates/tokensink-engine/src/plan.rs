@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join3;
-use tokensink_core::{Issued, Preparation, Readiness, TargetId, Token};
+use tokensink_core::{Issued, Preparation, Readiness, SinkInfo, TargetId, Token};
 use tokio::time::{Instant, sleep};
 
 use crate::abort::Abort;
@@ -73,6 +73,19 @@ pub struct Destination {
     pub host: Option<String>,
     /// What the place resolved to, where that is not what the user would expect from the config.
     pub foreign_destination: Option<String>,
+}
+
+impl Destination {
+    /// The destination of the sink `name`, with the facts of `info`.
+    pub fn new(name: &str, info: &SinkInfo, foreign_destination: Option<&str>) -> Self {
+        Self {
+            name: name.to_owned(),
+            label: info.label.clone(),
+            target: info.target.clone(),
+            host: info.host.clone(),
+            foreign_destination: foreign_destination.map(str::to_owned),
+        }
+    }
 }
 
 impl Prepared {
@@ -151,14 +164,8 @@ impl Plan {
     /// Where the token is going to be sent, in the order of the plan.
     pub fn destinations(&self) -> Vec<Destination> {
         let destination = |prepared: &Prepared| {
-            let info = &prepared.sink.info;
-            Destination {
-                name: prepared.sink.name.clone(),
-                label: info.label.clone(),
-                target: info.target.clone(),
-                host: info.host.clone(),
-                foreign_destination: prepared.foreign_destination().map(str::to_owned),
-            }
+            let Sink { name, info, .. } = prepared.sink.as_ref();
+            Destination::new(name, info, prepared.foreign_destination())
         };
         self.prepared.iter().map(destination).collect()
     }

@@ -82,6 +82,11 @@ pub(crate) struct Acknowledgement {
 }
 
 impl WriteResult {
+    /// What the sink reported beside its acknowledgement.
+    pub(crate) fn warning(&self) -> Option<&str> {
+        self.outcome.as_ref().ok()?.receipt.get(Receipt::WARNING)
+    }
+
     /// The plugin panicked in a write.
     pub(crate) fn panicked(token: &Arc<Token>) -> Self {
         Self::without_response(token, Failure::panicked())

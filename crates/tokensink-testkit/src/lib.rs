@@ -35,5 +35,5 @@ pub use fixture::{Evidence, SinkFixture, Violation};
 pub use memory_sink::{MemorySink, Scripted};
 pub use script::{Call, Calm, Ending, Fault, Planned, Script, ScriptedResponse};
 pub use scripted_issuer::ScriptedIssuer;
-pub use tables::build;
+pub use tables::{build, build_in};
 pub use world::{Author, Called, Change, World};

@@ -1,24 +1,39 @@
 //! What a linked kind builds from a table, as the command line has it built.
 
 use serde_json::Value;
-use tokensink_core::{BuildContext, Environment, Registry, SinkError, TokenSink};
+use tokensink_core::{BuildContext, Environment, HostPolicy, Registry, SinkError, TokenSink};
 
-/// The sinks of a table of `kind`, below the root folder and with these variables set.
+/// Builds the sinks of a table of `kind`, below the root directory and with these variables set.
+/// Hosts of this machine, where fake servers listen, are allowed.
 ///
 /// # Errors
 ///
-/// The mistakes of the table. That the kind is not linked is one, too.
+/// The errors of the table. That the kind is not linked is one, too.
 pub fn build(
     kind: &str,
     table: Value,
     variables: &[(&str, &str)],
 ) -> Result<Vec<Box<dyn TokenSink>>, Vec<SinkError>> {
-    let mistake = |text: String| vec![SinkError::config(text)];
-    let registry = Registry::linked().map_err(|error| mistake(error.to_string()))?;
-    let factory =
-        registry.get(kind).ok_or_else(|| mistake(format!("the kind {kind} is not linked")))?;
-    let Value::Object(options) = table else { return Err(mistake("expected a table".to_owned())) };
     let environment: Environment =
         variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    factory.build(options, &BuildContext::new("/", environment))
+    let hosts = HostPolicy::allowing(["127.0.0.1", "localhost", "[::1]"]);
+    build_in(kind, table, &BuildContext::new("/", environment).with_hosts(hosts))
+}
+
+/// Builds the sinks of a table of `kind` in `context`.
+///
+/// # Errors
+///
+/// The errors of the table. That the kind is not linked is one, too.
+pub fn build_in(
+    kind: &str,
+    table: Value,
+    context: &BuildContext,
+) -> Result<Vec<Box<dyn TokenSink>>, Vec<SinkError>> {
+    let error = |text: String| vec![SinkError::config(text)];
+    let registry = Registry::linked().map_err(|problem| error(problem.to_string()))?;
+    let factory =
+        registry.get(kind).ok_or_else(|| error(format!("the kind {kind} is not linked")))?;
+    let Value::Object(options) = table else { return Err(error("expected a table".to_owned())) };
+    factory.build(options, context)
 }

@@ -3,6 +3,9 @@
 #![allow(missing_docs, reason = "criterion's macros make functions")]
 
 #[allow(dead_code, unused_imports, reason = "the bench needs a part")]
+#[path = "../src/stored.rs"]
+mod stored;
+#[allow(dead_code, unused_imports, reason = "the bench needs a part")]
 #[path = "../src/value.rs"]
 mod value;
 

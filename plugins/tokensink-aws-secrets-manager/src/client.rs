@@ -6,27 +6,32 @@ use std::time::Duration;
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::http::HttpResponse;
-use aws_sdk_secretsmanager::config::{self, Credentials, SharedHttpClient};
+use aws_sdk_secretsmanager::config::{self, SharedHttpClient};
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::tls;
 use tokensink_core::{BuildContext, Environment, Secret, SinkError};
 use tokensink_http::{is_loopback, reqwest::Url};
 use tokio::sync::OnceCell;
 
+use crate::caller::StsEndpoint;
+use crate::credentials::{self, SECRET_ACCESS_KEY, SESSION_TOKEN};
 use crate::endpoint::Endpoint;
 use crate::failure;
 
-/// Where to sign in, and as whom.
+/// A region, an endpoint, and the credentials that are used there.
 pub(crate) struct Account {
     pub(crate) region: Option<String>,
     pub(crate) profile: Option<String>,
     pub(crate) endpoint: Option<Endpoint>,
     environment: Environment,
     timeout: Duration,
-    client: OnceCell<Client>,
+    client: OnceCell<(Client, SdkConfig)>,
+    sts: StsEndpoint,
+    /// The account of the credentials, or why it is not known. Asked for once.
+    caller: OnceCell<Result<String, String>>,
 }
 
 impl Account {
@@ -37,27 +42,36 @@ impl Account {
         context: &BuildContext,
     ) -> Self {
         let environment = context.environment().clone();
-        let (timeout, client) = (context.attempt_timeout(), OnceCell::new());
-        Self { region, profile, endpoint, environment, timeout, client }
+        let sts = StsEndpoint::choose(endpoint.as_ref(), &environment);
+        let timeout = context.attempt_timeout();
+        let (client, caller) = (OnceCell::new(), OnceCell::new());
+        Self { region, profile, endpoint, environment, timeout, client, sts, caller }
     }
 
     /// The client; the first call reads profiles and the like.
     pub(crate) async fn client(&self) -> &Client {
-        self.client.get_or_init(|| self.connect()).await
+        &self.client.get_or_init(|| self.connect()).await.0
     }
 
-    /// What an error of the SDK means, without the credentials in it.
+    /// The AWS account of the credentials, or why it is not known. Waits for two seconds at most,
+    /// and once only.
+    pub(crate) async fn caller(&self) -> &Result<String, String> {
+        let (_, found) = self.client.get_or_init(|| self.connect()).await;
+        self.caller.get_or_init(|| self.sts.account(found)).await
+    }
+
+    /// Converts an error of the SDK; the result contains no credentials.
     pub(crate) fn explain<E>(&self, doing: &str, error: &SdkError<E, HttpResponse>) -> SinkError
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
-        let names = ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+        let names = [SECRET_ACCESS_KEY, SESSION_TOKEN];
         let secrets: Vec<&Secret> =
             names.iter().filter_map(|name| self.environment.secret(name)).collect();
         failure::explain(doing, &self.place(), error, &secrets)
     }
 
-    /// Where requests go, as far as the table and the environment tell.
+    /// Where requests go, as far as the table and the environment show.
     fn place(&self) -> String {
         match (&self.endpoint, &self.region) {
             (Some(endpoint), _) => endpoint.host().to_owned(),
@@ -66,13 +80,13 @@ impl Account {
         }
     }
 
-    async fn connect(&self) -> Client {
+    async fn connect(&self) -> (Client, SdkConfig) {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(self.timeout.min(Duration::from_secs(5)))
             .operation_attempt_timeout(self.timeout)
             .operation_timeout(self.timeout)
             .build();
-        // The coordinator retries, and nobody else.
+        // The engine retries.
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts);
@@ -86,29 +100,25 @@ impl Account {
             // Otherwise keys in the environment would win over the profile that the table names.
             let provider = ProfileFileCredentialsProvider::builder().profile_name(profile).build();
             loader = loader.profile_name(profile).credentials_provider(provider);
-        } else if let Some(credentials) = self.keys_of_environment() {
+        } else if let Some(credentials) = credentials::keys(&self.environment) {
             loader = loader.credentials_provider(credentials);
+        } else if let Some(profile) = credentials::profile(&self.environment) {
+            loader = loader.profile_name(profile);
         }
         let found = loader.load().await;
         let config = config::Builder::from(&found);
         // Credentials may still be fetched through a proxy: those come from elsewhere.
         let is_here = found.endpoint_url().and_then(|url| Url::parse(url).ok());
         if is_here.is_some_and(|url| is_loopback(&url)) {
-            return Client::from_conf(config.http_client(without_proxy()).build());
+            return (Client::from_conf(config.http_client(without_proxy()).build()), found);
         }
-        Client::from_conf(config.build())
-    }
-
-    fn keys_of_environment(&self) -> Option<Credentials> {
-        let text = |name: &str| self.environment.setting(name).map(str::to_owned);
-        let (id, secret) = (text("AWS_ACCESS_KEY_ID")?, text("AWS_SECRET_ACCESS_KEY")?);
-        Some(Credentials::new(id, secret, text("AWS_SESSION_TOKEN"), None, "environment"))
+        (Client::from_conf(config.build()), found)
     }
 }
 
 /// The SDK's own client, but for the proxies of the environment: see
 /// [`tokensink_http::build_client`].
-fn without_proxy() -> SharedHttpClient {
+pub(crate) fn without_proxy() -> SharedHttpClient {
     let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
     aws_smithy_http_client::Builder::new().tls_provider(provider).build_https()
 }

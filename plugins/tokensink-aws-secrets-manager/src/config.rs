@@ -1,4 +1,4 @@
-//! What a table of kind `aws-secrets-manager` may hold.
+//! The options of a table of kind `aws-secrets-manager`.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -6,7 +6,10 @@ use tokensink_core::{BuildContext, Environment, SinkConfig, SinkError};
 
 use crate::AwsSink;
 use crate::client::Account;
+use crate::credentials::{self, setting};
 use crate::endpoint::Endpoint;
+use crate::secret_id::SecretId;
+use crate::sink::Replace;
 use crate::value::Shape;
 
 /// The variables that every AWS tool takes a region from, the first one first.
@@ -20,7 +23,7 @@ pub struct AwsSecretsManagerConfig {
     /// the key of a JSON secret that holds the token; the whole value unless given
     #[serde(default)]
     json_key: Option<String>,
-    /// several keys that hold the same token
+    /// several keys that all hold the token
     #[serde(default)]
     json_keys: Option<Vec<String>>,
     /// the region; the ARN's, the profile's or the environment's unless given
@@ -29,10 +32,10 @@ pub struct AwsSecretsManagerConfig {
     /// the profile of ~/.aws whose credentials are used
     #[serde(default)]
     profile: Option<String>,
-    /// another endpoint, such as a stand-in on loopback
+    /// another endpoint, such as a VPC endpoint or a fake on loopback
     #[serde(default)]
     endpoint_url: Option<String>,
-    /// add keys, or make the secret, where they are not there yet
+    /// add keys, or create the secret, where they do not exist yet
     #[serde(default)]
     create: bool,
 }
@@ -43,9 +46,9 @@ impl SinkConfig for AwsSecretsManagerConfig {
     const PERMISSIONS: &'static str = "\
 secretsmanager:DescribeSecret
 secretsmanager:PutSecretValue
-secretsmanager:GetSecretValue (for JSON keys; else it makes the proof stronger)
+secretsmanager:GetSecretValue (for JSON keys; else it makes the evidence stronger)
 secretsmanager:CreateSecret (with `create`, where the secret is missing)
-with a key of your own also kms:GenerateDataKey and kms:Decrypt";
+with a customer managed key also kms:GenerateDataKey and kms:Decrypt";
     const TAKES_EFFECT: &'static str =
         "at the application's next read: ECS reads when a task starts, caches after up to an hour";
     const EXAMPLE: &'static str =
@@ -53,76 +56,88 @@ with a key of your own also kms:GenerateDataKey and kms:Decrypt";
     type Sink = AwsSink;
 
     fn build(self, context: &BuildContext) -> Result<Vec<AwsSink>, Vec<SinkError>> {
-        let mut mistakes = Vec::new();
-        if self.secret_id.is_empty() || self.secret_id.len() > 2048 {
-            mistakes.push(SinkError::config("option `secret_id`: expected a name or an ARN"));
-        }
         let environment = context.environment();
+        let mut errors = credentials::check(environment, self.profile.as_deref());
+        let secret_id = keep(&mut errors, SecretId::parse(&self.secret_id));
+        let of_arn = secret_id.as_ref().and_then(SecretId::region);
+        let region = keep(&mut errors, self.region(of_arn, environment));
+        let shape = keep(&mut errors, self.shape());
         let endpoint = Endpoint::choose(self.endpoint_url.as_deref(), environment);
-        let (shape, endpoint, region) = match (self.shape(), endpoint, self.region(environment)) {
-            (Ok(shape), Ok(endpoint), Ok(region)) if mistakes.is_empty() => {
-                (shape, endpoint, region)
-            }
-            (shape, endpoint, region) => {
-                mistakes.extend(endpoint.err());
-                mistakes.extend(shape.err());
-                mistakes.extend(region.err());
-                return Err(mistakes);
-            }
+        let endpoint = keep(&mut errors, endpoint);
+        let (Some(secret_id), Some(region), Some(shape), Some(endpoint), []) =
+            (secret_id, region, shape, endpoint, errors.as_slice())
+        else {
+            return Err(errors);
         };
         let (profile, timeout) = (&self.profile, context.attempt_timeout());
         let key = format!("aws-secrets-manager {region:?} {profile:?} {endpoint:?} {timeout:?}");
         let account =
             context.shared(&key, || Account::new(region, self.profile, endpoint, context));
-        Ok(vec![AwsSink::new(self.secret_id, shape, self.create, account)])
+        let replace = Replace { create: self.create, anything: context.replaces_anything() };
+        Ok(vec![AwsSink::new(secret_id, shape, replace, account)])
     }
 }
 
 impl AwsSecretsManagerConfig {
-    /// The table's own, the ARN's or the environment's; the profile's may still be found.
-    fn region(&self, environment: &Environment) -> Result<Option<String>, SinkError> {
-        let of_arn = self.secret_id.strip_prefix("arn:").and_then(|arn| arn.split(':').nth(2));
-        let set = |name| Some((format!("the variable {name}"), environment.setting(name)?));
-        let (place, region) = match (&self.region, of_arn) {
-            (Some(named), _) => ("option `region`".to_owned(), named.as_str()),
-            (None, Some(of_arn)) => ("the ARN in `secret_id`".to_owned(), of_arn),
+    /// The table's own, the ARN's or the environment's; else the SDK looks in the profile.
+    fn region(
+        &self,
+        of_arn: Option<&str>,
+        environment: &Environment,
+    ) -> Result<Option<String>, SinkError> {
+        let set = |name| Some((format!("the variable {name}"), setting(environment, name)?));
+        let (place, option, region) = match (&self.region, of_arn) {
+            (Some(named), _) => ("option `region`".to_owned(), Some("region"), named.as_str()),
+            (None, Some(of_arn)) => {
+                ("the ARN in `secret_id`".to_owned(), Some("secret_id"), of_arn)
+            }
             (None, None) => match VARIABLES.into_iter().find_map(set) {
-                Some(found) => found,
+                Some((place, region)) => (place, None, region),
                 None => return Ok(None),
             },
         };
+        let error = |problem: String| match option {
+            Some(option) => SinkError::config(problem).for_option(option),
+            None => SinkError::config(problem),
+        };
         if !is_host_label(region) {
-            let problem = format!("{place}: expected a region, such as eu-central-1");
-            return Err(SinkError::config(problem));
+            return Err(error(format!("{place}: expected a region, such as eu-central-1")));
         }
         match of_arn {
             Some(of_arn) if of_arn != region => {
-                let problem = format!("{place}: the ARN is of {of_arn}, not of {region}");
-                Err(SinkError::config(problem).with_help("leave out `region`, or mend the ARN"))
+                Err(error(format!("{place}: the ARN is of {of_arn}, not of {region}"))
+                    .with_help("remove `region`, or correct the ARN"))
             }
             _ => Ok(Some(region.to_owned())),
         }
     }
 
     fn shape(&self) -> Result<Shape, SinkError> {
-        let mistake = |text: String| Err(SinkError::config(text));
-        match (&self.json_key, &self.json_keys) {
+        let (key, keys) = (self.json_key.as_ref(), self.json_keys.as_ref());
+        let error = |option: &str, problem: &str| {
+            Err(SinkError::config(format!("option `{option}`{problem}")).for_option(option))
+        };
+        match (key, keys) {
             (Some(_), Some(_)) => {
-                mistake("`json_key` and `json_keys` exclude each other".to_owned())
+                let problem = "`json_key` and `json_keys` exclude each other";
+                Err(SinkError::config(problem).for_option("json_keys"))
             }
             (None, None) => Ok(Shape::Plain),
-            (Some(key), None) if key.is_empty() => mistake("option `json_key` is empty".to_owned()),
+            (Some(key), None) if key.is_empty() => error("json_key", " is empty"),
             (Some(key), None) => Ok(Shape::Keys(vec![key.clone()])),
-            (None, Some(keys)) => match twice(keys) {
-                _ if keys.is_empty() => mistake("option `json_keys` is empty".to_owned()),
-                _ if keys.contains(&String::new()) => {
-                    mistake("option `json_keys`: a key is empty".to_owned())
-                }
-                Some(key) => mistake(format!("option `json_keys`: `{key}` stands there twice")),
+            (None, Some(keys)) => match repeated(keys) {
+                _ if keys.is_empty() => error("json_keys", " is empty"),
+                _ if keys.contains(&String::new()) => error("json_keys", ": a key is empty"),
+                Some(key) => error("json_keys", &format!(": `{key}` is there twice")),
                 None => Ok(Shape::Keys(keys.clone())),
             },
         }
     }
+}
+
+/// The value, or none and one error more.
+fn keep<T>(errors: &mut Vec<SinkError>, outcome: Result<T, SinkError>) -> Option<T> {
+    outcome.map_err(|error| errors.push(error)).ok()
 }
 
 /// A region becomes a part of the host's name.
@@ -131,6 +146,6 @@ fn is_host_label(text: &str) -> bool {
     !text.is_empty() && text.chars().all(fits)
 }
 
-fn twice(keys: &[String]) -> Option<&String> {
+fn repeated(keys: &[String]) -> Option<&String> {
     keys.iter().enumerate().find(|(index, key)| keys[..*index].contains(key)).map(|(_, key)| key)
 }

@@ -4,10 +4,13 @@ use tokensink_core::{Environment, SinkError};
 use tokensink_http::{is_loopback, parse_base_url, reqwest::Url};
 
 /// The variables that every AWS tool takes an endpoint from, the most particular first.
-const VARIABLES: [&str; 2] = ["AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL"];
+const VARIABLES: [&str; 2] = ["AWS_ENDPOINT_URL_SECRETS_MANAGER", ALL_SERVICES];
+
+/// Names the endpoint of every service that has no variable of its own.
+pub(crate) const ALL_SERVICES: &str = "AWS_ENDPOINT_URL";
 
 /// Says that those variables count for nothing.
-const IGNORE: &str = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS";
+pub(crate) const IGNORE: &str = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS";
 
 /// An endpoint that is not the region's own.
 #[derive(Clone, Debug)]

@@ -104,6 +104,7 @@ fn by_status(problem: &str, status: u16) -> SinkError {
     match status {
         401 | 403 => SinkError::permission_denied(problem)
             .with_help("see the AWS credentials and their permissions"),
+        409 => SinkError::conflict(problem),
         404 => SinkError::not_found(problem).with_help("see `endpoint_url`"),
         429 => SinkError::rate_limited(THROTTLED, problem),
         // A write may have landed, and may be repeated.
@@ -126,6 +127,13 @@ fn undispatched(
         if words.contains("credential") || words.contains("profile") {
             return SinkError::permission_denied(format!("{problem}: there are no AWS credentials{}", shown(&words, secrets)))
                 .with_help("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or `profile`, or run `aws sso login`");
+        }
+        if words.contains("header value") {
+            let problem = format!(
+                "{problem}: the AWS credentials contain a line break or a control character"
+            );
+            return SinkError::permission_denied(problem)
+                .with_help("correct the credentials in the profile, or what its command prints");
         }
         if words.to_lowercase().contains("region") {
             return SinkError::permission_denied(format!(

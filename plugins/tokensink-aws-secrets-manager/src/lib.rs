@@ -1,11 +1,15 @@
-//! The `aws-secrets-manager` sink: keeps the token in a secret of AWS Secrets Manager, alone or as
-//! keys of a JSON object whose other keys belong to others.
+//! The `aws-secrets-manager` sink: keeps the token in a secret of AWS Secrets Manager, as the whole
+//! value or as keys of a JSON object. The object's other keys stay as they are.
 
+mod caller;
 mod client;
 mod config;
+mod credentials;
 mod endpoint;
 mod failure;
+mod secret_id;
 mod sink;
+mod stored;
 mod value;
 mod write;
 

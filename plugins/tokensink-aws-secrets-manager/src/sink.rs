@@ -6,18 +6,22 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
 use aws_sdk_secretsmanager::primitives::DateTime;
+use aws_sdk_secretsmanager::types::{ReplicationStatusType, StatusType};
 use tokensink_core::{
     Content, Inspection, Preparation, RateLimit, RateLimits, Receipt, SinkError, SinkErrorKind,
     SinkInfo, Survey, TakesEffect, TargetId, TokenSink, WriteEstimate,
 };
+use tokensink_http::excerpt;
 use zeroize::Zeroizing;
 
 use crate::client::Account;
 use crate::endpoint::Endpoint;
 use crate::failure::is_denied;
+use crate::secret_id::SecretId;
 use crate::value::Shape;
 use crate::write::{Create, Put, unproven};
 
+const KIND: &str = "aws-secrets-manager";
 const CURRENT: &str = "AWSCURRENT";
 const PREVIOUS: &str = "AWSPREVIOUS";
 
@@ -28,21 +32,27 @@ const WRITES: RateLimit = RateLimit { requests: 50, per: Duration::from_secs(1) 
 /// The SDK opens a connection for each request under way.
 const CONCURRENT: usize = 100;
 
-/// What the random part of an ARN adds to a secret's name: a hyphen and six characters.
-const ARN_SUFFIX: usize = 7;
-
 /// One secret.
 #[derive(Clone, Debug)]
 pub struct AwsSink {
     info: SinkInfo,
-    secret_id: String,
+    secret_id: SecretId,
     shape: Shape,
-    create: bool,
+    replace: Replace,
     account: Arc<Account>,
     ours: Arc<Mutex<Option<OurWrite>>>,
 }
 
-/// The version that we wrote last, and the one that it was made from.
+/// What a write may do besides replacing a token.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Replace {
+    /// Add keys, or create the secret.
+    pub(crate) create: bool,
+    /// Overwrite what was recognized as something other than a token.
+    pub(crate) anything: bool,
+}
+
+/// Our last write: its version, and the version that it was made from.
 #[derive(Clone, Debug)]
 pub(crate) struct OurWrite {
     pub(crate) version: String,
@@ -69,23 +79,25 @@ impl OurWrite {
 
 impl AwsSink {
     pub(crate) fn new(
-        secret_id: String,
+        secret_id: SecretId,
         shape: Shape,
-        create: bool,
+        replace: Replace,
         account: Arc<Account>,
     ) -> Self {
         let info = sink_info(&secret_id, &shape, &account);
-        Self { info, secret_id, shape, create, account, ours: Arc::default() }
+        Self { info, secret_id, shape, replace, account, ours: Arc::default() }
     }
 
     async fn describe(&self) -> Result<DescribeSecretOutput, SinkError> {
-        let request = self.account.client().await.describe_secret().secret_id(&self.secret_id);
+        let request =
+            self.account.client().await.describe_secret().secret_id(self.secret_id.as_str());
         request.send().await.map_err(|error| self.account.explain("describe the secret", &error))
     }
 
     /// The value of the current version, or of the one named.
     async fn read(&self, version: Option<&str>) -> Result<Held, SinkError> {
-        let request = self.account.client().await.get_secret_value().secret_id(&self.secret_id);
+        let request =
+            self.account.client().await.get_secret_value().secret_id(self.secret_id.as_str());
         let request = match version {
             Some(version) => request.version_id(version),
             None => request.version_stage(CURRENT),
@@ -138,6 +150,10 @@ impl AwsSink {
         ours: &OurWrite,
         current: &Held,
     ) -> Result<Option<Held>, SinkError> {
+        // A description that lags behind our write shows the version before the base.
+        if version_at(described, CURRENT) != Some(ours.version.as_str()) {
+            return Ok(None);
+        }
         let previous = version_at(described, PREVIOUS).filter(|previous| *previous != ours.base);
         let Some(previous) = previous else { return Ok(None) };
         let theirs = self.read(Some(previous)).await?;
@@ -179,11 +195,24 @@ impl AwsSink {
         }
     }
 
+    /// Compares the account of an ARN with the caller's. A name is always one of the caller's own.
+    async fn owner(&self) -> Owner {
+        let Some(account) = self.secret_id.account() else { return Owner::Caller };
+        match self.account.caller().await {
+            Ok(caller) if caller == account => Owner::Caller,
+            Ok(caller) => Owner::Other(format!("in AWS account {account}, not yours ({caller})")),
+            Err(reason) => Owner::Unknown(format!(
+                "it is in AWS account {account}; whether that is yours is not known: {reason}"
+            )),
+        }
+    }
+
     fn warnings(&self, described: &DescribeSecretOutput) -> Vec<String> {
         let mut warnings = Vec::new();
         if described.rotation_enabled == Some(true) {
-            warnings.push("its rotation is on, and may write over the token".to_owned());
+            warnings.push("its rotation is on and may overwrite the token".to_owned());
         }
+        warnings.extend(described.replication_status().iter().filter_map(behind));
         warnings.extend(self.account.endpoint.as_ref().and_then(Endpoint::warning));
         warnings
     }
@@ -191,7 +220,7 @@ impl AwsSink {
     fn creation(&self, round_trip: Duration) -> Preparation {
         let create = Create {
             account: Arc::clone(&self.account),
-            secret_id: self.secret_id.clone(),
+            secret_id: self.secret_id.as_str().to_owned(),
             shape: self.shape.clone(),
         };
         Preparation::new(Box::new(create), WriteEstimate::one_request(round_trip))
@@ -206,12 +235,36 @@ pub(crate) fn overlooked() -> SinkError {
         .with_help("`tokensink sync` puts both into it")
 }
 
+/// Whose account a secret is in.
+enum Owner {
+    Caller,
+    /// The destination, for people.
+    Other(String),
+    /// Why it is not known, as a warning.
+    Unknown(String),
+}
+
+/// What should be known of a replica that does not have the newest value.
+fn behind(replica: &ReplicationStatusType) -> Option<String> {
+    let region = replica.region().unwrap_or("another region");
+    let said = excerpt(replica.status_message().unwrap_or_default());
+    let said = if said.is_empty() { said } else { format!(": {said}") };
+    match replica.status()? {
+        StatusType::InSync => None,
+        StatusType::InProgress => {
+            Some(format!("its replica in {region} is not complete yet{said}"))
+        }
+        StatusType::Failed => Some(format!("its replica in {region} failed{said}")),
+        other => Some(format!("its replica in {region} is {}{said}", other.as_str())),
+    }
+}
+
 fn version_at<'a>(described: &'a DescribeSecretOutput, stage: &str) -> Option<&'a str> {
     let mut versions = described.version_ids_to_stages()?.iter();
     versions.find(|(_, of)| of.iter().any(|one| one == stage)).map(|(version, _)| version.as_str())
 }
 
-fn sink_info(secret_id: &str, shape: &Shape, account: &Account) -> SinkInfo {
+fn sink_info(secret_id: &SecretId, shape: &Shape, account: &Account) -> SinkInfo {
     let limits = RateLimits::concurrent(
         format!("aws-secrets-manager {:?} {:?}", account.profile, account.region),
         CONCURRENT,
@@ -228,27 +281,28 @@ fn sink_info(secret_id: &str, shape: &Shape, account: &Account) -> SinkInfo {
     }
 }
 
-fn target(secret_id: &str, account: &Account) -> TargetId {
-    // A name and the ARN of the same secret are one place.
-    let of_arn = secret_id.strip_prefix("arn:").and_then(|arn| arn.splitn(6, ':').nth(5));
-    let name = of_arn.map_or(secret_id, |name| {
-        let (bare, suffix) =
-            name.split_at_checked(name.len().saturating_sub(ARN_SUFFIX)).unwrap_or((name, ""));
-        if suffix.starts_with('-') { bare } else { name }
-    });
+/// Identifies a secret without asking AWS. Whether the last seven characters of an ARN are its random
+/// suffix or a part of the name cannot be seen, so an ARN stays as it is: the preparation reports
+/// which secrets are the same.
+fn target(secret_id: &SecretId, account: &Account) -> TargetId {
+    let place = secret_id.as_str();
+    if secret_id.is_arn() {
+        return TargetId::new(KIND, place);
+    }
     let region = account.region.as_deref().unwrap_or("default-region");
     let profile = account.profile.as_deref().map_or(String::new(), |name| format!("{name}@"));
-    TargetId::new("aws-secrets-manager", format!("{profile}{region}/{name}"))
+    TargetId::new(KIND, format!("{profile}{region}/{place}"))
 }
 
-fn label(secret_id: &str, shape: &Shape, account: &Account) -> String {
-    let keys = match shape {
-        Shape::Plain => String::new(),
-        Shape::Keys(keys) => format!(" {}", keys.join(", ")),
-    };
+fn label(secret_id: &SecretId, shape: &Shape, account: &Account) -> String {
+    let mut label = secret_id.as_str().to_owned();
+    if let Shape::Keys(keys) = shape {
+        label.push(' ');
+        label.push_str(&keys.join(", "));
+    }
     match &account.region {
-        Some(region) if !secret_id.starts_with("arn:") => format!("{secret_id}{keys} ({region})"),
-        _ => format!("{secret_id}{keys}"),
+        Some(region) if !secret_id.is_arn() => format!("{label} ({region})"),
+        _ => label,
     }
 }
 
@@ -261,8 +315,11 @@ impl TokenSink for AwsSink {
     async fn prepare(&self) -> Result<Preparation, SinkError> {
         let started = Instant::now();
         let described = match self.describe().await {
-            Err(error) if error.kind() == SinkErrorKind::NotFound && self.create => {
-                self.shape.check("", self.create)?;
+            Err(error) if error.kind() == SinkErrorKind::NotFound && self.replace.create => {
+                if self.secret_id.is_arn() {
+                    return Err(error.with_help("name a secret that is to be created by its name"));
+                }
+                self.shape.check("", true)?;
                 return Ok(self.creation(started.elapsed()));
             }
             described => described?,
@@ -270,44 +327,69 @@ impl TokenSink for AwsSink {
         self.refuse_unwritable(&described)?;
         // The connection exists by now: as long as this request takes, the write will.
         let started = Instant::now();
-        let base = match (self.base(&described).await, &self.shape) {
+        let read = async { (self.base(&described).await, started.elapsed()) };
+        let ((base, round_trip), owner) = tokio::join!(read, self.owner());
+        let mut warnings = self.warnings(&described);
+        let base = match (base, &self.shape) {
             (Ok(base), _) => Some(base),
             // The whole value is replaced: it need not be read.
-            (Err(error), Shape::Plain) if is_denied(&error) => None,
+            (Err(error), Shape::Plain) if is_denied(&error) => {
+                warnings.push("its value may not be read, so what is replaced is not known".into());
+                None
+            }
             // A secret that has no value yet.
-            (Err(error), _) if error.kind() == SinkErrorKind::NotFound && self.create => None,
+            (Err(error), _) if error.kind() == SinkErrorKind::NotFound && self.replace.create => {
+                None
+            }
             (Err(error), _) => return Err(error),
         };
-        let round_trip = started.elapsed();
         let value = base.as_ref().map_or("", |base| base.value.as_str());
-        self.shape.check(value, self.create)?;
+        self.shape.check(value, self.replace.create)?;
+        if !self.replace.anything {
+            self.shape.refuse_unless_replaceable(value)?;
+        }
+        let destination = match owner {
+            Owner::Caller => None,
+            Owner::Other(destination) => Some(destination),
+            Owner::Unknown(warning) => {
+                warnings.push(warning);
+                None
+            }
+        };
         let follows = base
             .as_ref()
             .map(|base| base.version.as_str())
             .or_else(|| version_at(&described, CURRENT));
         let follows = follows.unwrap_or_default().to_owned();
+        let arn = described.arn.clone().unwrap_or_default();
         let put = Put {
             account: Arc::clone(&self.account),
-            secret_id: self.secret_id.clone(),
-            arn: described.arn.clone().unwrap_or_default(),
+            secret_id: self.secret_id.as_str().to_owned(),
+            arn: arn.clone(),
             shape: self.shape.clone(),
-            create: self.create,
+            create: self.replace.create,
             base,
             follows,
             previous: version_at(&described, PREVIOUS).unwrap_or_default().to_owned(),
             ours: Arc::clone(&self.ours),
             written: Mutex::default(),
         };
-        Ok(Preparation::new(Box::new(put), WriteEstimate::one_request(round_trip))
+        let preparation = Preparation::new(Box::new(put), WriteEstimate::one_request(round_trip))
             .with_readiness(unproven())
-            .with_warnings(self.warnings(&described)))
+            .with_warnings(warnings)
+            .with_foreign_destination(destination);
+        // An emulator may leave it out.
+        if arn.is_empty() {
+            return Ok(preparation);
+        }
+        Ok(preparation.with_resolved_target(TargetId::new(KIND, arn)))
     }
 
     async fn inspect(&self, last: Option<&Receipt>) -> Result<Inspection, SinkError> {
         let held = match self.read(None).await {
             Ok(held) => held,
             Err(error) if is_denied(&error) => return self.inspect_unread(last).await,
-            Err(error) if error.kind() == SinkErrorKind::NotFound && self.create => {
+            Err(error) if error.kind() == SinkErrorKind::NotFound && self.replace.create => {
                 return Ok(Content::Absent.into());
             }
             Err(error) => return Err(error),
@@ -315,7 +397,8 @@ impl TokenSink for AwsSink {
         if self.lacks_theirs(&held, last).await? {
             return Err(overlooked());
         }
-        Ok(self.shape.content(&held.value).into())
+        let copies = self.shape.copies(&held.value);
+        Ok(Inspection::from(self.shape.content(&held.value)).with_nearby(copies))
     }
 
     async fn survey(&self) -> Result<Survey, SinkError> {

@@ -5,8 +5,10 @@ use std::ops::Range;
 
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use tokensink_core::{Content, HeldValue, SinkError, Token};
+use tokensink_core::{Content, HeldValue, NearbyValue, SinkError, Token};
 use zeroize::Zeroizing;
+
+use crate::stored;
 
 /// The longest value (docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html).
 const MAX_VALUE_BYTES: usize = 65_536;
@@ -24,6 +26,14 @@ pub(crate) enum Shape {
 }
 
 impl Shape {
+    /// The keys that hold the token; none where the whole value is the token.
+    pub(crate) fn keys(&self) -> &[String] {
+        match self {
+            Self::Plain => &[],
+            Self::Keys(keys) => keys,
+        }
+    }
+
     /// The new value. `current` is empty for a secret that is not there yet.
     pub(crate) fn merged(
         &self,
@@ -64,7 +74,29 @@ impl Shape {
         self.merged(current, &Token::new("x".repeat(room)), create).map(drop)
     }
 
-    /// How long the token is that the value holds now, if it holds one.
+    /// Refuses to replace what was recognized as something other than a token.
+    pub(crate) fn refuse_unless_replaceable(&self, current: &str) -> Result<(), SinkError> {
+        let Self::Keys(keys) = self else {
+            return stored::refuse_unless_replaceable("its value", current, true);
+        };
+        // Without a value there is nothing to replace.
+        let entries = if current.is_empty() { Vec::new() } else { entries(current)? };
+        for (key, span) in entries.into_iter().filter(|(name, _)| keys.contains(name)) {
+            let place = format!("the value of its key `{key}`");
+            stored::refuse_unless_replaceable(&place, &text_of(&current[span]), false)?;
+        }
+        Ok(())
+    }
+
+    /// Returns copies of a token in other keys of the same secret.
+    pub(crate) fn copies(&self, current: &str) -> Vec<NearbyValue> {
+        match self {
+            Self::Plain => Vec::new(),
+            Self::Keys(keys) => stored::copies(current, keys),
+        }
+    }
+
+    /// The length of the token in the value now, if there is one.
     fn longest_text(&self, current: &str) -> usize {
         let (Self::Keys(keys), Ok(entries)) = (self, entries(current)) else { return 0 };
         let ours = entries.into_iter().filter(|(name, _)| keys.contains(name));

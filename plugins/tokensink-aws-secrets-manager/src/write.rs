@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use sha2::{Digest as _, Sha256};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
 use tokensink_core::{Readiness, Receipt, SinkError, Token, TokenWriter};
 
 use crate::client::Account;
@@ -13,26 +14,26 @@ use crate::value::Shape;
 /// The lengths that a ClientRequestToken may have.
 const TOKEN_LENGTHS: std::ops::RangeInclusive<usize> = 32..=64;
 
-/// A new version of a secret that is there.
+/// Writes a new version of an existing secret.
 pub(crate) struct Put {
     pub(crate) account: Arc<Account>,
     pub(crate) secret_id: String,
     pub(crate) arn: String,
     pub(crate) shape: Shape,
     pub(crate) create: bool,
-    /// What the token is merged into; `None` where it may not be read or is not there.
+    /// The value that the token is merged into; `None` where it may not be read or does not exist.
     pub(crate) base: Option<Held>,
-    /// The version that was current, readable or not; empty where there is none.
+    /// The current version, readable or not; empty where there is none.
     pub(crate) follows: String,
-    /// The version at AWSPREVIOUS: it tells this write from an earlier one of the same token over the
-    /// same version, which somebody took back.
+    /// The version at AWSPREVIOUS. It distinguishes this write from an earlier one of the same token
+    /// over the same version that was undone since.
     pub(crate) previous: String,
     pub(crate) ours: Arc<Mutex<Option<OurWrite>>>,
-    /// What this preparation wrote last.
+    /// The last write of this preparation.
     pub(crate) written: Mutex<Option<OurWrite>>,
 }
 
-/// A secret that is not there yet.
+/// Creates a secret.
 #[derive(Debug)]
 pub(crate) struct Create {
     pub(crate) account: Arc<Account>,
@@ -54,8 +55,7 @@ impl Put {
         self.ours.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// Whether the value that the token is merged into was found, since it was read, to lack what
-    /// somebody else wrote.
+    /// Whether an inspection found, since the base was read, that it lacks a write of another program.
     fn lacks_theirs(&self) -> bool {
         let Some(base) = self.base.as_ref().filter(|base| !base.is_theirs) else { return false };
         let ours = self.ours.lock().unwrap_or_else(PoisonError::into_inner);
@@ -63,30 +63,46 @@ impl Put {
     }
 
     /// The version that this write follows: a repeat follows what it followed before, and another
-    /// token follows our own last version, which is nobody else's doing.
-    fn base_of(&self, value: &str) -> String {
+    /// token follows our own last version.
+    fn base_of(&self, token: &Token) -> String {
         match &*self.written.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(ours) if self.version_over(&ours.base, value) == ours.version => ours.base.clone(),
+            Some(ours) if self.version_over(&ours.base, token) == ours.version => ours.base.clone(),
             Some(ours) => ours.version.clone(),
             None => self.follows.clone(),
         }
     }
 
-    /// The id of the version that holds `value` and follows `base`.
-    fn version_over(&self, base: &str, value: &str) -> String {
-        request_token(&[&self.arn, &self.previous, base, value])
+    /// The id of the version that contains `token` and follows `base`.
+    fn version_over(&self, base: &str, token: &Token) -> String {
+        let source = self.base.as_ref().map_or("", |base| base.version.as_str());
+        let is_theirs = self.base.as_ref().is_some_and(|base| base.is_theirs);
+        // Of a base that was merged from another program's version, that version is `previous`.
+        let merged = if is_theirs { "merged" } else { "" };
+        let mut parts = vec![self.arn.as_str(), &self.previous, base, source, merged];
+        parts.extend(self.shape.keys().iter().map(String::as_str));
+        request_token(token, &parts)
     }
 }
 
-/// The same for the same write, another one for every other: a later `sync` must not find the
-/// version of an earlier one.
-fn request_token(parts: &[&str]) -> String {
-    let mut hash = Sha256::new();
+/// Returns the id of a write: the same for a repeat of it, also by a later process, and another one
+/// for every other write.
+///
+/// Version ids are visible to everyone who may describe the secret, and in CloudTrail. So this one
+/// must reveal nothing about the value. The value is the content of an earlier version with the token
+/// put into it, and the content of a version never changes: the version's id identifies it, and the
+/// other keys of the secret are not needed here. What remains is an HMAC of public ids whose key is
+/// the token itself. A token has more entropy than can be guessed, and a process that may repeat the
+/// write has the token anyway, so no other secret has to be kept for it.
+fn request_token(token: &Token, parts: &[&str]) -> String {
+    let mut mac = match Hmac::<Sha256>::new_from_slice(token.expose().as_bytes()) {
+        Ok(mac) => mac,
+        Err(_) => unreachable!("an HMAC accepts a key of any length"),
+    };
     for part in parts {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part.as_bytes());
+        mac.update(&(part.len() as u64).to_be_bytes());
+        mac.update(part.as_bytes());
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl std::fmt::Debug for Put {
@@ -115,8 +131,8 @@ impl TokenWriter for Put {
         }
         let current = self.base.as_ref().map_or("", |base| base.value.as_str());
         let value = self.shape.merged(current, token, self.create)?;
-        let base = self.base_of(&value);
-        let version = self.version_over(&base, &value);
+        let base = self.base_of(token);
+        let version = self.version_over(&base, token);
         self.put(&version, &value).await?;
         let ours = OurWrite { version: version.clone(), base: base.clone(), lacks_theirs: false };
         if self.base.is_some() {
@@ -135,7 +151,9 @@ impl TokenWriter for Create {
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
         let value = self.shape.merged("", token, true)?;
-        let version = request_token(&[&self.secret_id, "", &value]);
+        let mut parts = vec![self.secret_id.as_str()];
+        parts.extend(self.shape.keys().iter().map(String::as_str));
+        let version = request_token(token, &parts);
         let request = self.account.client().await.create_secret();
         let request = request
             .name(&self.secret_id)

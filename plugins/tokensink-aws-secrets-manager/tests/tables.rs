@@ -113,11 +113,112 @@ fn a_region_that_contradicts_the_arn_is_a_mistake() {
     assert!(build(json!({"secret_id": ARN}), &[("AWS_REGION", "us-east-1")]).is_ok());
 }
 
+fn target(table: Value) -> String {
+    build(table, &[]).unwrap()[0].info().target.to_string()
+}
+
 #[test]
-fn a_name_and_its_arn_are_one_place() {
-    let id = |table| build(table, &[]).unwrap()[0].info().target.clone();
+fn secrets_of_two_accounts_or_regions_are_different_places() {
+    let of_arn = |arn: &str| target(json!({"secret_id": arn}));
+    let others = [
+        ARN.replace("123456789012", "210987654321"),
+        ARN.replace("eu-central-1", "us-east-1"),
+        ARN.replace("prod/qstash-AbCdEf", "prod/qstash-XyZ123"),
+        // A partial ARN of a secret whose name ends as the complete ARN of another does.
+        ARN.replace("qstash-AbCdEf", "qstash"),
+    ];
+    for other in &others {
+        assert_ne!(of_arn(ARN), of_arn(other), "{other}");
+        assert!(of_arn(other).contains(other.split(':').nth(4).unwrap()));
+    }
+    let worker = ARN.replace("qstash-AbCdEf", "qs-worker");
+    assert_ne!(of_arn(&worker), of_arn(&ARN.replace("qstash-AbCdEf", "qs")));
+}
+
+#[test]
+fn names_are_identified_by_profile_region_and_name() {
+    let table = |name: &str, region: &str, profile: Option<&str>| {
+        target(json!({"secret_id": name, "region": region, "profile": profile}))
+    };
+    let one = table("prod/qs-worker", "eu-central-1", None);
+    assert_ne!(one, table("prod/qs", "eu-central-1", None));
+    assert_ne!(one, table("prod/qs-worker", "us-east-1", None));
+    assert_ne!(one, table("prod/qs-worker", "eu-central-1", Some("staging")));
     assert_eq!(
-        id(json!({"secret_id": ARN})),
-        id(json!({"secret_id": "prod/qstash", "region": "eu-central-1"}))
+        one,
+        target(json!({"secret_id": "prod/qs-worker", "region": "eu-central-1", "json_key": "T"}))
     );
+}
+
+#[test]
+fn an_arn_with_a_json_key_points_to_json_key() {
+    for (suffix, key) in [
+        (":QSTASH_TOKEN::", Some("QSTASH_TOKEN")),
+        (":QSTASH_TOKEN", Some("QSTASH_TOKEN")),
+        (":QSTASH_TOKEN:AWSCURRENT:", Some("QSTASH_TOKEN")),
+        ("::AWSPREVIOUS:", None),
+        (":::", None),
+    ] {
+        let errors = build(json!({"secret_id": format!("{ARN}{suffix}")}), &[]).unwrap_err();
+        assert_eq!((errors.len(), errors[0].kind()), (1, SinkErrorKind::Config), "{errors:?}");
+        assert_eq!(errors[0].option(), Some("secret_id"));
+        let help = errors[0].help().unwrap();
+        assert!(help.contains(&format!("secret_id = \"{ARN}\"")), "{help}");
+        let line = key.map(|key| format!("json_key = \"{key}\""));
+        assert_eq!(help.contains("json_key"), line.is_some(), "{help}");
+        assert!(line.is_none_or(|line| help.contains(&line)), "{help}");
+    }
+}
+
+#[test]
+fn a_secret_id_that_cannot_be_one_is_refused() {
+    for secret_id in [
+        "",
+        "a b",
+        "a\nb",
+        "prod/qstash:QSTASH_TOKEN",
+        "{{resolve:secretsmanager:a}}",
+        "arn:aws:iam::123456789012:user/a",
+        "arn:aws:secretsmanager:eu-central-1:123:secret:a-AbCdEf",
+        "arn:aws:secretsmanager:eu-central-1:123456789012:secret:",
+        "arn:aws:secretsmanager:eu-central-1",
+    ] {
+        let errors = build(json!({"secret_id": secret_id}), &[]).unwrap_err();
+        assert_eq!((errors.len(), errors[0].option()), (1, Some("secret_id")), "{errors:?}");
+    }
+    for secret_id in ["a", "prod/qs_tash+=.@-x", &ARN.replace("arn:aws:", "arn:aws-us-gov:")] {
+        assert!(build(json!({"secret_id": secret_id}), &[]).is_ok(), "{secret_id}");
+    }
+}
+
+#[test]
+fn a_credential_that_no_request_can_carry_is_refused_by_name() {
+    let keys = [
+        ("AWS_ACCESS_KEY_ID", "AKID"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("AWS_SESSION_TOKEN", "session"),
+        ("AWS_PROFILE", "default"),
+        ("AWS_REGION", "eu-central-1"),
+    ];
+    for (index, (name, good)) in keys.into_iter().enumerate() {
+        let with = |value: &str| {
+            let mut variables = keys;
+            variables[index].1 = value;
+            build(json!({"secret_id": "a"}), &variables)
+        };
+        for bad in ["a\rb", "a\nb", "a\0b", "a\u{7f}b"] {
+            let errors = with(bad).unwrap_err();
+            let problem = errors[0].to_string();
+            assert!(errors[0].kind() == SinkErrorKind::Config && errors.len() == 1, "{errors:?}");
+            assert!(problem.contains(name) && !problem.contains(bad), "{problem}");
+        }
+        // What surrounds it was never meant.
+        for blank in ["\r", "\n", " ", "\r\n"] {
+            assert!(with(&format!("{good}{blank}")).is_ok(), "{name}");
+            assert!(with(&format!("{blank}{good}")).is_ok(), "{name}");
+        }
+    }
+    // A table with a profile of its own does not use them.
+    let unused = [("AWS_SESSION_TOKEN", "a\rb")];
+    assert!(build(json!({"secret_id": "a", "profile": "p"}), &unused).is_ok());
 }

@@ -75,9 +75,10 @@ the GITHUB_TOKEN of a workflow run may not write secrets";
         } else {
             Limits::None
         });
-        let credential =
-            Credential::choose(&base, self.token_env.as_deref(), context.environment());
-        let credential = credential.map_err(|mistake| vec![mistake])?;
+        let (credential, shown_host) =
+            Credential::choose(&base, self.token_env.as_deref(), context)
+                .map_err(|error| vec![error])?;
+        let host = shown_host.unwrap_or_else(|| base.host_str().unwrap_or_default().to_owned());
         let timeout = context.attempt_timeout();
         let key = format!("github-actions {base} {} {timeout:?} {limits:?}", credential.origin());
         let api = context.shared(&key, || Api::new(base, credential, timeout, limits));
@@ -160,7 +161,9 @@ impl GitHubActionsConfig {
         match parse_base_url(self.api_url.as_deref().unwrap_or(API_URL)) {
             Ok(base) => Some(base),
             Err(error) => {
-                mistakes.push(SinkError::config(format!("option `api_url`: {error}")));
+                mistakes.push(
+                    SinkError::config(format!("option `api_url`: {error}")).for_option("api_url"),
+                );
                 None
             }
         }

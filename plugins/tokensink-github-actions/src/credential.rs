@@ -1,29 +1,28 @@
 //! Which GitHub token is sent, and where it may be sent to.
-//!
-//! A token that a person has lying about for github.com goes to github.com and to loopback, and
-//! nowhere else: a config that came with a cloned repository must not be able to collect it.
 
 use std::process::Stdio;
 use std::time::Duration;
 
 use reqwest::Url;
 use reqwest::header::HeaderValue;
-use tokensink_core::{Environment, Secret, SinkError};
-use tokensink_http::{bearer, is_loopback, looks_like_a_token};
+use tokensink_core::{BuildContext, Environment, Origin, Secret, SinkError};
+use tokensink_http::{
+    AllowedHost, DefaultCredential, GrantedCredential, HostSetting, VariableName, Vendor,
+    authorize, bearer,
+};
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
-const GITHUB: &str = "api.github.com";
+/// GitHub's own hosts. A token of github.com goes nowhere else: a server of one's own has tokens of
+/// its own.
+pub const GITHUB: Vendor = Vendor::new("GitHub", is_own_host, DefaultCredential::OwnHostsOnly)
+    .with_setting_outside("set GH_HOST to that host and GH_ENTERPRISE_TOKEN to its token");
 
-/// Variables that people have set for a service of their own. A table that sends one of them to
-/// another host is a theft, or a mistake. Vercel and Fly are where QStash is sold too.
-const DEFAULTS: &[&str] = &["GH_", "GITHUB_", "UPSTASH_", "QSTASH_", "AWS_", "VERCEL_", "FLY_"];
+const PUBLIC_API: &str = "api.github.com";
+const PUBLIC_HOST: &str = "github.com";
 
-/// With several regions each has one of its own, such as `US_EAST_1_QSTASH_TOKEN`.
-const OF_QSTASH: &str = "QSTASH_TOKEN";
-
-/// How GitHub's tokens begin (github.blog/2021-04-05-behind-githubs-new-authentication-token-formats).
-const TOKEN_PREFIXES: &[&str] = &["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"];
+/// The tokens that GitHub's own tools send to an Enterprise Server.
+const ENTERPRISE_VARIABLES: [&str; 2] = ["GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"];
 
 /// What the GitHub command line needs to find its login: no credential is among it.
 const CLI_VARIABLES: &[&str] = &[
@@ -51,47 +50,54 @@ pub(crate) struct Credential {
 #[derive(Debug)]
 enum Source {
     Variable(Option<Secret>),
-    GitHubCli(Vec<(&'static str, String)>),
+    GitHubCli { host: String, variables: Vec<(&'static str, String)> },
 }
 
 impl Credential {
-    /// `named`, where the table names a variable; else what belongs to the host by default.
+    /// Chooses the token for `base`, the API that the table's `api_url` names, and returns with it
+    /// the host to show.
+    ///
+    /// # Errors
+    ///
+    /// When no token may be sent there.
     pub(crate) fn choose(
         base: &Url,
-        named: Option<&str>,
-        environment: &Environment,
-    ) -> Result<Self, SinkError> {
-        let variable = |name: &str| {
-            let source = Source::Variable(environment.secret(name).cloned());
-            Self { origin: name.to_owned(), source, found: OnceCell::new() }
-        };
-        let first_set = |names: [&str; 2]| {
-            names.into_iter().find(|name| environment.secret(name).is_some()).map(variable)
-        };
-        let host = base.host_str().unwrap_or_default();
-        let is_home = host == GITHUB || is_loopback(base);
-        if let Some(name) = named {
-            if is_default(name) && !is_home {
-                return Err(SinkError::config(format!("{name} does not belong to {host}"))
-                    .with_help("put a token for that host into a variable of its own"));
+        token_env: Option<&str>,
+        context: &BuildContext,
+    ) -> Result<(Self, Option<String>), SinkError> {
+        let environment = context.environment();
+        let origin = context.origin("api_url");
+        let is_named_outside = origin != Origin::ProjectFile || is_gh_host(base, environment);
+        let setting = HostSetting::new(base, origin)
+            .with_token_env(token_env.map(|name| (name, context.origin("token_env"))))
+            .with_vendor_variable(
+                first_set(ENTERPRISE_VARIABLES, environment).filter(|_| is_named_outside),
+            );
+        let grant = authorize(&GITHUB, &setting, context.hosts())
+            .map_err(|refusal| refusal.into_sink_error("api_url"))?;
+        let credential = match grant.credential {
+            GrantedCredential::Variable(name) => Self::in_variable(&name, environment),
+            GrantedCredential::VendorDefault => {
+                match first_set(["GH_TOKEN", "GITHUB_TOKEN"], environment) {
+                    Some(name) => Self::in_variable(name, environment),
+                    None => Self::of_cli(base, environment),
+                }
             }
-            return Ok(variable(name));
-        }
-        if is_home {
-            let cli = Self {
-                origin: "gh auth token".to_owned(),
-                source: Source::GitHubCli(cli_environment(environment)),
-                found: OnceCell::new(),
-            };
-            return Ok(first_set(["GH_TOKEN", "GITHUB_TOKEN"]).unwrap_or(cli));
-        }
-        let is_own_host = environment.setting("GH_HOST") == Some(host);
-        let enterprise = first_set(["GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"]);
-        enterprise.filter(|_| is_own_host).ok_or_else(|| {
-            SinkError::config(format!("no GitHub token belongs to {host}")).with_help(
-                "name its variable with `token_env`, or set GH_HOST and GH_ENTERPRISE_TOKEN",
-            )
-        })
+        };
+        Ok((credential, grant.shown_host))
+    }
+
+    fn in_variable(name: &str, environment: &Environment) -> Self {
+        let source = Source::Variable(environment.secret(name).cloned());
+        Self { origin: name.to_owned(), source, found: OnceCell::new() }
+    }
+
+    fn of_cli(base: &Url, environment: &Environment) -> Self {
+        let host = tenant(base.host_str().unwrap_or_default());
+        let host =
+            host.map_or_else(|| PUBLIC_HOST.to_owned(), |tenant| format!("{tenant}.ghe.com"));
+        let source = Source::GitHubCli { host, variables: cli_environment(environment) };
+        Self { origin: "gh auth token".to_owned(), source, found: OnceCell::new() }
     }
 
     /// Where it comes from; shows no secret.
@@ -110,7 +116,9 @@ impl Credential {
                         self.origin
                     ))
                     .with_help("set it to a GitHub token that may write secrets")),
-                    Source::GitHubCli(variables) => ask_cli(variables, patience).await,
+                    Source::GitHubCli { host, variables } => {
+                        ask_cli(host, variables, patience).await
+                    }
                 }
             })
             .await
@@ -125,24 +133,34 @@ impl Credential {
     }
 }
 
-/// Refuses what is no variable's name, without repeating it: it may be the token itself.
-pub(crate) fn check_variable_name(name: &str) -> Option<SinkError> {
-    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.chars().all(is_word)
-        && !TOKEN_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-        // As the oldest tokens are: forty hexadecimal digits.
-        && (name.contains('_') || !looks_like_a_token(name));
-    (!is_name).then(|| {
-        SinkError::config("option `token_env`: expected the name of an environment variable")
-            .with_help("put the token into a variable, and write that variable's name here")
-    })
+/// Whether GitHub itself serves its API at `host`: at github.com, or to an organization that has a
+/// subdomain of ghe.com (docs.github.com/enterprise-cloud@latest/admin/data-residency).
+fn is_own_host(host: &str) -> bool {
+    host == PUBLIC_API || tenant(host).is_some()
 }
 
-/// Whether a variable of this name belongs to a service of its own.
-fn is_default(name: &str) -> bool {
-    let name = name.to_uppercase();
-    name.ends_with(OF_QSTASH) || DEFAULTS.iter().any(|prefix| name.starts_with(prefix))
+/// The subdomain of ghe.com whose API is at `host`.
+fn tenant(host: &str) -> Option<&str> {
+    let tenant = host.strip_prefix("api.")?.strip_suffix(".ghe.com")?;
+    let is_label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    Some(tenant).filter(|tenant| !tenant.is_empty() && tenant.chars().all(is_label))
+}
+
+/// Whether `GH_HOST` names the host of `base`. Without a port it means the usual one.
+fn is_gh_host(base: &Url, environment: &Environment) -> bool {
+    let named = environment.setting("GH_HOST").and_then(|host| host.trim().parse().ok());
+    named.is_some_and(|named: AllowedHost| named.is_exactly(base))
+}
+
+fn first_set<'a>(names: [&'a str; 2], environment: &Environment) -> Option<&'a str> {
+    names.into_iter().find(|name| environment.secret(name).is_some())
+}
+
+/// Refuses what is not a variable's name, without repeating it: it may be the token itself.
+pub(crate) fn check_variable_name(name: &str) -> Option<SinkError> {
+    let error = VariableName::parse(name).err()?;
+    let error = SinkError::config(format!("option `token_env`: {error}")).for_option("token_env");
+    Some(error.with_help("put the token into a variable, and write that variable's name here"))
 }
 
 fn cli_environment(environment: &Environment) -> Vec<(&'static str, String)> {
@@ -150,14 +168,18 @@ fn cli_environment(environment: &Environment) -> Vec<(&'static str, String)> {
     set.filter_map(|name| Some((*name, environment.setting(name)?.to_owned()))).collect()
 }
 
-async fn ask_cli(variables: &[(&str, String)], patience: Duration) -> Result<Secret, SinkError> {
+async fn ask_cli(
+    host: &str,
+    variables: &[(&str, String)],
+    patience: Duration,
+) -> Result<Secret, SinkError> {
     let missing = || {
         SinkError::permission_denied("there is no GitHub token")
             .with_help("set GH_TOKEN, or log in with `gh auth login`")
     };
     let asked = Command::new("gh")
         // Without a host it answers with whatever login there is.
-        .args(["auth", "token", "--hostname", "github.com"])
+        .args(["auth", "token", "--hostname", host])
         .env_clear()
         .envs(variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())

@@ -21,9 +21,6 @@ use crate::target::{App, Scope, Target};
 /// set meanwhile.
 const MAX_VISIBILITIES: usize = 3;
 
-/// The fact of a receipt that reports a visibility which is not known to be the one before.
-const VISIBILITY: &str = "visibility";
-
 /// GitHub accepts no write that changes nothing: a value cannot be read, and so not repeated.
 pub(crate) fn readiness() -> Readiness {
     Readiness::Unknown { reason: "only a write proves the permission at GitHub".to_owned() }
@@ -100,17 +97,27 @@ impl SecretWriter {
             let shown = match timeout_at(deadline, Visibility::read(&self.api, &path)).await {
                 Ok(Ok(shown)) => shown,
                 Ok(Err(error)) => {
-                    return Ok(receipt.with(VISIBILITY, format!("not confirmed: {error}")));
+                    return Ok(receipt.with(
+                        Receipt::WARNING,
+                        format!("cannot confirm the visibility: {error}"),
+                    ));
                 }
                 Err(_) => {
-                    return Ok(receipt.with(VISIBILITY, "not confirmed: no response in time"));
+                    return Ok(receipt.with(
+                        Receipt::WARNING,
+                        "cannot confirm the visibility: no response in time",
+                    ));
                 }
             };
             sent.push(visibility);
             if sent.contains(&shown) {
                 return Ok(match &sent[..] {
-                    [.., before, last] => receipt
-                        .with(VISIBILITY, format!("changed during the write: {before} to {last}")),
+                    [.., before, last] => receipt.with(
+                        Receipt::WARNING,
+                        format!(
+                            "its visibility was changed from {before} to {last} during the write"
+                        ),
+                    ),
                     _ => receipt,
                 });
             }

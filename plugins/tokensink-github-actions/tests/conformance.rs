@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use serde_json::{Map, Value, json};
-use tokensink_core::{BuildContext, Environment, Registry, SinkFactory, async_trait};
+use tokensink_core::{BuildContext, Environment, HostPolicy, Registry, SinkFactory, async_trait};
 use tokensink_github_actions as _;
 use tokensink_sandbox::GitHub;
 use tokensink_testkit::{Evidence, SinkFixture, assert_conformance};
@@ -25,7 +25,8 @@ impl SinkFixture for Secret {
 
     fn context(&self) -> BuildContext {
         let token = ("GH_TOKEN".to_owned(), self.0.token().to_owned());
-        BuildContext::new("/", Environment::from_iter([token]))
+        let hosts = HostPolicy::allowing(["127.0.0.1"]);
+        BuildContext::new("/", Environment::from_iter([token])).with_hosts(hosts)
     }
 
     fn evidence(&self) -> Evidence {

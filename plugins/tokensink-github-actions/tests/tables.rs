@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
-use tokensink_core::{SinkError, TokenSink};
+use tokensink_core::{BuildContext, HostPolicy, Origin, SinkError, TokenSink};
 use tokensink_github_actions as _;
 
 fn build(
@@ -13,34 +15,100 @@ fn build(
     tokensink_testkit::build("github-actions", table, variables)
 }
 
+fn build_with(table: Value, context: &BuildContext) -> Result<(), String> {
+    let built = tokensink_testkit::build_in("github-actions", table, context);
+    built.map(drop).map_err(|errors| format!("{}: {:?}", errors[0], errors[0].help()))
+}
+
+fn context(variables: &[(&str, &str)], hosts: HostPolicy) -> BuildContext {
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    BuildContext::new("/", variables.collect()).with_hosts(hosts)
+}
+
+fn table_at(url: &str) -> Value {
+    json!({"repositories": ["acme/api"], "api_url": url})
+}
+
+const PERSONAL: [(&str, &str); 3] =
+    [("GH_TOKEN", "a"), ("GITHUB_TOKEN", "b"), ("GH_ENTERPRISE_TOKEN", "c")];
+
 #[test]
-fn a_default_credential_goes_to_no_other_host() {
-    let table = |host: &str| json!({"repositories": ["acme/api"], "api_url": format!("https://{host}/api/v3")});
-    let personal = [("GH_TOKEN", "a"), ("GITHUB_TOKEN", "b"), ("GH_ENTERPRISE_TOKEN", "c")];
-    let errors = build(table("evil.example"), &personal).unwrap_err();
-    assert!(errors[0].to_string().contains("no GitHub token belongs to evil.example"));
-    let own = [("GH_HOST", "git.acme.example"), ("GH_ENTERPRISE_TOKEN", "c")];
-    assert!(build(table("git.acme.example"), &own).is_ok());
-    for name in [
-        "GH_TOKEN",
-        "UPSTASH_API_KEY",
-        "aws_secret_access_key",
-        "GITHUB_TOKEN",
-        "QSTASH_TOKEN",
-        "EU_CENTRAL_1_QSTASH_TOKEN",
-        "us_east_1_qstash_token",
-        "VERCEL_TOKEN",
-        "FLY_API_TOKEN",
-    ] {
-        let mut stealing = table("evil.example");
-        stealing["token_env"] = json!(name);
-        let errors = build(stealing, &personal).unwrap_err();
-        assert!(errors[0].to_string().contains("does not belong to evil.example"), "{name}");
+fn only_hosts_of_github_get_its_default_token() {
+    for own in ["https://api.github.com", "https://api.acme.ghe.com", "https://api.acme-2.ghe.com/"]
+    {
+        assert_eq!(build_with(table_at(own), &context(&PERSONAL, HostPolicy::default())), Ok(()));
     }
-    assert!(build(table("evil.example"), &own).is_err());
-    let mut own = table("git.acme.example");
-    own["token_env"] = json!("ACME_GITHUB_TOKEN");
-    assert!(build(own, &personal).is_ok());
+    for other in [
+        "https://github.com",
+        "https://acme.ghe.com",
+        "https://api.ghe.com",
+        "https://api.a.b.ghe.com",
+        "https://api..ghe.com",
+        "https://api.github.com.evil.example",
+        "https://api.github.com.",
+        "https://api.github.com:8443",
+        "https://evil-api.github.com",
+        "https://evil.github.io",
+        "https://evil.example/api/v3",
+        "http://127.0.0.1:4000",
+        "http://localhost:4000",
+        "http://[::1]:4000",
+    ] {
+        let refused = build_with(table_at(other), &context(&PERSONAL, HostPolicy::default()));
+        let said = refused.unwrap_err();
+        assert!(said.contains("is not a host of GitHub"), "{other}: {said}");
+        assert!(said.contains("TOKENSINK_ALLOW_HOSTS="), "{other}: {said}");
+    }
+}
+
+#[test]
+fn a_project_names_no_variable_that_is_sent_to_another_host() {
+    let hosts = HostPolicy::allowing(["git.acme.example", "127.0.0.1"]);
+    for url in ["https://git.acme.example/api/v3", "http://127.0.0.1:4000"] {
+        for name in ["GH_TOKEN", "UPSTASH_API_KEY", "OPENAI_API_KEY", "HOME", "qstash_token"] {
+            let mut stealing = table_at(url);
+            stealing["token_env"] = json!(name);
+            let said =
+                build_with(stealing.clone(), &context(&PERSONAL, hosts.clone())).unwrap_err();
+            assert!(said.contains("must not name the variable"), "{said}");
+            let origins = BTreeMap::from([("token_env".to_owned(), Origin::Environment)]);
+            let by_user = context(&PERSONAL, hosts.clone()).with_origins(origins);
+            assert_eq!(build_with(stealing, &by_user), Ok(()));
+        }
+    }
+}
+
+#[test]
+fn an_enterprise_server_gets_the_token_that_is_set_for_it() {
+    let table = || table_at("https://git.acme.example/api/v3");
+    for gh_host in ["git.acme.example", "git.acme.example:443"] {
+        let own = [("GH_HOST", gh_host), ("GH_ENTERPRISE_TOKEN", "c")];
+        assert_eq!(build_with(table(), &context(&own, HostPolicy::default())), Ok(()));
+        for other in ["https://git.acme.example:8443", "https://x.git.acme.example"] {
+            assert!(build_with(table_at(other), &context(&own, HostPolicy::default())).is_err());
+        }
+    }
+    // Allowed, and without a token of its own.
+    let hosts = HostPolicy::allowing(["git.acme.example"]);
+    let said = build_with(table(), &context(&PERSONAL, hosts.clone())).unwrap_err();
+    assert!(said.contains("no credential belongs to it"), "{said}");
+    assert!(said.contains("TOKENSINK_HOST_TOKENS=git.acme.example=VARIABLE"), "{said}");
+    let mut hosts = hosts;
+    hosts.token_variables.insert("git.acme.example".to_owned(), "ACME".to_owned());
+    assert_eq!(build_with(table(), &context(&[("ACME", "x")], hosts)), Ok(()));
+}
+
+#[test]
+fn a_host_that_is_not_the_public_one_is_shown() {
+    let shown = |url: &str| {
+        let hosts = HostPolicy::allowing(["127.0.0.1"]);
+        let context = context(&[("GH_TOKEN", "a")], hosts);
+        let sinks = tokensink_testkit::build_in("github-actions", table_at(url), &context).unwrap();
+        sinks[0].info().host.clone()
+    };
+    assert_eq!(shown("https://api.github.com"), None);
+    assert_eq!(shown("https://api.acme.ghe.com").as_deref(), Some("api.acme.ghe.com"));
+    assert_eq!(shown("http://127.0.0.1:4000").as_deref(), Some("127.0.0.1:4000"));
 }
 
 #[test]

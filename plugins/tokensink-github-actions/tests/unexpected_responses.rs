@@ -9,7 +9,7 @@ use axum::Router;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use tokensink_core::{SinkError, SinkErrorKind, Token, TokenSink};
+use tokensink_core::{Receipt, SinkError, SinkErrorKind, Token, TokenSink};
 use tokensink_github_actions as _;
 
 /// 32 bytes, as a public key has.
@@ -155,8 +155,11 @@ async fn a_visibility_that_cannot_be_read_after_the_write_is_reported_as_not_con
     .await;
     let sink = build(json!({"organization": "acme"}), &url);
     let receipt = sink.prepare().await.unwrap().writer.write(&Token::new("new")).await.unwrap();
-    let visibility = receipt.get("visibility").unwrap();
-    assert!(visibility.starts_with("not confirmed: cannot read who may use"), "{visibility}");
+    let visibility = receipt.get(Receipt::WARNING).unwrap();
+    assert!(
+        visibility.starts_with("cannot confirm the visibility: cannot read who may use"),
+        "{visibility}"
+    );
     assert!(receipt.get("written_at").is_some());
 }
 

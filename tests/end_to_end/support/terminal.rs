@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Action, LocalModes, Winsize, tcflow, tcgetattr, tcsetwinsize};
+use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
 pub(crate) struct Terminal {
@@ -48,6 +49,20 @@ impl Terminal {
     /// One of a program's streams.
     pub(crate) fn stream(&self) -> Stdio {
         Stdio::from(self.line.try_clone().unwrap())
+    }
+
+    /// Runs `command` on this terminal alone, without a log.
+    pub(crate) fn run(&self, mut command: Command) -> Child {
+        command.env_remove("RUST_LOG").env("TERM", "xterm-256color");
+        command.stdin(self.stream()).stdout(self.stream()).stderr(self.stream());
+        command.spawn().unwrap()
+    }
+
+    /// Waits for the end of a program. Returns its exit code.
+    pub(crate) async fn exit_code(&self, mut child: Child) -> i32 {
+        let ended = timeout(Duration::from_secs(60), child.wait()).await;
+        let ended = ended.unwrap_or_else(|_| panic!("it does not end:\n{}", self.shown()));
+        ended.unwrap().code().unwrap()
     }
 
     pub(crate) fn type_in(&self, text: &str) {

@@ -4,6 +4,7 @@ use tokensink_engine::{Command, Coordinator, Outcome, Plan, Report, time_in_word
 
 use super::{World, with};
 use crate::args::{Output, Reset};
+use crate::consent::describe;
 use crate::output::{self, Answer};
 use crate::run::{Request, Run};
 
@@ -15,7 +16,7 @@ pub(super) async fn run(world: &World<'_>, reset: &Reset) -> Report {
         Err(report) => return report,
     };
     let mut told = Vec::new();
-    let (Ok(report) | Err(report)) = carry_out(world, reset, &run, &mut told).await;
+    let (Ok(report) | Err(report)) = carry_out(world, reset, &mut run, &mut told).await;
     run.unlock();
     let mut report = with(run.warnings, report);
     report.warnings.retain(|warning| !told.contains(warning));
@@ -26,33 +27,34 @@ pub(super) async fn run(world: &World<'_>, reset: &Reset) -> Report {
 async fn carry_out(
     world: &World<'_>,
     reset: &Reset,
-    run: &Run,
+    run: &mut Run,
     told: &mut Vec<String>,
 ) -> Result<Report, Report> {
-    let coordinator = &run.coordinator;
     let Some(issuer) = run.issuer.clone() else {
         let why = "this token cannot be reset here".to_owned();
         return Err(Report::refused(Command::Reset, Outcome::Unchanged, vec![why]));
     };
     let plan = run.plan().await?;
-    if let Err(abort) = coordinator.ensure_can_reset(&plan) {
-        return Err(coordinator.report_abort(Command::Reset, Some(&plan), &abort));
+    if let Err(abort) = run.coordinator.ensure_can_reset(&plan) {
+        return Err(run.coordinator.report_abort(Command::Reset, Some(&plan), &abort));
     }
     let is_text = world.global.output == Output::Text;
     if !reset.yes || is_text {
         if !reset.yes {
             run.progress.clear();
         }
-        let review = with(run.warnings.clone(), coordinator.check(&plan));
+        let review = with(run.warnings.clone(), run.coordinator.check(&plan));
         if is_text {
             told.clone_from(&review.warnings);
             show(reset, &review);
         }
-        announce(coordinator, &plan);
+        announce(&run.coordinator, &plan);
         if !reset.yes {
             confirm(world, review, run).await?;
         }
     }
+    run.record_consent(&plan.destinations());
+    let coordinator = &run.coordinator;
     let plan = if reset.rehearse { coordinator.rehearse(plan).await? } else { plan };
     Ok(coordinator.reset(plan, issuer).await)
 }
@@ -74,9 +76,12 @@ fn announce(coordinator: &Coordinator, plan: &Plan) {
     };
     output::print_sentence_stderr(&format!("This resets {}.", coordinator.source()));
     output::print_sentence_stderr(&format!(
-        "The old token is dead at once; {targets} the new one within about {}.",
+        "The old token is revoked at once; {targets} the new one within about {}.",
         time_in_words(plan.forecast().whole)
     ));
+    for destination in plan.destinations().iter().filter(|one| one.host.is_some()) {
+        output::print_sentence_stderr(&format!("The token goes to {}.", describe(destination)));
+    }
 }
 
 async fn confirm(world: &World<'_>, review: Report, run: &Run) -> Result<(), Report> {
@@ -85,7 +90,7 @@ async fn confirm(world: &World<'_>, review: Report, run: &Run) -> Result<(), Rep
         Answer::No => "the answer was not yes",
         Answer::Interrupted => "interrupted at the question",
         Answer::NoTerminal => {
-            "there is no terminal to ask on: say --yes to reset without a question"
+            "there is no terminal to ask on: pass --yes to reset without a question"
         }
     };
     let mut report = Report::refused(Command::Reset, Outcome::Unchanged, vec![why.to_owned()]);

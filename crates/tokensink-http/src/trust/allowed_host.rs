@@ -22,6 +22,13 @@ pub struct AllowedHostError {
 }
 
 impl AllowedHost {
+    /// Whether `url` has this host and this port; without a port, the one that its scheme has.
+    pub fn is_exactly(&self, url: &Url) -> bool {
+        let usual = if url.scheme() == "http" { 80 } else { 443 };
+        url.host_str() == Some(&self.host)
+            && url.port_or_known_default() == Some(self.port.unwrap_or(usual))
+    }
+
     /// Allows this host.
     pub fn add_to(&self, policy: &mut HostPolicy) {
         policy.allowed.insert(self.to_string());

@@ -2,12 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+mod lag;
+mod preparation;
 mod refusals;
+mod values;
 mod writes;
 
 use serde_json::{Value, json};
 use tokensink_aws_secrets_manager as _;
-use tokensink_core::{Content, HeldValue, Receipt, SinkError, SinkErrorKind, TokenSink};
+use tokensink_core::{
+    BuildContext, Content, Environment, HeldValue, Receipt, Registry, SinkError, SinkErrorKind,
+    TokenSink,
+};
 use tokensink_sandbox::Aws;
 
 const NAME: &str = "prod/qstash";
@@ -29,6 +35,18 @@ fn sink_at(url: &str, key_id: &str, mut table: Value) -> Box<dyn TokenSink> {
 
 fn sink(aws: &Aws, table: Value) -> Box<dyn TokenSink> {
     sink_at(&aws.url(), aws.access_key_id(), table)
+}
+
+/// A sink whose table says `replace = "anything"`.
+fn replacing_anything(aws: &Aws, mut table: Value) -> Box<dyn TokenSink> {
+    table["secret_id"] = json!(NAME);
+    table["region"] = json!("eu-central-1");
+    table["endpoint_url"] = json!(aws.url());
+    let keys = [("AWS_ACCESS_KEY_ID", aws.access_key_id()), ("AWS_SECRET_ACCESS_KEY", "any")];
+    let variables = keys.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let context = BuildContext::new("/", Environment::from_iter(variables)).replacing_anything();
+    let factory = Registry::linked().unwrap().get("aws-secrets-manager").unwrap();
+    factory.build(table.as_object().unwrap().clone(), &context).unwrap().remove(0)
 }
 
 fn json_sink(aws: &Aws) -> Box<dyn TokenSink> {

@@ -211,3 +211,43 @@ async fn an_endpoint_from_a_variable_is_safe_and_named_by_its_host() {
     let kept = [("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "false")];
     set("AWS_ENDPOINT_URL", &aws.url(), &kept).unwrap()[0].prepare().await.unwrap();
 }
+
+#[tokio::test]
+async fn blanks_around_a_credential_are_ignored() {
+    let aws = Aws::start().await.unwrap();
+    aws.put_externally(NAME, "old");
+    let id = format!("{}\r", aws.access_key_id());
+    let variables = [
+        ("AWS_ACCESS_KEY_ID", id.as_str()),
+        ("AWS_SECRET_ACCESS_KEY", " any\n"),
+        ("AWS_SESSION_TOKEN", "session\r"),
+        ("AWS_REGION", "eu-central-1\n"),
+    ];
+    let table = json!({"secret_id": NAME, "endpoint_url": aws.url()});
+    build(table, &variables).unwrap()[0].prepare().await.unwrap();
+}
+
+#[tokio::test]
+async fn refusals_are_retried_as_their_kind_demands() {
+    for (status, code, kind) in [
+        (StatusCode::CONFLICT, "OperationAborted", SinkErrorKind::Conflict),
+        (StatusCode::BAD_REQUEST, "ResourceExistsException", SinkErrorKind::Conflict),
+        (StatusCode::BAD_REQUEST, "InternalServiceError", SinkErrorKind::Transient),
+        (StatusCode::GATEWAY_TIMEOUT, "Anything", SinkErrorKind::Transient),
+    ] {
+        let body = json!({"__type": code, "message": "reason"}).to_string();
+        let url = answering(status, &body).await;
+        let (seen, words) = refusal(sink_at(&url, "AKID", json!({})).as_ref()).await;
+        assert_eq!(seen, kind, "{words}");
+    }
+    for (status, code) in [
+        (StatusCode::BAD_REQUEST, "ThrottlingException"),
+        (StatusCode::TOO_MANY_REQUESTS, "Anything"),
+    ] {
+        let body = json!({"__type": code, "message": "reason"}).to_string();
+        let url = answering(status, &body).await;
+        let (seen, words) = refusal(sink_at(&url, "AKID", json!({})).as_ref()).await;
+        let SinkErrorKind::RateLimited { retry_after } = seen else { panic!("{words}") };
+        assert!(retry_after >= Duration::from_secs(1));
+    }
+}

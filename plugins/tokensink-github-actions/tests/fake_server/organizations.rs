@@ -1,7 +1,7 @@
 //! Who may use an organization secret stays as it is.
 
 use serde_json::json;
-use tokensink_core::{SinkErrorKind, Token, TokenSink};
+use tokensink_core::{Receipt, SinkErrorKind, Token, TokenSink};
 use tokensink_sandbox::GitHub;
 
 use crate::{refusal, sink, write};
@@ -29,7 +29,7 @@ async fn all_selected_repositories_are_kept() {
         let receipt = write(sink.as_ref(), "one").await;
         assert_eq!(github.secret(&path).as_deref(), Some("one"));
         assert_eq!(github.selected(&path), selected);
-        assert_eq!(receipt.get("visibility"), None);
+        assert_eq!(receipt.get(Receipt::WARNING), None);
     }
 }
 
@@ -59,7 +59,7 @@ async fn a_visibility_that_was_narrowed_while_the_write_waited_is_kept() {
     assert_eq!(github.secret(SECRET).as_deref(), Some("one"));
     assert_eq!(github.visibility(SECRET).as_deref(), Some("selected"));
     assert_eq!(github.selected(SECRET), [7, 8]);
-    assert_eq!(receipt.get("visibility"), None);
+    assert_eq!(receipt.get(Receipt::WARNING), None);
 }
 
 #[tokio::test]
@@ -79,8 +79,8 @@ async fn a_visibility_that_changes_during_the_write_is_kept_and_reported() {
     let receipt = writer.write(&Token::new("one")).await.unwrap();
     assert_eq!(github.visibility(SECRET).as_deref(), Some("selected"));
     assert_eq!(github.selected(SECRET), [7]);
-    let expected = "changed during the write: all repositories to 1 selected repository";
-    assert_eq!(receipt.get("visibility"), Some(expected));
+    let expected = "its visibility was changed from all repositories to 1 selected repository during the write";
+    assert_eq!(receipt.get(Receipt::WARNING), Some(expected));
     assert_eq!(github.secret(SECRET).as_deref(), Some("one"));
 }
 
