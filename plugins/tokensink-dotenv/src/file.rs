@@ -1,4 +1,4 @@
-//! A `.env` file on disk: what may be edited, and how new bytes take its place.
+//! A `.env` file on disk: reading it, and replacing it atomically.
 //!
 //! The new bytes go into a temporary file beside it, which is then renamed over it: a reader sees
 //! the old file or the new one, never half of one. A symbolic link stays; its target is replaced.
@@ -54,18 +54,20 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Follows links; where `may_be_missing`, the file itself need not be there.
+    /// Follows links; where `may_be_missing`, the file itself need not exist.
     pub(crate) fn find(path: &Path, may_be_missing: bool) -> Result<Self, SinkError> {
         let file = match fs::canonicalize(path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound && path.is_symlink() => {
-                return Err(SinkError::not_found("is a symbolic link to a file that is not there")
-                    .with_help("make the file it points to, or name the right one"));
+                return Err(SinkError::not_found(
+                    "is a symbolic link to a file that does not exist",
+                )
+                .with_help("create the file that it points to, or name another one"));
             }
             Err(error) if error.kind() == ErrorKind::NotFound && may_be_missing => path.to_owned(),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 return Err(SinkError::not_found("there is no such file")
-                    .with_help("make it, or set `create = true`"));
+                    .with_help("create it, or set `create = true`"));
             }
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
                 return Err(SinkError::rejected("is a symbolic link in a loop")
@@ -77,7 +79,7 @@ impl Place {
         Ok(Self { file, directory })
     }
 
-    /// The file's contents; `None` where it is not there.
+    /// Returns the file's contents; `None` where it does not exist.
     pub(crate) fn read(&self) -> Result<Option<Contents>, SinkError> {
         // Opening a FIFO without this would wait for a writer.
         let options = OpenOptions::new()
@@ -89,7 +91,7 @@ impl Place {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed("open it", error)),
         };
-        let found = opened.metadata().map_err(|error| failed("look at it", error))?;
+        let found = opened.metadata().map_err(|error| failed("read its metadata", error))?;
         if !found.is_file() {
             let what = if found.is_dir() { "a directory" } else { "a device, pipe or socket" };
             return Err(
@@ -98,7 +100,7 @@ impl Place {
         }
         if found.len() > MAX_BYTES {
             return Err(
-                SinkError::rejected("is larger than 10 MB").with_help("is it the right file?")
+                SinkError::rejected("is larger than 10 MB").with_help("name a smaller file")
             );
         }
         // With room to spare, so that growing leaves no unzeroized copy behind.
@@ -144,7 +146,8 @@ impl Place {
         warnings
     }
 
-    /// Whether a name is exactly one that we give, now or in earlier versions (`..env.tokensink-…`).
+    /// Whether a name has exactly the form of our temporary files, of this version or an earlier one
+    /// (`..env.tokensink-…`).
     fn is_temporary_name(&self, name: &str) -> bool {
         let prefix = self.temporary_prefix();
         let is_random = |random: &str| {
@@ -198,7 +201,7 @@ impl Place {
                         .with_help("run as a member of its group")
                 })?;
             }
-            // Before the mode, which would let in whoever the directory's list names.
+            // Before the mode, which would give access to the users in the directory's default list.
             attributes::copy(&File::open(&self.file).map_err(not_written)?, file);
             file.set_permissions(Permissions::from_mode(original.mode)).map_err(not_written)?;
         }
@@ -217,7 +220,7 @@ impl Place {
         name.rfind('.').map_or(String::new(), |dot| name[dot..].to_owned())
     }
 
-    /// Says where the token goes if that is outside `base_dir`, symbolic links resolved.
+    /// Returns where the token goes if that is outside `base_dir`, symbolic links resolved.
     pub(crate) fn outside(&self, base_dir: &Path) -> Option<String> {
         let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let file = real(&self.directory).join(self.file.file_name().unwrap_or_default());
@@ -240,12 +243,12 @@ fn is_our_file(path: &Path) -> bool {
 }
 
 impl Contents {
-    /// A file that is not there yet: made with mode 0600.
+    /// A file that does not exist yet: it is created with mode 0600.
     pub(crate) fn missing() -> Self {
         Self { bytes: Zeroizing::default(), mode: 0o600, identity: None, owner: (0, 0) }
     }
 
-    /// Whether it is there.
+    /// Whether the file exists.
     pub(crate) fn exists(&self) -> bool {
         self.identity.is_some()
     }
@@ -286,12 +289,12 @@ pub(crate) fn open_directory(directory: &Path) -> Result<File, SinkError> {
     File::open(directory).map_err(|error| failed("open its directory", error))
 }
 
-pub(crate) fn failed(doing: &str, error: std::io::Error) -> SinkError {
-    let problem = format!("could not {doing}");
+pub(crate) fn failed(action: &str, error: std::io::Error) -> SinkError {
+    let problem = format!("cannot {action}");
     match error.kind() {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
             SinkError::permission_denied(problem)
-                .with_help("see the permissions of the file and its directory")
+                .with_help("allow writing to the file and its directory")
                 .with_source(error)
         }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
@@ -328,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_pass_is_told_from_what_stays() {
+    fn errors_that_may_pass_are_distinguished_from_permanent_ones() {
         for (error, kind) in [
             (ErrorKind::PermissionDenied, SinkErrorKind::PermissionDenied),
             (ErrorKind::ReadOnlyFilesystem, SinkErrorKind::PermissionDenied),

@@ -49,7 +49,7 @@ pub(crate) fn refuse_other_values(bytes: &[u8], keys: &[String]) -> Result<(), S
 
 fn stored_value(bytes: &[u8], one: &Assignment<'_>) -> StoredValue {
     let value = String::from_utf8_lossy(&bytes[one.value.clone()]);
-    // Few readers take backticks for quotes; a shell runs what is in them.
+    // A shell runs the text in backticks; only some readers treat them as quotes.
     if bytes.get(one.span.start) == Some(&b'`') && value.trim().contains([' ', '/']) {
         return StoredValue::Command;
     }

@@ -22,7 +22,7 @@ use crate::siblings::siblings;
 use crate::tracked::is_tracked;
 
 const TRACKED: &str = "git tracks it, and the token would be in the next commit: \
-                       take it out with `git rm --cached`, and ignore it";
+                       remove it with `git rm --cached`, and ignore it";
 
 /// Variables in one `.env` file.
 #[derive(Clone, Debug)]
@@ -67,7 +67,9 @@ impl DotenvSink {
         let contents = match place.read()? {
             Some(contents) => contents,
             None if self.create => Contents::missing(),
-            None => return Err(SinkError::not_found("there is no such file").with_help("make it")),
+            None => {
+                return Err(SinkError::not_found("there is no such file").with_help("create it"));
+            }
         };
         Ok((place, contents))
     }
@@ -101,15 +103,17 @@ impl DotenvSink {
                 .collect();
             if lines.len() > 1 {
                 warnings
-                    .push(format!("{key} stands in lines {}: all are written", lines.join(", ")));
+                    .push(format!("{key} is set in lines {}: all are written", lines.join(", ")));
             }
         }
         for one in found.iter().filter(|one| one.has_glued_comment) {
-            warnings.push(format!("the `#…` glued to the value in line {} goes", one.line));
+            warnings
+                .push(format!("the `#…` directly after the value in line {} is removed", one.line));
         }
         if contents.bytes.starts_with(b"\xEF\xBB\xBF") && found.iter().any(|one| one.line == 1) {
-            warnings
-                .push("some readers miss line 1, because the file begins with a BOM".to_owned());
+            warnings.push(
+                "some readers do not see line 1, because the file begins with a BOM".to_owned(),
+            );
         }
         if contents.mode & 0o004 != 0 {
             warnings.push(format!("everybody may read it (mode {:o})", contents.mode));
@@ -179,7 +183,7 @@ impl DotenvSink {
                     continue;
                 }
                 Err(error) => {
-                    warnings.push(format!("could not look for the token in {name}: {error}"));
+                    warnings.push(format!("cannot look for the token in {name}: {error}"));
                     continue;
                 }
             };
@@ -250,7 +254,7 @@ impl TokenWriter for Writer {
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
-        // A server is farther than a disk: requests that are ready leave first.
+        // Requests that are ready are sent first: a server takes longer than a disk.
         tokio::task::yield_now().await;
         let sink = self.0.clone();
         let place = sink.blocking(|sink| Place::find(&sink.path, sink.create)).await?;

@@ -1,7 +1,7 @@
 //! Whether git tracks a file. Its index lists all that it does, so git itself is not run.
 //!
-//! Deliberately absent: indexes of version 4, which shorten paths, and those that stand elsewhere
-//! (of linked work trees and submodules). Nothing is said about these.
+//! Deliberately absent: indexes of version 4, which shorten paths, and those in other places
+//! (of linked work trees and submodules). Files in these count as not tracked.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;

@@ -93,7 +93,7 @@ async fn a_symbolic_link_stays_and_its_target_is_edited() {
 }
 
 #[tokio::test]
-async fn what_a_kill_left_behind_is_swept() {
+async fn temporary_files_of_a_killed_run_are_removed() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join(".env"), "QSTASH_TOKEN=old").unwrap();
     fs::write(directory.path().join(".env.tokensink-not-ours"), "").unwrap();
@@ -103,7 +103,7 @@ async fn what_a_kill_left_behind_is_swept() {
 }
 
 #[tokio::test]
-async fn each_unfit_file_is_refused_with_its_reason() {
+async fn each_file_that_cannot_be_written_is_refused_with_its_reason() {
     type Arrange = fn(&Path);
     let cases: [(Arrange, &str); 11] = [
         (|_| {}, "there is no such file"),
@@ -112,15 +112,15 @@ async fn each_unfit_file_is_refused_with_its_reason() {
                 fs::write(file.with_file_name("file"), "").unwrap();
                 symlink("file/below", file).unwrap();
             },
-            "could not find it",
+            "cannot find it",
         ),
         (|file| fs::create_dir(file).unwrap(), "is a directory"),
-        (|file| symlink("nowhere", file).unwrap(), "a file that is not there"),
+        (|file| symlink("nowhere", file).unwrap(), "a file that does not exist"),
         (|file| symlink(".env", file).unwrap(), "in a loop"),
-        (|file| fs::write(file, "A=1").unwrap(), "there is no QSTASH_TOKEN"),
+        (|file| fs::write(file, "A=1").unwrap(), "contains no QSTASH_TOKEN"),
         (
             |file| fs::write(file, "A=\"\nQSTASH_TOKEN=x\"y\nB=1\"\n").unwrap(),
-            "would not read back",
+            "would not be read back",
         ),
         (|file| fs::write(file, vec![b'#'; 11 << 20]).unwrap(), "larger than 10 MB"),
         (
@@ -149,12 +149,12 @@ async fn each_unfit_file_is_refused_with_its_reason() {
         let directory = tempfile::tempdir().unwrap();
         arrange(&directory.path().join(".env"));
         let error = refusal(env_sink(directory.path()).as_ref()).await;
-        assert!(error.contains(words), "{error} should say {words}");
+        assert!(error.contains(words), "{error} should contain {words}");
     }
 }
 
 #[tokio::test]
-async fn only_what_every_reader_sees_is_said_of_a_file() {
+async fn a_value_that_readers_disagree_about_is_mixed() {
     let directory = tempfile::tempdir().unwrap();
     let sink = sink(directory.path(), serde_json::json!({"path": ".env", "key": "K"}));
     for (text, expected) in [
@@ -174,7 +174,7 @@ async fn only_what_every_reader_sees_is_said_of_a_file() {
 }
 
 #[tokio::test]
-async fn a_missing_file_is_made_when_asked() {
+async fn a_missing_file_is_created_on_request() {
     let directory = tempfile::tempdir().unwrap();
     let made = sink(directory.path(), serde_json::json!({"path": "new.env", "create": true}));
     assert_eq!(found(made.as_ref()).await, Found::Absent);
@@ -202,7 +202,7 @@ async fn writers_of_different_keys_lose_nothing() {
     assert_eq!(fs::read_to_string(directory.path().join(".env")).unwrap(), "A=A100\nB=B100\n");
 }
 
-/// Somebody else's lock on the directory of `file`.
+/// Another program's lock on the directory of `file`.
 fn locked(directory: &Path) -> File {
     let directory = File::open(directory).unwrap();
     directory.lock().unwrap();
@@ -210,7 +210,7 @@ fn locked(directory: &Path) -> File {
 }
 
 #[tokio::test]
-async fn a_directory_that_stays_locked_is_given_up_on() {
+async fn a_write_fails_while_another_process_locks_the_directory() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join(".env"), "QSTASH_TOKEN=old").unwrap();
     let context = BuildContext::new(directory.path(), Environment::default())
@@ -226,7 +226,7 @@ async fn a_directory_that_stays_locked_is_given_up_on() {
 }
 
 #[tokio::test]
-async fn a_write_that_nobody_waits_for_does_not_land() {
+async fn an_abandoned_write_does_not_land() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join(".env");
     fs::write(&file, "QSTASH_TOKEN=old").unwrap();
@@ -259,23 +259,28 @@ async fn the_owner_is_kept() {
 }
 
 #[test]
-fn all_mistakes_of_a_table_are_told_together() {
+fn all_errors_of_a_table_are_reported_together() {
     for (table, expected) in [
         (
             serde_json::json!({"path": "a", "paths": ["b"], "key": "1x"}),
-            &["`path` and `paths` exclude each other", "option `key`: `1x` is no variable's name"]
-                [..],
+            &[
+                "`path` and `paths` exclude each other",
+                "option `key`: `1x` is not the name of a variable",
+            ][..],
         ),
         (
             serde_json::json!({"paths": [], "keys": []}),
             &["option `paths` is empty", "option `keys` is empty"],
         ),
         (serde_json::json!({"keys": ["A", "B"]}), &["missing option `path`"]),
-        (serde_json::json!({"path": ""}), &["option `path` names no file"]),
-        (serde_json::json!({"paths": [".env", ""]}), &["option `paths` names no file"]),
+        (serde_json::json!({"path": ""}), &["option `path` is empty"]),
+        (serde_json::json!({"paths": [".env", ""]}), &["option `paths` is empty"]),
         (
             serde_json::json!({"path": "a", "keys": ["A", "B", "A", "", "A"]}),
-            &["option `keys`: `` is no variable's name", "option `keys` names A more than once"],
+            &[
+                "option `keys`: `` is not the name of a variable",
+                "option `keys` names A more than once",
+            ],
         ),
     ] {
         let context = BuildContext::new("/", Environment::default());
@@ -305,7 +310,7 @@ async fn extended_attributes_are_kept() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn nobody_may_read_the_new_file_who_could_not_read_the_old_one() {
+async fn a_new_file_is_not_readable_by_more_users_than_the_old_one() {
     use rustix::fs::{XattrFlags, getxattr, setxattr};
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join(".env");

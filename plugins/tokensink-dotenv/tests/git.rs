@@ -1,4 +1,4 @@
-//! A file that git tracks is told, for the token would be in the next commit.
+//! A warning about a file that git tracks: the token would be in the next commit.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
@@ -36,10 +36,10 @@ async fn warnings(directory: &Path, path: &str) -> Vec<String> {
 }
 
 const TRACKED: &str = "git tracks it, and the token would be in the next commit: \
-                       take it out with `git rm --cached`, and ignore it";
+                       remove it with `git rm --cached`, and ignore it";
 
 #[tokio::test]
-async fn a_tracked_file_is_told_and_an_ignored_one_is_not() {
+async fn a_tracked_file_causes_a_warning_and_an_ignored_one_does_not() {
     let directory = tempfile::tempdir().unwrap();
     if !git(directory.path(), &["init", "--quiet"]) {
         return;
@@ -74,7 +74,7 @@ async fn a_tracked_file_is_told_and_an_ignored_one_is_not() {
 }
 
 #[tokio::test]
-async fn an_index_that_is_not_understood_says_nothing() {
+async fn an_index_that_is_not_understood_causes_no_warning() {
     let directory = tempfile::tempdir().unwrap();
     put(&directory.path().join(".env"));
     fs::create_dir(directory.path().join(".git")).unwrap();

@@ -1,4 +1,4 @@
-//! What would stop a write is found before the reset, when it can still be mended.
+//! Causes for a write to fail are found before the reset, when they can still be fixed.
 //!
 //! Most of it can be arranged by root alone; where it cannot, there is nothing to see.
 
@@ -28,10 +28,10 @@ async fn refusal(directory: &Path) -> String {
     let table = serde_json::json!({"path": ".env"}).as_object().unwrap().clone();
     let sink = Registry::linked().unwrap().get("dotenv").unwrap().build(table, &context).unwrap();
     let error = sink[0].prepare().await.unwrap_err();
-    format!("{error}; {}", error.help().unwrap_or("no advice"))
+    format!("{error}; {}", error.help().unwrap_or("no help"))
 }
 
-/// The same, for somebody without these privileges: in a thread of its own, which alone lacks them.
+/// The same, for a user without these privileges: in a thread of its own, which lacks them.
 fn refusal_without(privileges: CapabilitySet, directory: &Path) -> String {
     let directory = directory.to_owned();
     let unprivileged = std::thread::spawn(move || {
@@ -76,7 +76,7 @@ fn a_group_that_cannot_be_kept() {
     let (directory, file) = directory_with_a_file();
     if chown(&file, None, Some(34)).is_ok() {
         let said = refusal_without(CapabilitySet::CHOWN, directory.path());
-        assert_eq!(said, "could not keep its owner and group; run as a member of its group");
+        assert_eq!(said, "cannot keep its owner and group; run as a member of its group");
     }
 }
 
@@ -91,10 +91,7 @@ fn a_directory_that_cannot_be_listed() {
     let said = refusal_without(privileges, directory.path());
     // So that it can be removed.
     set_mode(0o700);
-    assert_eq!(
-        said,
-        "could not open its directory; see the permissions of the file and its directory"
-    );
+    assert_eq!(said, "cannot open its directory; allow writing to the file and its directory");
 }
 
 #[tokio::test]
@@ -116,7 +113,7 @@ async fn a_file_or_directory_that_is_sealed() {
         for (path, what) in [(file.as_path(), ""), (directory.path(), "its directory ")] {
             if let Some(_marked) = Marked::with(flag, path) {
                 let said = refusal(directory.path()).await;
-                let expected = format!("{what}is {seal}; take that attribute off with chattr");
+                let expected = format!("{what}is {seal}; remove that attribute with chattr");
                 assert_eq!(said, expected);
             }
         }
@@ -133,6 +130,6 @@ async fn a_disk_without_room() {
         let _mounted = Mounted(directory.path());
         fs::write(directory.path().join(".env"), "QSTASH_TOKEN=old\n").unwrap();
         fs::write(directory.path().join("filler"), "x").unwrap();
-        assert_eq!(refusal(directory.path()).await, "could not write it; make room on the disk");
+        assert_eq!(refusal(directory.path()).await, "cannot write it; make room on the disk");
     }
 }
