@@ -19,7 +19,7 @@ use tokensink_core::{SinkError, Token};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-use crate::file::{Contents, Place, failed, lock_directory};
+use crate::file::{Contents, EnvFile, failed, lock_directory};
 use crate::sink::DotenvSink;
 
 /// Files that are written to the disk at once, each by a thread that mostly waits for it.
@@ -62,7 +62,7 @@ struct Queue {
 #[derive(Debug)]
 struct Job {
     sink: DotenvSink,
-    place: Place,
+    place: EnvFile,
     token: Token,
     acknowledgement: oneshot::Sender<Result<(), SinkError>>,
 }
@@ -100,7 +100,7 @@ impl Directory {
     pub(crate) async fn write(
         self: Arc<Self>,
         sink: DotenvSink,
-        place: Place,
+        place: EnvFile,
         token: Token,
     ) -> Result<(), SinkError> {
         let patience = sink.patience();
@@ -309,7 +309,7 @@ mod tests {
             .iter()
             .map(|name| {
                 let sink = sink(&context, name);
-                let place = Place::find(&directory.path.join(name), false).unwrap();
+                let place = EnvFile::find(&directory.path.join(name), false).unwrap();
                 tokio::spawn(Arc::clone(&directory).write(sink, place, Token::new("bmV3")))
             })
             .collect();

@@ -48,12 +48,12 @@ struct Identity {
 
 /// The file behind `path` and every symbolic link, and its directory.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct EnvFile {
     pub(crate) file: PathBuf,
     pub(crate) directory: PathBuf,
 }
 
-impl Place {
+impl EnvFile {
     /// Follows links; where `may_be_missing`, the file itself need not exist.
     pub(crate) fn find(path: &Path, may_be_missing: bool) -> Result<Self, SinkError> {
         let file = match fs::canonicalize(path) {
@@ -321,7 +321,7 @@ mod tests {
         for original_mode in [0o644, 0o666, 0o600] {
             fs::write(&path, "K=old\n").unwrap();
             fs::set_permissions(&path, Permissions::from_mode(original_mode)).unwrap();
-            let place = Place::find(&path, false).unwrap();
+            let place = EnvFile::find(&path, false).unwrap();
             let original = place.read().unwrap().unwrap();
             let staged = place.stage(b"K=new\n").unwrap();
             assert_eq!(mode(staged.path()), 0o600);

@@ -9,9 +9,9 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 use tokensink_core::SinkError;
 
-use crate::file::{Contents, Place, failed, fill, open_directory};
+use crate::file::{Contents, EnvFile, failed, fill, open_directory};
 
-impl Place {
+impl EnvFile {
     /// Refuses a file that a rename would break, or that must not be written.
     pub(crate) fn refuse_unwritable(&self, contents: &Contents) -> Result<(), SinkError> {
         if contents.exists() {

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::config::DEFAULT_KEY;
 use crate::directory::{Directories, MAX_IN_FLIGHT};
 use crate::edit::{content, edited, nearby, rehearsed, values};
-use crate::file::{Contents, Place, lock_directory};
+use crate::file::{Contents, EnvFile, lock_directory};
 use crate::managed::{refuse_managed_file, refuse_other_values, url_warnings};
 use crate::scan::assignments;
 use crate::siblings::siblings;
@@ -62,8 +62,8 @@ impl DotenvSink {
     }
 
     /// Reads the file; an empty one where it is to be created.
-    pub(crate) fn read(&self) -> Result<(Place, Contents), SinkError> {
-        let place = Place::find(&self.path, self.create)?;
+    pub(crate) fn read(&self) -> Result<(EnvFile, Contents), SinkError> {
+        let place = EnvFile::find(&self.path, self.create)?;
         let contents = match place.read()? {
             Some(contents) => contents,
             None if self.create => Contents::missing(),
@@ -92,7 +92,7 @@ impl DotenvSink {
             .with_foreign_destination(place.outside(&self.base_dir)))
     }
 
-    fn warnings(&self, place: &Place, contents: &Contents) -> Vec<String> {
+    fn warnings(&self, place: &EnvFile, contents: &Contents) -> Vec<String> {
         let found = assignments(&contents.bytes, &self.keys);
         let mut warnings = Vec::new();
         for key in &self.keys {
@@ -162,11 +162,11 @@ impl DotenvSink {
     }
 
     fn survey_now(&self) -> Result<Survey, SinkError> {
-        let own = Place::find(&self.path, self.create)?;
+        let own = EnvFile::find(&self.path, self.create)?;
         let (mut found, mut warnings) = (Vec::new(), Vec::new());
         for sibling in siblings(&self.path)? {
             let name = shown(&sibling.path, &self.base_dir);
-            let read = Place::find(&sibling.path, true).and_then(|place| {
+            let read = EnvFile::find(&sibling.path, true).and_then(|place| {
                 // A symbolic link to this sink's file is not a copy.
                 if place.file == own.file { Ok(None) } else { place.read() }
             });
@@ -257,7 +257,7 @@ impl TokenWriter for Writer {
         // Requests that are ready are sent first: a server takes longer than a disk.
         tokio::task::yield_now().await;
         let sink = self.0.clone();
-        let place = sink.blocking(|sink| Place::find(&sink.path, sink.create)).await?;
+        let place = sink.blocking(|sink| EnvFile::find(&sink.path, sink.create)).await?;
         let directory = sink.directories.get(&place.directory);
         directory.write(sink, place, token.clone()).await?;
         Ok(Receipt::default().with("token", token.fingerprint().to_string()))
