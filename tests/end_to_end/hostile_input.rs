@@ -49,7 +49,7 @@ async fn unfit_dotenv_files_are_refused_and_left_alone() {
     refused(&world, ".env").await;
     fs::remove_file(&env).unwrap();
     fs::create_dir(&env).unwrap();
-    refused(&world, "is a folder").await;
+    refused(&world, "is a directory").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

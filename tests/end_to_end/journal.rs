@@ -215,8 +215,7 @@ async fn a_full_disk_stops_a_reset_before_it_leaves_and_no_fan_out_after_it() {
     let world = World::new().await;
     let before = world.live();
     let (all, local) = (world.sinks(), "[sinks.local]\nkind = \"dotenv\"\npath = \".env\"\n");
-    for (sinks, culprit) in
-        [(all.clone(), "could not write it"), (all.replace(local, ""), "journal")]
+    for (sinks, culprit) in [(all.clone(), "cannot write it"), (all.replace(local, ""), "journal")]
     {
         world.config(&sinks);
         let output = world.finish(on_a_full_disk(&world, 0, &["reset", "--yes"]), "").await;

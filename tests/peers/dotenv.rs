@@ -1,4 +1,4 @@
-//! The dotenv sink against the readers that applications use: whoever read the old token from a
+//! The dotenv sink against the readers that applications use: a reader that read the old token from a
 //! file reads the new one after the edit.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,11 +16,11 @@ const KEY: &str = "QSTASH_TOKEN";
 const OLD: &str = "b2xkL3Rva2VuK29mLXRoZS5hcHA_LXg==";
 const NEW: &str = "bmV3L3Rva2VuK29mLXRoZS5hcHA_LXg=.-_";
 
-/// What each reader saw, file by file.
+/// The values that each reader read, by file.
 type Seen = BTreeMap<String, Vec<Option<String>>>;
 
-/// Every shape in which applications are known to keep a value, with `OLD` in it. What is not
-/// valid for some reader is here too: it is then not held to it.
+/// Every shape in which applications are known to keep a value, with `OLD` in it. Some are not
+/// valid for every reader: those readers are then not compared.
 const SHAPES: &[&str] = &[
     "QSTASH_TOKEN=OLD\n",
     "QSTASH_TOKEN=\"OLD\"\n",
@@ -54,7 +54,7 @@ const SHAPES: &[&str] = &[
     "\n\n   \nQSTASH_TOKEN=OLD\n\n\n",
 ];
 
-/// What a reader takes for the value, and another for text or for nothing.
+/// Lines that some readers read as the value, and others as text or not at all.
 const DISPUTED: &[&str] = &[
     "QSTASH_TOKEN=OLD\nQSTASH_TOKEN: later\n",
     "QSTASH_TOKEN: OLD\n",
@@ -65,7 +65,7 @@ const DISPUTED: &[&str] = &[
     "QSTASH_TOKEN='OLD\\'\ny'\n",
 ];
 
-/// What is more than one value to a shell, and one to everybody else: it would be lost to the shell.
+/// Lines that are more than one value to a shell, and one to every other reader.
 const MORE_TO_A_SHELL: &[&str] = &[
     "export QSTASH_TOKEN=OLD B=keep\n",
     "QSTASH_TOKEN=OLD B=keep\n",
@@ -106,22 +106,22 @@ fn generated() -> impl Iterator<Item = String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_read_the_old_token_reads_the_new_one() {
-    let folders = tempfile::tempdir().unwrap();
+async fn readers_of_the_old_token_read_the_new_one() {
+    let directories = tempfile::tempdir().unwrap();
     let shapes = SHAPES.iter().map(|shape| (*shape).to_owned()).chain(generated());
     let texts: Vec<String> = shapes.map(|shape| shape.replace("OLD", OLD)).collect();
-    put(&texts, folders.path());
-    let before = read(folders.path());
+    put(&texts, directories.path());
+    let before = read(directories.path());
     assert!(before.len() >= 10, "{:?}", before.keys());
     for (index, text) in texts.iter().enumerate() {
-        let folder = folders.path().join(index.to_string());
-        let context = BuildContext::new(folder, Environment::default());
+        let directory = directories.path().join(index.to_string());
+        let context = BuildContext::new(directory, Environment::default());
         let sink = sink("dotenv", &json!({"path": ".env"}), &context);
         let prepared = sink.prepare().await.unwrap_or_else(|error| panic!("{error}: {text:?}"));
         prepared.writer.write(&Token::new(NEW)).await.unwrap();
     }
-    let after = read(folders.path());
-    let mut held_to_it = 0;
+    let after = read(directories.path());
+    let mut compared = 0;
     for (reader, values) in &before {
         let readable = values.iter().filter(|value| value.as_deref() == Some(OLD)).count();
         assert!(readable * 2 > texts.len(), "{reader} read only {readable} of {}", texts.len());
@@ -129,76 +129,76 @@ async fn whoever_read_the_old_token_reads_the_new_one() {
             if value.as_deref() == Some(OLD) {
                 let now = after[reader][index].as_deref();
                 assert_eq!(now, Some(NEW), "{reader} of {:?}", texts[index]);
-                held_to_it += 1;
+                compared += 1;
             }
         }
     }
-    assert!(held_to_it > texts.len() * 8, "{held_to_it} readings");
+    assert!(compared > texts.len() * 8, "{compared} readings");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_readers_disagree_about_is_refused() {
-    let folders = tempfile::tempdir().unwrap();
-    put(DISPUTED, folders.path());
-    let seen = read(folders.path());
+async fn values_that_readers_disagree_about_are_refused() {
+    let directories = tempfile::tempdir().unwrap();
+    put(DISPUTED, directories.path());
+    let seen = read(directories.path());
     for (index, text) in DISPUTED.iter().enumerate() {
         // The shells see a broken file in most of these.
         let programs = ["dotenv", "node --env-file", "python-dotenv"];
         let values: BTreeSet<_> = programs.iter().map(|reader| &seen[*reader][index]).collect();
         assert!(values.len() > 1, "all see {values:?} in {text:?}");
-        let folder = folders.path().join(index.to_string());
-        let context = BuildContext::new(folder, Environment::default());
+        let directory = directories.path().join(index.to_string());
+        let context = BuildContext::new(directory, Environment::default());
         let error = sink("dotenv", &json!({"path": ".env"}), &context).prepare().await.unwrap_err();
         assert_eq!(error.kind(), SinkErrorKind::Rejected, "{error}: {text:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_shell_would_lose_is_refused() {
-    let folders = tempfile::tempdir().unwrap();
-    put(MORE_TO_A_SHELL, folders.path());
-    let seen = read(folders.path());
+async fn text_that_a_shell_would_lose_is_refused() {
+    let directories = tempfile::tempdir().unwrap();
+    put(MORE_TO_A_SHELL, directories.path());
+    let seen = read(directories.path());
     for (index, text) in MORE_TO_A_SHELL.iter().enumerate() {
         for (reader, is_shell) in [("bash", true), ("sh", true), ("dotenv", false)] {
             let sees_token = seen[reader][index].as_deref() == Some("OLD");
             assert_eq!(sees_token, is_shell, "{reader} of {text:?}");
         }
-        let folder = folders.path().join(index.to_string());
-        let context = BuildContext::new(folder, Environment::default());
+        let directory = directories.path().join(index.to_string());
+        let context = BuildContext::new(directory, Environment::default());
         let error = sink("dotenv", &json!({"path": ".env"}), &context).prepare().await.unwrap_err();
         assert_eq!(error.kind(), SinkErrorKind::Rejected, "{error}: {text:?}");
     }
 }
 
-fn put(texts: &[impl AsRef<[u8]>], folders: &Path) {
+fn put(texts: &[impl AsRef<[u8]>], directories: &Path) {
     for (index, text) in texts.iter().enumerate() {
-        let folder = folders.join(index.to_string());
-        fs::create_dir(&folder).unwrap();
-        fs::write(folder.join(".env"), text).unwrap();
+        let directory = directories.join(index.to_string());
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join(".env"), text).unwrap();
     }
 }
 
-fn read(folders: &Path) -> Seen {
+fn read(directories: &Path) -> Seen {
     let mut seen = Seen::new();
     let modules = installed("node_modules");
     let mut node = Command::new("node");
-    node.arg(here("readers.mjs")).args([&modules, folders]).arg(KEY).env_remove(KEY);
+    node.arg(here("readers.mjs")).args([&modules, directories]).arg(KEY).env_remove(KEY);
     let mut python = python("python");
-    python.arg(here("readers.py")).arg(folders).arg(KEY).env_remove(KEY);
+    python.arg(here("readers.py")).arg(directories).arg(KEY).env_remove(KEY);
     for mut readers in [node, python] {
         let output = readers.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        // Some readers greet on standard output; the last line is ours.
+        // Some readers print a greeting; the last line is ours.
         let text = String::from_utf8(output.stdout).unwrap();
         let seen_by: Seen = serde_json::from_str(text.trim().lines().last().unwrap()).unwrap();
         seen.extend(seen_by);
     }
-    seen.insert("dotenvy".to_owned(), with_dotenvy(folders));
+    seen.insert("dotenvy".to_owned(), with_dotenvy(directories));
     seen
 }
 
-fn with_dotenvy(folders: &Path) -> Vec<Option<String>> {
-    let files = (0..).map(|index| folders.join(index.to_string()).join(".env"));
+fn with_dotenvy(directories: &Path) -> Vec<Option<String>> {
+    let files = (0..).map(|index| directories.join(index.to_string()).join(".env"));
     let existing = files.take_while(|file| file.exists());
     existing
         .map(|file| {

@@ -1,4 +1,4 @@
-//! Extended attributes, such as access control lists and labels: kept where the system lets us.
+//! Extended attributes, such as access control lists and labels: kept where the system allows it.
 
 use std::fs::File;
 
@@ -7,7 +7,7 @@ use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr};
 /// More than any file system keeps for one file.
 const MAX_BYTES: usize = 64 << 10;
 
-/// Who else may read a file, on Linux. A folder can give such a list to its new files.
+/// The other users that may read a file, on Linux. A directory can give such a list to its new files.
 const ACCESS_LIST: &str = "system.posix_acl_access";
 
 /// Copies what it may. A label that only the system may set is set by the system.
@@ -19,7 +19,7 @@ pub(crate) fn copy(from: &File, to: &File) {
     let mut value = vec![0; MAX_BYTES];
     for name in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
         if let Ok(length) = fgetxattr(from, name, &mut value[..]) {
-            // The best that can be done; a file without them is still the right file.
+            // Not every file system accepts every attribute, and a file without them is still usable.
             let _ = fsetxattr(to, name, &value[..length], XattrFlags::empty());
         }
     }

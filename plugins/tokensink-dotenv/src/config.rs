@@ -1,4 +1,4 @@
-//! What a table of kind `dotenv` may hold.
+//! The options of a table of kind `dotenv`.
 
 use std::path::PathBuf;
 
@@ -14,43 +14,46 @@ pub(crate) const DEFAULT_KEY: &str = "QSTASH_TOKEN";
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct DotenvConfig {
-    /// the file, seen from the config file's folder
+    /// the file, relative to the config file's directory
     path: Option<PathBuf>,
-    /// several files, each a sink of its own
+    /// several files, each of them a sink
     paths: Option<Vec<PathBuf>>,
-    /// the variable's name; QSTASH_TOKEN unless given
+    /// the name of the variable (default: QSTASH_TOKEN)
     key: Option<String>,
     /// several variables that hold the same token
     keys: Option<Vec<String>>,
-    /// append a variable, or make a file, that is not there yet
+    /// append a variable that is missing, or create a file that is missing
     create: bool,
 }
 
 impl SinkConfig for DotenvConfig {
     const KIND: &'static str = "dotenv";
     const SUMMARY: &'static str = "a variable in .env files";
-    const PERMISSIONS: &'static str = "write permission on the file and on its folder";
+    const PERMISSIONS: &'static str = "write permission on the file and on its directory";
     const TAKES_EFFECT: &'static str = "when the application is started again";
     const EXAMPLE: &'static str = "path = \".env\"";
     type Sink = DotenvSink;
 
     fn build(self, context: &BuildContext) -> Result<Vec<DotenvSink>, Vec<SinkError>> {
-        let mut mistakes = Vec::new();
+        let mut errors = Vec::new();
         let path_option = if self.paths.is_some() { "paths" } else { "path" };
         let key_option = if self.keys.is_some() { "keys" } else { "key" };
-        let paths = one_or_many("path", self.path, self.paths, &mut mistakes);
-        if paths.is_empty() && mistakes.is_empty() {
-            mistakes
-                .push(SinkError::config("missing option `path`").with_help("name the .env file"));
+        let paths = one_or_many("path", self.path, self.paths, &mut errors);
+        if paths.is_empty() && errors.is_empty() {
+            errors.push(
+                SinkError::config("missing option `path`")
+                    .for_option("path")
+                    .with_help("name the .env file"),
+            );
         }
-        let mut keys = one_or_many("key", self.key, self.keys, &mut mistakes);
+        let mut keys = one_or_many("key", self.key, self.keys, &mut errors);
         if keys.is_empty() {
             keys.push(DEFAULT_KEY.to_owned());
         }
-        mistakes.extend(mistakes_in_paths(path_option, &paths, context));
-        mistakes.extend(mistakes_in_keys(key_option, &keys));
-        if !mistakes.is_empty() {
-            return Err(mistakes);
+        errors.extend(path_errors(path_option, &paths, context));
+        errors.extend(key_errors(key_option, &keys));
+        if !errors.is_empty() {
+            return Err(errors);
         }
         let sink = |path: &PathBuf| DotenvSink::new(path, &keys, self.create, context);
         Ok(paths.iter().map(sink).collect())
@@ -61,24 +64,30 @@ fn one_or_many<T>(
     name: &str,
     one: Option<T>,
     many: Option<Vec<T>>,
-    mistakes: &mut Vec<SinkError>,
+    errors: &mut Vec<SinkError>,
 ) -> Vec<T> {
     match (one, many) {
         (Some(_), Some(_)) => {
-            mistakes.push(SinkError::config(format!("`{name}` and `{name}s` exclude each other")));
+            errors.push(
+                SinkError::config(format!("`{name}` and `{name}s` exclude each other"))
+                    .for_option(name),
+            );
             Vec::new()
         }
         (None, Some(many)) if many.is_empty() => {
-            mistakes.push(SinkError::config(format!("option `{name}s` is empty")));
+            errors.push(
+                SinkError::config(format!("option `{name}s` is empty"))
+                    .for_option(format!("{name}s")),
+            );
             Vec::new()
         }
         (one, many) => one.into_iter().chain(many.into_iter().flatten()).collect(),
     }
 }
 
-fn mistakes_in_paths(option: &str, paths: &[PathBuf], context: &BuildContext) -> Vec<SinkError> {
+fn path_errors(option: &str, paths: &[PathBuf], context: &BuildContext) -> Vec<SinkError> {
     if paths.iter().any(|path| path.as_os_str().is_empty()) {
-        let problem = format!("option `{option}` names no file");
+        let problem = format!("option `{option}` is empty");
         return vec![SinkError::config(problem).for_option(option).with_help("name the .env file")];
     }
     let home = context.environment().setting("HOME");
@@ -90,15 +99,15 @@ fn mistakes_in_paths(option: &str, paths: &[PathBuf], context: &BuildContext) ->
     problems.map(error).collect()
 }
 
-fn mistakes_in_keys(option: &str, keys: &[String]) -> Vec<SinkError> {
+fn key_errors(option: &str, keys: &[String]) -> Vec<SinkError> {
     let misnamed = keys.iter().filter(|key| !is_variable_name(key)).map(|key| {
-        let problem = format!("option `{option}`: `{key}` is no variable's name");
-        SinkError::config(problem).with_help("use letters, digits and _")
+        let problem = format!("option `{option}`: `{key}` is not the name of a variable");
+        SinkError::config(problem).for_option(option).with_help("use letters, digits and _")
     });
     let repeated = keys.iter().enumerate().find(|(index, key)| keys[..*index].contains(key));
     let repeated = repeated.map(|(_, key)| {
         let problem = format!("option `{option}` names {key} more than once");
-        SinkError::config(problem).with_help("name each variable once")
+        SinkError::config(problem).for_option(option).with_help("name each variable once")
     });
     misnamed.chain(repeated).collect()
 }

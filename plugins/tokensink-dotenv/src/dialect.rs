@@ -1,4 +1,4 @@
-//! How readers of `.env` files differ in what they take for an assignment. Where that decides which
+//! How readers of `.env` files differ in what they read as an assignment. Where that decides which
 //! bytes are a variable's value, an edit would be right for some of them only.
 
 use tokensink_core::SinkError;
@@ -20,7 +20,7 @@ pub(crate) struct Dialect {
 pub(crate) enum Backslash {
     /// It takes the next character with it, inside double quotes alone.
     Escapes,
-    /// A quote right after it does not close, whatever stands before the backslash.
+    /// A quote right after it does not close, whatever precedes the backslash.
     Shields,
     /// Nothing.
     Stays,
@@ -62,7 +62,7 @@ pub(crate) fn refuse_disputed(bytes: &[u8], keys: &[String]) -> Result<(), SinkE
         if let Some(one) = first_difference(&ours, &theirs) {
             let problem = format!("readers disagree about {} in line {}", one.key, one.line);
             return Err(SinkError::rejected(problem)
-                .with_help("see the quotes and backslashes there and in the value above it"));
+                .with_help("balance the quotes and backslashes there and in the value above it"));
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! The new bytes of a `.env` file: nothing but the values is touched.
+//! The new bytes of a `.env` file: only the values change.
 
 use tokensink_core::{Content, Fingerprint, HeldValue, SinkError};
 use zeroize::Zeroizing;
@@ -9,7 +9,7 @@ use crate::scan::{Assignment, all_assignments_in, assignments, assignments_in};
 /// The largest file that is edited.
 pub(crate) const MAX_BYTES: u64 = 10 << 20;
 
-/// `bytes` as they will be, with a stand-in about as long as a token.
+/// `bytes` as they will be, with a placeholder about as long as a token.
 pub(crate) fn rehearsed(
     bytes: &[u8],
     keys: &[String],
@@ -32,15 +32,15 @@ pub(crate) fn edited(
     refuse_more_to_a_shell(bytes, &found)?;
     refuse_continued(bytes, &found, missing(keys, &found).next().is_some() && create)?;
     if let Some(key) = missing(keys, &found).next().filter(|_| !create) {
-        return Err(SinkError::not_found(format!("there is no {key} in it"))
+        return Err(SinkError::not_found(format!("contains no {key}"))
             .with_help("add the line, or set `create = true`"));
     }
     let edited = replaced(bytes, &found, missing(keys, &found), value);
     if DIALECTS.iter().all(|dialect| reads_as_meant(dialect, bytes, &edited, keys, value)) {
         Ok(edited)
     } else {
-        Err(SinkError::rejected("the edited file would not read back")
-            .with_help("see the lines of the variable for unbalanced quotes"))
+        Err(SinkError::rejected("the edited file would not be read back correctly")
+            .with_help("balance the quotes in the lines of the variable"))
     }
 }
 
@@ -170,14 +170,14 @@ fn append(edited: &mut Vec<u8>, original: &[u8], key: &str, value: &str) {
     edited.extend_from_slice(end_of_line);
 }
 
-/// Some characters need no quotes in any reader, and mean themselves in all.
+/// Accepts the characters that no reader needs quotes for, and that no reader expands.
 fn refuse_unportable(value: &str) -> Result<(), SinkError> {
     let portable = |c: char| c.is_ascii_alphanumeric() || "+/=_.-".contains(c);
     if !value.is_empty() && value.chars().all(portable) {
         return Ok(());
     }
     Err(SinkError::rejected("the token has a character that dotenv readers do not agree on")
-        .with_help("write it by hand, quoted as your reader wants it"))
+        .with_help("write it manually, quoted as the application's reader requires"))
 }
 
 /// Refuses a line above ours that ends in a backslash: shells and systemd join the two, and do not see
@@ -205,19 +205,19 @@ fn refuse_continued(
         .with_help("remove the backslash, or add an empty line below it"))
 }
 
-/// Refuses what only a shell reads on behind the value, or in the next line: it would be lost, or be
-/// left without its beginning.
+/// Refuses text behind the value, or in the next line, that only a shell reads: an edit would remove
+/// it, or the beginning of it.
 fn refuse_more_to_a_shell(bytes: &[u8], found: &[Assignment<'_>]) -> Result<(), SinkError> {
     for Assignment { key, line, value, .. } in found.iter().filter(|one| one.is_bare) {
         let value = &bytes[value.clone()];
         let word = value.split(|byte| *byte == b'#').next().unwrap_or_default();
         if word.iter().any(|byte| b" \t;&|".contains(byte)) {
-            let problem = format!("line {line} gives {key} a value and goes on, to a shell");
+            let problem = format!("a shell reads more than the value of {key} in line {line}");
             return Err(SinkError::rejected(problem)
-                .with_help("put what follows in a line of its own, or quote the value"));
+                .with_help("quote the value, or move what follows to another line"));
         }
         if value.ends_with(b"\\") {
-            let problem = format!("line {line} goes on in the next one, to a shell");
+            let problem = format!("a shell joins line {line} with the next one");
             return Err(SinkError::rejected(problem).with_help("remove the backslash at its end"));
         }
     }
@@ -230,11 +230,11 @@ fn refuse_unreadable(bytes: &[u8]) -> Result<(), SinkError> {
         bytes.iter().enumerate().any(|(at, byte)| *byte == b'\r' && !followed(at))
     };
     let (problem, advice) = if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
-        ("it is UTF-16", "save it as UTF-8")
+        ("is UTF-16", "save it as UTF-8")
     } else if bytes.contains(&0) {
-        ("it has a NUL byte", "is it a text file?")
+        ("contains a NUL byte", "name a text file")
     } else if lone_cr() {
-        ("it has line ends that are a lone carriage return", "save it with \\n line ends")
+        ("has line ends that are a lone carriage return", "save it with \\n line ends")
     } else {
         return Ok(());
     };
@@ -327,10 +327,10 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_edited_is_refused_with_a_reason() {
+    fn files_that_cannot_be_edited_are_refused_with_a_reason() {
         for (bytes, words) in [
-            (&b"A=1\n"[..], "there is no K"),
-            (b"# K=1\nK\n", "there is no K"),
+            (&b"A=1\n"[..], "contains no K"),
+            (b"# K=1\nK\n", "contains no K"),
             (b"K=a\0", "NUL"),
             (b"\xFF\xFEK\0=\0", "UTF-16"),
             (b"A=1\rK=2\r", "carriage return"),
@@ -347,17 +347,17 @@ mod tests {
             (b"A=\"x\\\\\"\nK=fake\ny\"\n", "readers disagree about K in line 2"),
             (b"A=`x\nK=fake\ny`\nK=real\n", "readers disagree about K in line 2"),
             (b"A: \"x\nK=fake\ny\"\n", "readers disagree about K in line 2"),
-            (b"export K=old B=keep\n", "line 1 gives K a value and goes on, to a shell"),
-            (b"A=1\nK=old\tB=keep # c\n", "line 2 gives K a value and goes on"),
-            (b"K=\"old\" B=keep\r\n", "line 1 gives K a value and goes on"),
-            (b"K=old; export B=2\n", "line 1 gives K a value and goes on"),
-            (b"K=old;B=2\n", "line 1 gives K a value and goes on"),
-            (b"K=old& B=2\n", "line 1 gives K a value and goes on"),
-            (b"K=old|cat\n", "line 1 gives K a value and goes on"),
-            (b"K=one\nK=old\\\nmore\n", "line 2 goes on in the next one, to a shell"),
+            (b"export K=old B=keep\n", "more than the value of K in line 1"),
+            (b"A=1\nK=old\tB=keep # c\n", "more than the value of K in line 2"),
+            (b"K=\"old\" B=keep\r\n", "more than the value of K in line 1"),
+            (b"K=old; export B=2\n", "more than the value of K in line 1"),
+            (b"K=old;B=2\n", "more than the value of K in line 1"),
+            (b"K=old& B=2\n", "more than the value of K in line 1"),
+            (b"K=old|cat\n", "more than the value of K in line 1"),
+            (b"K=one\nK=old\\\nmore\n", "a shell joins line 2 with the next one"),
             // With the stray quote gone, the value of J would close two lines further down.
-            (b"J=\"\nK==\"d\n\"\nK=", "would not read back"),
-            (b"J=\"\nK==\"d\nL=1\"\n", "would not read back"),
+            (b"J=\"\nK==\"d\n\"\nK=", "would not be read back"),
+            (b"J=\"\nK==\"d\nL=1\"\n", "would not be read back"),
         ] {
             let error = edited(bytes, &keys(), NEW, false).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");

@@ -1,4 +1,4 @@
-//! A `.env` file on disk: what may be edited, and how new bytes take its place.
+//! A `.env` file on disk: reading it, and replacing it atomically.
 //!
 //! The new bytes go into a temporary file beside it, which is then renamed over it: a reader sees
 //! the old file or the new one, never half of one. A symbolic link stays; its target is replaced.
@@ -7,10 +7,10 @@ use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
+use tempfile::NamedTempFile;
 use tokensink_core::SinkError;
 use zeroize::Zeroizing;
 
@@ -25,6 +25,9 @@ const RANDOM_LENGTH: usize = 6;
 
 /// More than the standard library needs free to read into a buffer itself, not by way of another.
 const SPARE: usize = 64;
+
+/// How often a lock that another process holds is tried.
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// A file as it was read, and enough to notice that it was changed since. It has no `Debug`: its
 /// bytes are secrets.
@@ -43,26 +46,28 @@ struct Identity {
     modified: (i64, i64),
 }
 
-/// The file behind `path` and every symbolic link, and its folder.
+/// The file behind `path` and every symbolic link, and its directory.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct EnvFile {
     pub(crate) file: PathBuf,
-    pub(crate) folder: PathBuf,
+    pub(crate) directory: PathBuf,
 }
 
-impl Place {
-    /// Follows links; where `may_be_missing`, the file itself need not be there.
+impl EnvFile {
+    /// Follows links; where `may_be_missing`, the file itself need not exist.
     pub(crate) fn find(path: &Path, may_be_missing: bool) -> Result<Self, SinkError> {
         let file = match fs::canonicalize(path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound && path.is_symlink() => {
-                return Err(SinkError::not_found("is a symbolic link to a file that is not there")
-                    .with_help("make the file it points to, or name the right one"));
+                return Err(SinkError::not_found(
+                    "is a symbolic link to a file that does not exist",
+                )
+                .with_help("create the file that it points to, or name another one"));
             }
             Err(error) if error.kind() == ErrorKind::NotFound && may_be_missing => path.to_owned(),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 return Err(SinkError::not_found("there is no such file")
-                    .with_help("make it, or set `create = true`"));
+                    .with_help("create it, or set `create = true`"));
             }
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
                 return Err(SinkError::rejected("is a symbolic link in a loop")
@@ -70,11 +75,11 @@ impl Place {
             }
             Err(error) => return Err(failed("find it", error)),
         };
-        let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
-        Ok(Self { file, folder })
+        let directory = file.parent().unwrap_or(Path::new("/")).to_owned();
+        Ok(Self { file, directory })
     }
 
-    /// The file's contents; `None` where it is not there.
+    /// Returns the file's contents; `None` where it does not exist.
     pub(crate) fn read(&self) -> Result<Option<Contents>, SinkError> {
         // Opening a FIFO without this would wait for a writer.
         let options = OpenOptions::new()
@@ -86,16 +91,16 @@ impl Place {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed("open it", error)),
         };
-        let found = opened.metadata().map_err(|error| failed("look at it", error))?;
+        let found = opened.metadata().map_err(|error| failed("read its metadata", error))?;
         if !found.is_file() {
-            let what = if found.is_dir() { "a folder" } else { "a device, pipe or socket" };
+            let what = if found.is_dir() { "a directory" } else { "a device, pipe or socket" };
             return Err(
                 SinkError::rejected(format!("is {what}, not a file")).with_help("name the file")
             );
         }
         if found.len() > MAX_BYTES {
             return Err(
-                SinkError::rejected("is larger than 10 MB").with_help("is it the right file?")
+                SinkError::rejected("is larger than 10 MB").with_help("name a smaller file")
             );
         }
         // With room to spare, so that growing leaves no unzeroized copy behind.
@@ -110,28 +115,11 @@ impl Place {
         }))
     }
 
-    /// Keeps other runs from editing in this folder, until it is dropped. No file is left behind.
-    pub(crate) fn lock(&self, patience: Duration) -> Result<File, SinkError> {
-        let folder = self.open_folder()?;
-        let until = Instant::now() + patience;
-        while !try_lock(&folder)? {
-            if Instant::now() >= until {
-                return Err(SinkError::transient("another process keeps its folder locked"));
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Ok(folder)
-    }
-
-    pub(crate) fn open_folder(&self) -> Result<File, SinkError> {
-        File::open(&self.folder).map_err(|error| failed("open its folder", error))
-    }
-
     /// Removes the temporary files of killed runs. Call it under the lock, so that none is in use.
     /// Returns a warning for each that could not be removed: that prevents no write.
     pub(crate) fn sweep(&self) -> Vec<String> {
         let warning = |error| format!("cannot look for files of a killed run: {error}");
-        let entries = match fs::read_dir(&self.folder) {
+        let entries = match fs::read_dir(&self.directory) {
             Ok(entries) => entries,
             Err(error) => return vec![warning(error)],
         };
@@ -158,7 +146,8 @@ impl Place {
         warnings
     }
 
-    /// Whether a name is exactly one that we give, now or in earlier versions (`..env.tokensink-…`).
+    /// Whether a name has exactly the form of our temporary files, of this version or an earlier one
+    /// (`..env.tokensink-…`).
     fn is_temporary_name(&self, name: &str) -> bool {
         let prefix = self.temporary_prefix();
         let is_random = |random: &str| {
@@ -172,32 +161,31 @@ impl Place {
         current || earlier.is_some_and(is_random)
     }
 
-    /// Puts `bytes` in the place of `original`, with its mode and owner, unless it was changed
-    /// since it was read or `is_abandoned` says that nobody waits for it any more.
-    pub(crate) fn replace(
-        &self,
-        original: &Contents,
-        bytes: &[u8],
-        is_abandoned: &AtomicBool,
-    ) -> Result<(), SinkError> {
-        let failed = |error| failed("write it", error);
+    /// Writes `bytes` durably to a temporary file beside this one, which only this user may read. It
+    /// is removed when it is dropped.
+    pub(crate) fn stage(&self, bytes: &[u8]) -> Result<NamedTempFile, SinkError> {
         let mut temporary = tempfile::Builder::new()
             .prefix(&self.temporary_prefix())
             .suffix(&self.temporary_suffix())
-            .tempfile_in(&self.folder)
-            .map_err(failed)?;
+            .tempfile_in(&self.directory)
+            .map_err(|error| failed("write it", error))?;
         fill(temporary.as_file_mut(), bytes)?;
+        Ok(temporary)
+    }
+
+    /// Puts a staged file in the place of `original`, with its mode and owner, unless that was
+    /// changed since it was read. The caller makes the returned file and the directory durable.
+    pub(crate) fn replace(
+        &self,
+        staged: NamedTempFile,
+        original: &Contents,
+    ) -> Result<File, SinkError> {
         let now = fs::metadata(&self.file).ok().map(|found| Identity::of(&found));
         if now != original.identity {
-            return Err(SinkError::conflict("was changed by someone else at the same time"));
+            return Err(SinkError::conflict("was changed by another program at the same time"));
         }
-        if is_abandoned.load(Ordering::SeqCst) {
-            return Err(SinkError::other("was given up"));
-        }
-        self.copy_access(temporary.as_file(), original)?;
-        let file = temporary.persist(&self.file).map_err(|error| failed(error.error))?;
-        file.sync_all().map_err(failed)?;
-        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed)
+        self.copy_access(staged.as_file(), original)?;
+        staged.persist(&self.file).map_err(|error| failed("write it", error.error))
     }
 
     /// Gives `file` the owner, mode and attributes of `original`. Called just before the rename:
@@ -213,7 +201,7 @@ impl Place {
                         .with_help("run as a member of its group")
                 })?;
             }
-            // Before the mode, which would let in whoever the folder's list names.
+            // Before the mode, which would give access to the users in the directory's default list.
             attributes::copy(&File::open(&self.file).map_err(not_written)?, file);
             file.set_permissions(Permissions::from_mode(original.mode)).map_err(not_written)?;
         }
@@ -232,10 +220,10 @@ impl Place {
         name.rfind('.').map_or(String::new(), |dot| name[dot..].to_owned())
     }
 
-    /// Says where the token goes if that is outside `base_dir`, symbolic links resolved.
+    /// Returns where the token goes if that is outside `base_dir`, symbolic links resolved.
     pub(crate) fn outside(&self, base_dir: &Path) -> Option<String> {
         let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let file = real(&self.folder).join(self.file.file_name().unwrap_or_default());
+        let file = real(&self.directory).join(self.file.file_name().unwrap_or_default());
         (!file.starts_with(real(base_dir)))
             .then(|| format!("writes {}, outside the directory of the config file", file.display()))
     }
@@ -255,12 +243,12 @@ fn is_our_file(path: &Path) -> bool {
 }
 
 impl Contents {
-    /// A file that is not there yet: made with mode 0600.
+    /// A file that does not exist yet: it is created with mode 0600.
     pub(crate) fn missing() -> Self {
         Self { bytes: Zeroizing::default(), mode: 0o600, identity: None, owner: (0, 0) }
     }
 
-    /// Whether it is there.
+    /// Whether the file exists.
     pub(crate) fn exists(&self) -> bool {
         self.identity.is_some()
     }
@@ -277,22 +265,36 @@ impl Identity {
     }
 }
 
-/// Whether nobody else holds the lock; if so, it is ours.
-pub(crate) fn try_lock(folder: &File) -> Result<bool, SinkError> {
-    match folder.try_lock() {
-        Ok(()) => Ok(true),
-        Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(error)) => Err(failed("lock its folder", error)
-            .with_help("keep it on a file system that has locks for folders")),
+/// Prevents other runs from editing files in `directory` until the returned lock is dropped. No file
+/// is left behind.
+pub(crate) fn lock_directory(directory: &Path, patience: Duration) -> Result<File, SinkError> {
+    let lock = open_directory(directory)?;
+    let until = Instant::now() + patience;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::Error(error)) => {
+                return Err(failed("lock its directory", error)
+                    .with_help("keep it on a file system that has locks for directories"));
+            }
+            Err(TryLockError::WouldBlock) if Instant::now() >= until => {
+                return Err(SinkError::transient("another process keeps its directory locked"));
+            }
+            Err(TryLockError::WouldBlock) => std::thread::sleep(POLL_INTERVAL),
+        }
     }
 }
 
-pub(crate) fn failed(doing: &str, error: std::io::Error) -> SinkError {
-    let problem = format!("could not {doing}");
+pub(crate) fn open_directory(directory: &Path) -> Result<File, SinkError> {
+    File::open(directory).map_err(|error| failed("open its directory", error))
+}
+
+pub(crate) fn failed(action: &str, error: std::io::Error) -> SinkError {
+    let problem = format!("cannot {action}");
     match error.kind() {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
             SinkError::permission_denied(problem)
-                .with_help("see the permissions of the file and its folder")
+                .with_help("allow writing to the file and its directory")
                 .with_source(error)
         }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
@@ -312,7 +314,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_pass_is_told_from_what_stays() {
+    fn only_the_user_may_read_a_staged_file_until_it_is_renamed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(".env");
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+        for original_mode in [0o644, 0o666, 0o600] {
+            fs::write(&path, "K=old\n").unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(original_mode)).unwrap();
+            let place = EnvFile::find(&path, false).unwrap();
+            let original = place.read().unwrap().unwrap();
+            let staged = place.stage(b"K=new\n").unwrap();
+            assert_eq!(mode(staged.path()), 0o600);
+            place.replace(staged, &original).unwrap();
+            assert_eq!(mode(&path), original_mode);
+        }
+    }
+
+    #[test]
+    fn errors_that_may_pass_are_distinguished_from_permanent_ones() {
         for (error, kind) in [
             (ErrorKind::PermissionDenied, SinkErrorKind::PermissionDenied),
             (ErrorKind::ReadOnlyFilesystem, SinkErrorKind::PermissionDenied),

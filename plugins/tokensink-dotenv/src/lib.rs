@@ -1,12 +1,14 @@
 //! The `dotenv` sink: keeps the token in `.env` files, and every other byte as it was.
 //!
-//! `scan` finds where a key stands, `edit` makes the new bytes, `file` puts them in place. What a
+//! `scan` finds the value of a key, `edit` makes the new bytes, `file` puts them in place and `directory`
+//! commits the writes of one directory together. What a
 //! `.env` file means differs from reader to reader (`dialect`); what is written here reads the same
 //! in all.
 
 mod attributes;
 mod config;
 mod dialect;
+mod directory;
 mod edit;
 mod file;
 mod managed;

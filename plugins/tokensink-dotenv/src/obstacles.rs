@@ -1,4 +1,4 @@
-//! What would stop a write, found before the reset: then it can still be mended.
+//! Causes for a write to fail, found before the reset, when they can still be fixed.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -9,10 +9,10 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 use tokensink_core::SinkError;
 
-use crate::file::{Contents, Place, failed, fill};
+use crate::file::{Contents, EnvFile, failed, fill, open_directory};
 
-impl Place {
-    /// Refuses what a rename would break, or what its owner has closed.
+impl EnvFile {
+    /// Refuses a file that a rename would break, or that must not be written.
     pub(crate) fn refuse_unwritable(&self, contents: &Contents) -> Result<(), SinkError> {
         if contents.exists() {
             self.refuse_closed(contents)?;
@@ -22,14 +22,13 @@ impl Place {
 
     fn refuse_closed(&self, contents: &Contents) -> Result<(), SinkError> {
         if contents.mode & 0o222 == 0 {
-            return Err(
-                SinkError::permission_denied("is read-only by its mode").with_help("chmod u+w")
-            );
+            return Err(SinkError::permission_denied("is read-only by its mode")
+                .with_help("run chmod u+w on it"));
         }
-        let found = fs::metadata(&self.file).map_err(|error| failed("look at it", error))?;
+        let found = fs::metadata(&self.file).map_err(|error| failed("read its metadata", error))?;
         if found.nlink() > 1 {
             let problem =
-                format!("has {} hard links, and replacing it would part them", found.nlink());
+                format!("has {} hard links, and replacing it would separate them", found.nlink());
             return Err(SinkError::rejected(problem).with_help("use a symbolic link instead"));
         }
         let us = rustix::process::geteuid();
@@ -42,20 +41,20 @@ impl Place {
         Ok(())
     }
 
-    /// Refuses what the system would not let us rename over. Only Linux says so beforehand.
+    /// Refuses a file that the system would not allow us to replace. Only Linux reports that beforehand.
     #[cfg(target_os = "linux")]
     fn refuse_fixed(&self) -> Result<(), SinkError> {
-        let (file, folder) = (attributes_of(&self.file), attributes_of(&self.folder));
+        let (file, directory) = (attributes_of(&self.file), attributes_of(&self.directory));
         if file.contains(StatxAttributes::MOUNT_ROOT) {
             return Err(SinkError::rejected("is mounted by itself, so it cannot be replaced")
-                .with_help("mount its folder"));
+                .with_help("mount its directory"));
         }
         let seals =
             [(StatxAttributes::IMMUTABLE, "immutable"), (StatxAttributes::APPEND, "append-only")];
-        for (found, what) in [(file, ""), (folder, "its folder ")] {
+        for (found, what) in [(file, ""), (directory, "its directory ")] {
             if let Some((_, seal)) = seals.iter().find(|(seal, _)| found.contains(*seal)) {
                 return Err(SinkError::permission_denied(format!("{what}is {seal}"))
-                    .with_help("take that attribute off with chattr"));
+                    .with_help("remove that attribute with chattr"));
             }
         }
         Ok(())
@@ -68,16 +67,17 @@ impl Place {
 
     /// Does what a write does, up to the rename, in a file without a name.
     pub(crate) fn rehearse(&self, original: &Contents, bytes: &[u8]) -> Result<(), SinkError> {
-        let folder = self.open_folder()?;
-        let mut file = tempfile::tempfile_in(&self.folder)
-            .map_err(|error| failed("make a file in its folder", error))?;
+        let directory = open_directory(&self.directory)?;
+        let mut file = tempfile::tempfile_in(&self.directory)
+            .map_err(|error| failed("create a file in its directory", error))?;
         fill(&mut file, bytes)?;
         self.copy_access(&file, original)?;
-        folder.sync_all().map_err(|error| failed("save its folder", error))
+        file.sync_all().map_err(|error| failed("write it", error))?;
+        directory.sync_all().map_err(|error| failed("save its directory", error))
     }
 }
 
-/// None where the system cannot tell: that is no reason to refuse.
+/// Returns none where the system does not know them, which does not prevent a write.
 #[cfg(target_os = "linux")]
 fn attributes_of(path: &Path) -> StatxAttributes {
     let found = statx(CWD, path, AtFlags::empty(), StatxFlags::empty());

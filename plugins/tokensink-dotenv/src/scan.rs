@@ -1,4 +1,4 @@
-//! Where a variable's value stands in the bytes of a `.env` file.
+//! Where a variable's value is in the bytes of a `.env` file.
 //!
 //! Tolerant line by line, because readers are: an unbalanced quote ends with its line, and only a
 //! quoted value that is closed properly on a later line spans lines.
@@ -17,13 +17,13 @@ pub(crate) struct Assignment<'a> {
     pub(crate) value: Range<usize>,
     /// Counted from one.
     pub(crate) line: usize,
-    /// How many the value spans beside that one.
+    /// How many more lines the value spans.
     pub(crate) more_lines: usize,
     /// `KEY: value`, which only some readers know.
     pub(crate) has_colon: bool,
     /// A `#…` without a blank before it: some readers cut there, others do not.
     pub(crate) has_glued_comment: bool,
-    /// No quotes stand around it.
+    /// There are no quotes around it.
     pub(crate) is_bare: bool,
 }
 
@@ -136,7 +136,7 @@ fn bare_value(bytes: &[u8], after: usize, start: usize) -> Value {
         bytes[*at] == b'#' && at.checked_sub(1).is_some_and(|before| is_blank(bytes[before]))
     };
     let end = match (start..end).find(is_comment) {
-        // `KEY= # note`: the value is empty, and stands before the blank.
+        // `KEY= # note`: the value is empty, before the blank.
         Some(comment) if comment == start => return empty_value(after),
         Some(comment) => trim_end(bytes, start, comment),
         None => end,

@@ -1,9 +1,7 @@
 //! The sink: one file, and the variables in it that hold the token.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
-use std::thread;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -12,22 +10,19 @@ use tokensink_core::{
     SinkErrorKind, SinkInfo, Survey, TakesEffect, TargetId, Token, TokenSink, TokenWriter,
     WriteEstimate,
 };
+use zeroize::Zeroizing;
 
 use crate::config::DEFAULT_KEY;
+use crate::directory::{Directories, MAX_IN_FLIGHT};
 use crate::edit::{content, edited, nearby, rehearsed, values};
-use crate::file::{Contents, Place};
+use crate::file::{Contents, EnvFile, lock_directory};
 use crate::managed::{refuse_managed_file, refuse_other_values, url_warnings};
 use crate::scan::assignments;
 use crate::siblings::siblings;
 use crate::tracked::is_tracked;
 
-/// Files under way at once, two for each processor: while one waits for the disk, another works. Each
-/// takes a thread, and with more of them those that serve the network would wait for a processor.
-static AT_ONCE: LazyLock<usize> =
-    LazyLock::new(|| thread::available_parallelism().map_or(4, |processors| 2 * processors.get()));
-
 const TRACKED: &str = "git tracks it, and the token would be in the next commit: \
-                       take it out with `git rm --cached`, and ignore it";
+                       remove it with `git rm --cached`, and ignore it";
 
 /// Variables in one `.env` file.
 #[derive(Clone, Debug)]
@@ -39,6 +34,7 @@ pub struct DotenvSink {
     base_dir: PathBuf,
     replaces_anything: bool,
     patience: Duration,
+    directories: Arc<Directories>,
 }
 
 impl DotenvSink {
@@ -51,7 +47,7 @@ impl DotenvSink {
             keys => format!("{shown} {}", keys.join(", ")),
         };
         let info = SinkInfo::new(target(&resolved), label, TakesEffect::OnRestart)
-            .with_rate_limits(RateLimits::concurrent("dotenv", *AT_ONCE));
+            .with_rate_limits(RateLimits::concurrent("dotenv", MAX_IN_FLIGHT));
         let patience = context.attempt_timeout();
         Self {
             info,
@@ -61,40 +57,42 @@ impl DotenvSink {
             base_dir: base,
             replaces_anything: context.replaces_anything(),
             patience,
+            directories: context.shared("dotenv directories", Directories::default),
         }
     }
 
-    fn read(&self) -> Result<(Place, Contents), SinkError> {
-        let place = Place::find(&self.path, self.create)?;
+    /// Reads the file; an empty one where it is to be created.
+    pub(crate) fn read(&self) -> Result<(EnvFile, Contents), SinkError> {
+        let place = EnvFile::find(&self.path, self.create)?;
         let contents = match place.read()? {
             Some(contents) => contents,
             None if self.create => Contents::missing(),
-            None => return Err(SinkError::not_found("there is no such file").with_help("make it")),
+            None => {
+                return Err(SinkError::not_found("there is no such file").with_help("create it"));
+            }
         };
         Ok((place, contents))
     }
 
     fn prepare_now(&self) -> Result<Preparation, SinkError> {
-        let started = Instant::now();
         let (place, contents) = self.read()?;
         place.refuse_unwritable(&contents)?;
-        refuse_managed_file(&contents.bytes)?;
-        if !self.replaces_anything {
-            refuse_other_values(&contents.bytes, &self.keys)?;
-        }
-        let lock = place.lock(self.patience)?;
+        self.refuse_contents(&contents)?;
+        let lock = lock_directory(&place.directory, self.patience)?;
         let mut warnings = place.sweep();
         drop(lock);
+        // Preparations are in flight together as writes are, so this includes what they share.
+        let started = Instant::now();
         let bytes = rehearsed(&contents.bytes, &self.keys, self.create)?;
         place.rehearse(&contents, &bytes)?;
-        warnings.extend(self.warnings(&place, &contents));
         let estimate = WriteEstimate::one_request(started.elapsed());
+        warnings.extend(self.warnings(&place, &contents));
         Ok(Preparation::new(Box::new(Writer(self.clone())), estimate)
             .with_warnings(warnings)
             .with_foreign_destination(place.outside(&self.base_dir)))
     }
 
-    fn warnings(&self, place: &Place, contents: &Contents) -> Vec<String> {
+    fn warnings(&self, place: &EnvFile, contents: &Contents) -> Vec<String> {
         let found = assignments(&contents.bytes, &self.keys);
         let mut warnings = Vec::new();
         for key in &self.keys {
@@ -105,15 +103,17 @@ impl DotenvSink {
                 .collect();
             if lines.len() > 1 {
                 warnings
-                    .push(format!("{key} stands in lines {}: all are written", lines.join(", ")));
+                    .push(format!("{key} is set in lines {}: all are written", lines.join(", ")));
             }
         }
         for one in found.iter().filter(|one| one.has_glued_comment) {
-            warnings.push(format!("the `#…` glued to the value in line {} goes", one.line));
+            warnings
+                .push(format!("the `#…` directly after the value in line {} is removed", one.line));
         }
         if contents.bytes.starts_with(b"\xEF\xBB\xBF") && found.iter().any(|one| one.line == 1) {
-            warnings
-                .push("some readers miss line 1, because the file begins with a BOM".to_owned());
+            warnings.push(
+                "some readers do not see line 1, because the file begins with a BOM".to_owned(),
+            );
         }
         if contents.mode & 0o004 != 0 {
             warnings.push(format!("everybody may read it (mode {:o})", contents.mode));
@@ -121,25 +121,34 @@ impl DotenvSink {
         if is_tracked(&place.file) {
             warnings.push(TRACKED.to_owned());
         }
-        warnings.extend(url_warnings(&contents.bytes));
+        warnings.extend(url_warnings(&contents.bytes, &self.keys));
         if self.path.file_name().is_some_and(|name| name == ".envrc") {
             warnings.push("direnv needs `direnv allow` after the write".to_owned());
         }
         warnings
     }
 
-    fn write_now(&self, token: &Token, is_abandoned: &AtomicBool) -> Result<Receipt, SinkError> {
-        let place = Place::find(&self.path, self.create)?;
-        let _lock = place.lock(self.patience)?;
-        // What cannot be removed was reported by `prepare`, and does not prevent a write.
-        let _ = place.sweep();
-        // Read under the lock: what a neighbour wrote since the preparation must not be lost.
-        let (place, contents) = self.read()?;
-        let bytes = edited(&contents.bytes, &self.keys, token.expose(), self.create)?;
-        if *bytes != *contents.bytes || !contents.exists() {
-            place.replace(&contents, &bytes, is_abandoned)?;
+    /// The new bytes of the file with `token`; an error where it contains what must not be replaced.
+    pub(crate) fn edited(
+        &self,
+        contents: &Contents,
+        token: &Token,
+    ) -> Result<Zeroizing<Vec<u8>>, SinkError> {
+        self.refuse_contents(contents)?;
+        edited(&contents.bytes, &self.keys, token.expose(), self.create)
+    }
+
+    fn refuse_contents(&self, contents: &Contents) -> Result<(), SinkError> {
+        refuse_managed_file(&contents.bytes)?;
+        if self.replaces_anything {
+            return Ok(());
         }
-        Ok(Receipt::default().with("token", token.fingerprint().to_string()))
+        refuse_other_values(&contents.bytes, &self.keys)
+    }
+
+    /// The longest that a write waits for a lock.
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
     }
 
     fn inspect_now(&self) -> Result<Inspection, SinkError> {
@@ -153,11 +162,11 @@ impl DotenvSink {
     }
 
     fn survey_now(&self) -> Result<Survey, SinkError> {
-        let own = Place::find(&self.path, self.create)?;
+        let own = EnvFile::find(&self.path, self.create)?;
         let (mut found, mut warnings) = (Vec::new(), Vec::new());
         for sibling in siblings(&self.path)? {
             let name = shown(&sibling.path, &self.base_dir);
-            let read = Place::find(&sibling.path, true).and_then(|place| {
+            let read = EnvFile::find(&sibling.path, true).and_then(|place| {
                 // A symbolic link to this sink's file is not a copy.
                 if place.file == own.file { Ok(None) } else { place.read() }
             });
@@ -174,7 +183,7 @@ impl DotenvSink {
                     continue;
                 }
                 Err(error) => {
-                    warnings.push(format!("could not look for the token in {name}: {error}"));
+                    warnings.push(format!("cannot look for the token in {name}: {error}"));
                     continue;
                 }
             };
@@ -245,23 +254,12 @@ impl TokenWriter for Writer {
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
-        // A server is farther than a disk: requests that are ready leave first.
+        // Requests that are ready are sent first: a server takes longer than a disk.
         tokio::task::yield_now().await;
-        let abandoned = Abandoned::default();
-        let (token, flag) = (token.clone(), Arc::clone(&abandoned.0));
-        let written = self.0.blocking(move |sink| sink.write_now(&token, &flag)).await;
-        drop(abandoned);
-        written
-    }
-}
-
-/// Tells the thread that writes when nobody waits for it any more: a write that lands late could
-/// bring an old token back.
-#[derive(Default)]
-struct Abandoned(Arc<AtomicBool>);
-
-impl Drop for Abandoned {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
+        let sink = self.0.clone();
+        let place = sink.blocking(|sink| EnvFile::find(&sink.path, sink.create)).await?;
+        let directory = sink.directories.get(&place.directory);
+        directory.write(sink, place, token.clone()).await?;
+        Ok(Receipt::default().with("token", token.fingerprint().to_string()))
     }
 }

@@ -1,7 +1,7 @@
 //! Whether git tracks a file. Its index lists all that it does, so git itself is not run.
 //!
-//! Deliberately absent: indexes of version 4, which shorten paths, and those that stand elsewhere
-//! (of linked work trees and submodules). Nothing is said about these.
+//! Deliberately absent: indexes of version 4, which shorten paths, and those in other places
+//! (of linked work trees and submodules). Files in these count as not tracked.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
@@ -16,7 +16,7 @@ const EXTENDED: u8 = 0x40;
 
 /// `file` is absolute, and no symbolic link.
 pub(crate) fn is_tracked(file: &Path) -> bool {
-    let root = file.ancestors().skip(1).find(|folder| folder.join(".git").exists());
+    let root = file.ancestors().skip(1).find(|directory| directory.join(".git").exists());
     let listed = root.and_then(|root| {
         let path = file.strip_prefix(root).ok()?;
         let index = fs::read(root.join(".git/index")).ok()?;

@@ -1,4 +1,4 @@
-//! The laws of a sink, for this one.
+//! The conformance checks for this sink.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
@@ -54,7 +54,7 @@ impl SinkFixture for Dotenv {
 }
 
 #[tokio::test]
-async fn dotenv_obeys_the_laws() {
-    let target = Dotenv(tempfile::tempdir().unwrap());
-    assert_eq!(assert_conformance(&target).await, Ok(()));
+async fn dotenv_passes_the_conformance_checks() {
+    let fixture = Dotenv(tempfile::tempdir().unwrap());
+    assert_eq!(assert_conformance(&fixture).await, Ok(()));
 }

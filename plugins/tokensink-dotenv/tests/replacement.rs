@@ -166,11 +166,112 @@ fn a_local_server_beside_the_token_and_direnv_are_warned_about() {
 }
 
 #[tokio::test]
+async fn a_url_of_another_region_beside_the_token_is_warned_about() {
+    let directory = tempfile::tempdir().unwrap();
+    let warnings = async |key: &str, url: &str| {
+        fs::write(directory.path().join(".env"), format!("{key}=old\n{url}\n")).unwrap();
+        let table = json!({"path": ".env", "key": key});
+        let mut warnings = prepare(&context(directory.path()), table).await.unwrap().warnings;
+        warnings.retain(|warning| warning.contains("QSTASH_URL"));
+        warnings
+    };
+    let default = "QSTASH_TOKEN";
+    for (key, url) in [
+        (default, "QSTASH_URL=https://qstash-us-east-1.upstash.io"),
+        (default, "QSTASH_URL='HTTPS://QSTASH-US-EAST-1.upstash.io:443/v2'"),
+        ("TOKEN", "QSTASH_URL=qstash-us-east-1.upstash.io"),
+        ("US_EAST_1_QSTASH_TOKEN", "US_EAST_1_QSTASH_URL=https://qstash-us-east-1.upstash.io"),
+    ] {
+        let found = warnings(key, url).await;
+        assert!(
+            found.len() == 1 && found[0].to_lowercase().contains("is for us-east-1: the token")
+        );
+    }
+    for (key, url) in [
+        (default, "QSTASH_URL=https://qstash.upstash.io/"),
+        (default, "QSTASH_URL=https://qstash-eu-central-1.upstash.io"),
+        // The URL of another token.
+        (default, "US_EAST_1_QSTASH_URL=https://qstash-us-east-1.upstash.io"),
+        (default, "QSTASH_URL=${BASE}"),
+        (default, "QSTASH_URL="),
+    ] {
+        assert_eq!(warnings(key, url).await, [""; 0], "{url}");
+    }
+    // Not the form of a region's host.
+    for host in
+        ["qstash-a.b.upstash.io", "qstash-.upstash.io", "qstash-us-east-1.upstash.io.evil.example"]
+    {
+        let found = warnings(default, &format!("QSTASH_URL=https://{host}")).await;
+        assert!(found[0].contains("does not point to Upstash"), "{found:?}");
+    }
+}
+
+#[tokio::test]
 async fn direnv_must_allow_an_edited_envrc_again() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join(".envrc"), "export QSTASH_TOKEN=old\n").unwrap();
     let prepared = prepare(&context(directory.path()), json!({"path": ".envrc"})).await.unwrap();
     assert!(prepared.warnings.iter().any(|warning| warning.contains("`direnv allow`")));
+}
+
+#[tokio::test]
+async fn a_value_that_became_a_reference_after_the_preparation_is_refused_by_the_write() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join(".env");
+    for text in [
+        "QSTASH_TOKEN=op://dev/qstash/token\n",
+        "QSTASH_TOKEN=encrypted:BDqDBibm\n",
+        "A=ENC[AES256_GCM,data:x,type:str]\nQSTASH_TOKEN=old\nsops_version=3.9.0\n",
+    ] {
+        fs::write(&file, "QSTASH_TOKEN=old\n").unwrap();
+        let prepared = prepare(&context(directory.path()), json!({"path": ".env"})).await.unwrap();
+        fs::write(&file, text).unwrap();
+        let token = tokensink_core::Token::new("bmV3");
+        let error = prepared.writer.write(&token).await.unwrap_err();
+        assert_eq!(error.kind(), SinkErrorKind::Rejected, "{error}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), text);
+    }
+    let context = context(directory.path()).replacing_anything();
+    fs::write(&file, "QSTASH_TOKEN=op://dev/qstash/token\n").unwrap();
+    let prepared = prepare(&context, json!({"path": ".env"})).await.unwrap();
+    prepared.writer.write(&tokensink_core::Token::new("bmV3")).await.unwrap();
+    assert_eq!(fs::read_to_string(&file).unwrap(), "QSTASH_TOKEN=bmV3\n");
+}
+
+#[test]
+fn structured_values_templates_and_commands_are_replaced_only_on_request() {
+    for (value, what) in [
+        (r#"'{"token":"x","url":"y"}'"#, "a JSON document with the keys token, url"),
+        (r#"{"token":"x"}"#, "a JSON document with the keys token"),
+        (r#""{\"token\":\"x\"}""#, "a JSON document with the keys token"),
+        ("'[1, 2]'", "a JSON document"),
+        ("\"one\ntwo\"", "a text of several lines"),
+        ("'one\ntwo'", "a text of several lines"),
+        (r#""one\ntwo""#, "a text of several lines"),
+        ("{{op.dev.token}}", "a reference to another place"),
+        ("'{{ op://dev/q/t }}'", "a reference to another place"),
+        ("\"<%= secret %>\"", "a reference to another place"),
+        ("`cat q`", "a command"),
+        ("`./print-token`", "a command"),
+        ("\"`cat q`\"", "a command"),
+        ("\"$(cat /run/secrets/q)\"", "a command"),
+    ] {
+        let text = format!("QSTASH_TOKEN={value}\n");
+        let error = prepare_text(&text, false, false).unwrap_err();
+        assert_eq!(error, format!("QSTASH_TOKEN in line 1 holds {what}"), "{text}");
+        assert!(prepare_text(&text, false, true).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn passwords_that_resemble_references_are_replaced() {
+    for value in
+        ["pa$$word", "'$ecret'", "secret:hunter2", "projects/apollo", "a`b", "`old`", "x#y"]
+    {
+        let text = format!("QSTASH_TOKEN={value}\n");
+        let prepared = prepare_text(&text, false, false);
+        assert!(prepared.is_ok(), "{text}: {prepared:?}");
+    }
 }
 
 fn obstacle() -> impl Strategy<Value = String> {

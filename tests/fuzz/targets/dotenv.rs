@@ -1,4 +1,4 @@
-//! Whatever a `.env` file holds, an edit changes its values and nothing else.
+//! An edit of any `.env` file changes its values and nothing else.
 
 #![no_main]
 
