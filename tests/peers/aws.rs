@@ -4,7 +4,8 @@ use std::sync::Mutex;
 
 use serde_json::{Map, Value, json};
 use tokensink_core::{
-    BuildContext, Holds, SinkErrorKind, SinkFactory, Token, TokenSink, async_trait,
+    BuildContext, Content, HeldValue, HostPolicy, Readiness, SinkErrorKind, SinkFactory, Token,
+    TokenSink, async_trait,
 };
 use tokensink_testkit::{Evidence, SinkFixture, assert_conformance};
 
@@ -131,6 +132,7 @@ impl Account {
             ("AWS_REGION", "eu-central-1"),
         ];
         BuildContext::new("/", environment(&variables))
+            .with_hosts(HostPolicy::allowing(["127.0.0.1"]))
     }
 
     fn table(&self, name: &str, more: &Value) -> Value {
@@ -143,12 +145,22 @@ impl Account {
         sink(KIND, &self.table(name, more), &self.context(key))
     }
 
+    /// The error of the preparation, or of the proof after it.
     async fn refusal(&self, key: &Key, name: &str) -> SinkErrorKind {
-        self.sink(key, name, &json!({})).prepare().await.unwrap_err().kind()
+        let error = match self.sink(key, name, &json!({})).prepare().await {
+            Ok(preparation) => preparation.writer.prove().await.unwrap_err(),
+            Err(error) => error,
+        };
+        error.kind()
     }
 }
 
-/// One secret, as the laws look at it.
+/// What a sink finds that holds the token of these tests.
+fn new() -> Content {
+    Content::Value(HeldValue::of("new"))
+}
+
+/// One secret, as the conformance suite sees it.
 struct Secret<'a> {
     account: &'a Account,
     name: &'static str,
@@ -199,7 +211,7 @@ impl SinkFixture for Secret<'_> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_laws_hold_at_moto_and_at_roto() {
+async fn the_sink_conforms_at_moto_and_at_roto() {
     for account in [Account::at_moto(), Account::at_roto()] {
         for (name, json_key) in [("plain", None), ("json", Some("T"))] {
             account.create(name, "{}");
@@ -217,7 +229,7 @@ async fn a_prepared_write_adds_one_version_and_a_repeat_none() {
         let prepared = sink.prepare().await.unwrap();
         assert_eq!(account.versions("s"), 1);
         for _ in 0..2 {
-            prepared.write(&Token::new("new")).await.unwrap();
+            prepared.writer.write(&Token::new("new")).await.unwrap();
             assert_eq!(account.versions("s"), 2);
         }
         assert_eq!(account.value("s"), "{ \"a\": 1.50, \"T\": \"new\", \"b\": 1e3 }");
@@ -225,34 +237,34 @@ async fn a_prepared_write_adds_one_version_and_a_repeat_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_someone_else_wrote_in_between_is_kept() {
+async fn a_value_of_another_program_in_between_is_kept() {
     for account in [Account::at_moto(), Account::at_roto()] {
         account.create("s", r#"{"T":"old","theirs":1}"#);
         let sink = account.sink(&account.administrator, "s", &json!({"json_key": "T"}));
         let (prepared, token) = (sink.prepare().await.unwrap(), Token::new("new"));
         account.put("s", r#"{"T":"old","theirs":2}"#);
-        // Whether the write itself or the look after it notices: it is noticed, and mended.
-        let noticed = match prepared.write(&token).await {
+        // Either the write or the inspection after it notices, and the next write merges both.
+        let noticed = match prepared.writer.write(&token).await {
             Err(error) => error,
-            Ok(_) => sink.inspect(&token, None).await.unwrap_err(),
+            Ok(_) => sink.inspect(None).await.unwrap_err(),
         };
         assert_eq!(noticed.kind(), SinkErrorKind::Conflict);
-        sink.prepare().await.unwrap().write(&token).await.unwrap();
+        sink.prepare().await.unwrap().writer.write(&token).await.unwrap();
         assert_eq!(account.value("s"), r#"{"T":"new","theirs":2}"#);
-        assert_eq!(sink.inspect(&token, None).await.unwrap(), Holds::Token);
+        assert_eq!(sink.inspect(None).await.unwrap().content, new());
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_that_somebody_took_back_is_made_again() {
-    // moto forgets to take AWSCURRENT from a version that it was moved to by hand.
+async fn a_write_that_was_rolled_back_is_repeated() {
+    // moto does not remove AWSCURRENT from a version that it was moved to manually.
     let account = Account::at_roto();
     account.create("s", "old");
     let token = Token::new("new");
     for _ in 0..3 {
         let sink = account.sink(&account.administrator, "s", &json!({}));
-        sink.prepare().await.unwrap().write(&token).await.unwrap();
-        assert_eq!(sink.inspect(&token, None).await.unwrap(), Holds::Token);
+        sink.prepare().await.unwrap().writer.write(&token).await.unwrap();
+        assert_eq!(sink.inspect(None).await.unwrap().content, new());
         account.roll_back("s");
         assert_eq!(account.value("s"), "old");
     }
@@ -267,7 +279,7 @@ async fn a_missing_or_deleted_secret_is_refused_and_made_on_request() {
         account.secrets("delete_secret", &json!({"SecretId": "gone"}));
         assert_eq!(account.refusal(administrator, "gone").await, SinkErrorKind::Rejected);
         let made = account.sink(administrator, "made", &json!({"create": true}));
-        made.prepare().await.unwrap().write(&Token::new("new")).await.unwrap();
+        made.prepare().await.unwrap().writer.write(&Token::new("new")).await.unwrap();
         assert_eq!(account.value("made"), "new");
     }
 }
@@ -281,14 +293,15 @@ async fn a_secret_that_may_not_be_read_can_be_written_again() {
     let writer = account.add_user("writer", &json!(actions));
     let (sink, token) = (account.sink(&writer, "s", &json!({})), Token::new("new"));
     for _ in 0..2 {
-        let receipt = sink.prepare().await.unwrap().write(&token).await.unwrap();
+        let receipt = sink.prepare().await.unwrap().writer.write(&token).await.unwrap();
         assert_eq!(account.value("s"), "new");
         assert_eq!(
-            sink.inspect(&token, Some(&receipt)).await.unwrap(),
-            Holds::UnchangedSinceOurWrite
+            sink.inspect(Some(&receipt)).await.unwrap().content,
+            Content::UnchangedSinceOurWrite
         );
         account.put("s", "theirs");
-        assert_eq!(sink.inspect(&token, Some(&receipt)).await.unwrap(), Holds::AnotherValue);
+        let content = sink.inspect(Some(&receipt)).await.unwrap().content;
+        assert_eq!(content, Content::ChangedSinceOurWrite);
     }
 }
 
@@ -302,7 +315,8 @@ async fn a_signature_or_a_permission_that_is_missing_is_found_before_the_reset()
     };
     let enough =
         account.add_user("enough", &allow(&["DescribeSecret", "GetSecretValue", "PutSecretValue"]));
-    account.sink(&enough, "s", &json!({})).prepare().await.unwrap();
+    let preparation = account.sink(&enough, "s", &json!({})).prepare().await.unwrap();
+    assert_eq!(preparation.writer.prove().await.unwrap(), Readiness::Ready);
     let wrong = Key { secret: "wrong".to_owned(), ..enough };
     let unknown = Key { id: "AKIAUNKNOWNUNKNOWN00".to_owned(), secret: "any".to_owned() };
     let readers = account.add_user("reader", &allow(&["DescribeSecret", "GetSecretValue"]));

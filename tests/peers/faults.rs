@@ -81,6 +81,7 @@ impl<'a> Place<'a> {
             .current_dir(self.folder.path())
             .env_clear()
             .env("HOME", self.folder.path())
+            .env("TOKENSINK_ALLOW_HOSTS", "127.0.0.1")
             .env("UPSTASH_EMAIL", self.upstash.email())
             .env("UPSTASH_API_KEY", self.upstash.api_key())
             .env("AWS_ACCESS_KEY_ID", &administrator.id)

@@ -52,7 +52,8 @@ impl Account {
 
     fn sinks(&self, mut table: Value) -> Vec<Box<dyn TokenSink>> {
         table["api_url"] = json!(self.described.proxy.url());
-        let context = BuildContext::new("/", environment(&[("GH_TOKEN", self.github.token())]));
+        let context = BuildContext::new("/", environment(&[("GH_TOKEN", self.github.token())]))
+            .with_hosts(tokensink_core::HostPolicy::allowing(["127.0.0.1"]));
         sinks("github-actions", &table, &context)
     }
 

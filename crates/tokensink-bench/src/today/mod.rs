@@ -59,7 +59,7 @@ async fn measure(place: &Place, tools: &Tools, script: &str) -> Result<Measured,
         .env("AWS_CA_BUNDLE", &authority)
         .env("NODE_EXTRA_CA_CERTS", &authority)
         .env("NODE_OPTIONS", format!("--import={}", tools.redirect.display()))
-        .env("UPSTASH_STAND_IN", sandbox.upstash.url())
+        .env("UPSTASH_FAKE", sandbox.upstash.url())
         .env("UPSTASH_EMAIL", sandbox.upstash.email())
         .env("UPSTASH_API_KEY", sandbox.upstash.api_key())
         .env("AWS_ACCESS_KEY_ID", sandbox.aws.access_key_id())
