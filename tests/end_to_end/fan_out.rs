@@ -22,6 +22,9 @@ async fn a_throttled_write_is_retried() {
 async fn a_credential_that_expires_during_the_writes_affects_its_own_sink_only() {
     let world = World::new().await;
     let before = world.live();
+    // A credential that is refused after the reset is tried again for this long: it may be renewed.
+    let sinks = world.sinks().replace("json_key = \"T\"", "json_key = \"T\"\ntimeout = \"2s\"");
+    world.config(&sinks);
     world.sandbox.aws.expire_at_next_put();
     let (code, report) = world.run(&["reset", "--yes"]).await;
     assert_eq!(code, 3, "{report}");
@@ -29,7 +32,7 @@ async fn a_credential_that_expires_during_the_writes_affects_its_own_sink_only()
         assert_eq!(sink(&report, name)["state"], "current", "{report}");
     }
     let prod = sink(&report, "prod");
-    assert!(prod["state"] != "current" && prod["attempts"] == 1, "{report}");
+    assert!(prod["state"] != "current" && prod["attempts"].as_u64() >= Some(1), "{report}");
     assert!(prod["error"].as_str().unwrap().contains("sign in again"), "{report}");
     assert!(world.sandbox.aws.value("prod").unwrap().contains(&before));
     assert!(report["next"][0].as_str().unwrap().contains("tokensink sync"), "{report}");

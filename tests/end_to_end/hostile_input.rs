@@ -103,7 +103,7 @@ async fn unfit_repositories_and_secrets_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_token_is_refused_with_what_to_do() {
+async fn input_that_is_not_a_token_is_refused_with_what_to_do() {
     let world = World::new().await;
     let long = vec![b'x'; (64 << 10) + 1];
     for (bytes, expected) in [
@@ -125,7 +125,7 @@ async fn what_is_no_token_is_refused_with_what_to_do() {
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let told = "QStash does not accept the token that was pasted; nothing was changed";
     assert_eq!((output.status.code(), report["errors"][0].as_str()), (Some(4), Some(told)));
-    assert!(report["next"].to_string().contains("copy the token once more"), "{report}");
+    assert!(report["next"].to_string().contains("copy the token again"), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -128,7 +128,7 @@ async fn a_pasted_token_is_asked_for_and_not_echoed() {
     let world = World::new().await;
     world.sandbox.upstash.reset_externally(&world.qstash);
     let terminal = Terminal::of_width(120);
-    let child = on(&terminal, world.command(&["sync", "--token-stdin"]));
+    let child = on(&terminal, world.command(&["sync", "--token-stdin", "--yes"]));
     terminal.shows("paste the token").await;
     // One line is enough, without Ctrl-D.
     terminal.type_in(&format!("{}\n", world.live()));
@@ -182,8 +182,8 @@ fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
 async fn an_unread_standard_error_does_not_stop_a_run() {
     let world = World::new().await;
     // One sink causes a warning, and one panics.
-    let optional = "[sinks.none]\nkind = \"dotenv\"\npath = \"none\"\nrequired = false\n\
-                    [sinks.bad]\nkind = \"panicking\"\nrequired = false\n";
+    let optional = "[sinks.none]\nkind = \"dotenv\"\npath = \"none\"\nrequired = false\ntimeout = \"1s\"\n\
+                    [sinks.bad]\nkind = \"panicking\"\nrequired = false\ntimeout = \"1s\"\n";
     world.config(&format!("{}{optional}", world.sinks()));
     for arguments in [&["reset", "--yes"][..], &["reset", "--yes", "--output", "json"]] {
         let before = world.live();

@@ -40,7 +40,7 @@ async fn history_lists_what_was_done() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn status_tells_when_each_sink_was_written_and_notices_a_foreign_overwrite() {
+async fn status_shows_when_each_sink_was_written_and_notices_a_write_by_another_program() {
     let world = World::new().await;
     world.run(&["reset", "--yes"]).await;
     let (code, report) = world.run(&["status"]).await;
@@ -51,7 +51,9 @@ async fn status_tells_when_each_sink_was_written_and_notices_a_foreign_overwrite
     }
     world.sandbox.github.put_externally(crate::support::world::REPOSITORY_SECRET, "theirs");
     let (code, report) = world.run(&["status"]).await;
-    assert_eq!(code, 5, "{report}");
+    let ci = report["sinks"].as_array().unwrap().iter().find(|sink| sink["name"] == "ci").unwrap();
+    assert_eq!((code, ci["state"].as_str()), (0, Some("unknown")), "{report}");
+    assert!(ci["evidence"].as_str().unwrap().contains("written by someone else"), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,7 +104,7 @@ async fn a_damaged_or_newer_record_stops_a_reset_and_no_repair() {
         let (code, report) = world.run(&["reset", "--yes"]).await;
         assert!(code == 1 && words(&report).contains(expected), "{report}");
         let (code, report) = world.run(&["status"]).await;
-        assert!(code == 0 && report["warnings"].to_string().contains(expected), "{report}");
+        assert!(code == 4 && report["warnings"].to_string().contains(expected), "{report}");
         assert_eq!(world.run(&["sync"]).await.0, 0);
         assert_eq!(world.run(&["reset", "--yes"]).await.0, 0);
         assert_eq!(world.posts(), 1);
@@ -172,7 +174,7 @@ async fn without_a_home_there_is_no_reset_and_every_repair() {
     assert_eq!((output.status.code(), world.posts()), (Some(2), 0), "{report}");
     assert!(words(&report).contains("--state-dir"), "{report}");
     world.sandbox.upstash.reset_externally(&world.qstash);
-    let output = world.finish(homeless(&["sync"]), "").await;
+    let output = world.finish(homeless(&["sync", "--yes"]), "").await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     world.assert_everywhere(&world.live());
 }

@@ -128,7 +128,8 @@ async fn read_only_token(world: &World) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_read_only_token_is_as_secret_as_the_other() {
     let world = World::new().await;
-    let commands = [&["check"][..], &["status"], &["sync"], &["reset", "--yes"], &["history"]];
+    let commands =
+        [&["check"][..], &["status"], &["sync", "--yes"], &["reset", "--yes"], &["history"]];
     for arguments in commands {
         for output in [&[][..], &["--output", "json"]] {
             let before = read_only_token(&world).await;

@@ -75,7 +75,7 @@ async fn a_next_step_is_about_what_went_wrong() {
 async fn an_empty_state_variable_counts_as_unset() {
     let world = World::new().await;
     for (folder, where_it_is) in [("", "home/.local/state/tokensink"), ("mine", "mine")] {
-        let mut command = world.command(&["sync"]);
+        let mut command = world.command(&["sync", "--yes"]);
         command.env("TOKENSINK_STATE_DIR", folder);
         let output = world.finish(command, "").await;
         assert_eq!(output.status.code(), Some(0), "{output:?}");

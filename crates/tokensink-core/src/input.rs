@@ -51,7 +51,7 @@ pub fn path_problem(path: &Path, home: Option<&str>) -> Option<PathProblem> {
     let problem =
         |problem: &str, help: String| Some(PathProblem { problem: problem.to_owned(), help });
     let text = path.to_str()?;
-    let home = home.map_or("/home/NAME", |home| home.trim_end_matches('/'));
+    let home = home.map_or("/absolute/path", |home| home.trim_end_matches('/'));
     if text.is_empty() {
         return problem("the path is empty", "name a file".to_owned());
     }
@@ -131,11 +131,11 @@ mod tests {
     #[test]
     fn a_path_that_only_a_shell_understands_has_a_problem() {
         for (path, help) in [
-            ("~/st", "write /home/me/st"),
-            ("~", "write /home/me"),
+            ("~/st", "write /srv/me/st"),
+            ("~", "write /srv/me"),
             ("~other/x", "write the whole path, or ./~other/x for a file of that name"),
-            ("$HOME/.env", "write /home/me/.env"),
-            ("${HOME}/.env", "write /home/me/.env"),
+            ("$HOME/.env", "write /srv/me/.env"),
+            ("${HOME}/.env", "write /srv/me/.env"),
             ("$XDG_STATE_HOME/x", "write the whole path"),
             ("a/$(pwd)/x", "write the whole path"),
             ("apps/*/.env", "name each file in a table of its own"),
@@ -143,7 +143,7 @@ mod tests {
             ("", "name a file"),
             ("a\nb", "write it without line ends and control characters"),
         ] {
-            let problem = path_problem(Path::new(path), Some("/home/me/"));
+            let problem = path_problem(Path::new(path), Some("/srv/me/"));
             assert_eq!(problem.map(|problem| problem.help).as_deref(), Some(help), "{path:?}");
         }
         for path in [".env", "../a b/.env", "./~other/x", "a~b", "/x/$id.ts", "app/[id]/.env", "a$"]
@@ -151,6 +151,6 @@ mod tests {
             assert_eq!(path_problem(Path::new(path), None), None, "{path}");
         }
         let unknown = path_problem(Path::new("~/st"), None).unwrap();
-        assert_eq!(unknown.help, "write /home/NAME/st");
+        assert_eq!(unknown.help, "write /absolute/path/st");
     }
 }

@@ -485,7 +485,7 @@ mod tests {
 
     #[test]
     fn a_path_that_only_a_shell_understands_is_refused() {
-        let home = ("HOME", "/home/me");
+        let home = ("HOME", "/srv/me");
         let named = Named {
             email: Some("f@x".to_owned()),
             api_key_file: Some("~/key".into()),
@@ -494,7 +494,7 @@ mod tests {
         let error = Credentials::find(&named, &environment(&[home]), &read_plainly).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "--upstash-api-key-file cannot be used: `~` is expanded by a shell only; write /home/me/key"
+            "--upstash-api-key-file cannot be used: `~` is expanded by a shell only; write /srv/me/key"
         );
         let variables = environment(&[home, ("UPSTASH_CONFIG_HOME", "$HOME/u")]);
         let error = Credentials::find(&Named::default(), &variables, &read_plainly).unwrap_err();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::Deref;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,6 @@ use crate::failure::{header, refused, until_renewal, without_response};
 use crate::listing::Owner;
 use crate::repository::{self, Repository};
 use crate::sealing::SealingKey;
-use crate::sink::TO_COME_AT_FIRST;
 use crate::survey;
 use crate::target::{Scope, Target};
 
@@ -35,6 +34,9 @@ const MAX_CONNECTIONS: usize = 8;
 
 /// `repos`, the owner and the name: the segments of a path that name its repository.
 const OWNER_SEGMENTS: usize = 3;
+
+/// Each sink writes its secret and inspects it afterwards.
+const REQUESTS_AFTER_PLAN: usize = 2;
 
 /// One sink out of these may have to write again.
 const SINKS_PER_RETRY: usize = 2;
@@ -47,6 +49,8 @@ pub(crate) struct Api {
     pub(crate) limits: Limits,
     /// The number of sinks that share it.
     sinks: AtomicUsize,
+    /// How many of them were inspected at least once.
+    inspected: AtomicUsize,
     owners: Mutex<BTreeMap<String, Arc<Owner>>>,
     /// The path of the sink that reports what is true of all.
     reporter: OnceLock<String>,
@@ -72,6 +76,7 @@ struct PublicKeyDocument {
 pub(crate) struct Share {
     api: Arc<Api>,
     owner: Option<Arc<Owner>>,
+    is_inspected: AtomicBool,
 }
 
 impl Share {
@@ -84,7 +89,14 @@ impl Share {
         if let Some(owner) = &owner {
             owner.add_wanted();
         }
-        Self { api, owner }
+        Self { api, owner, is_inspected: AtomicBool::new(false) }
+    }
+
+    /// Counts the first inspection of this sink.
+    pub(crate) fn note_inspection(&self) {
+        if !self.is_inspected.swap(true, Ordering::Relaxed) {
+            self.api.inspected.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Returns the API itself, for a value that outlives the sink.
@@ -125,6 +137,7 @@ impl Api {
             credential,
             limits,
             sinks,
+            inspected: AtomicUsize::new(0),
             owners,
             reporter,
             remaining,
@@ -275,10 +288,10 @@ impl Api {
         self.remaining.load(Ordering::Relaxed) != usize::MAX
     }
 
-    /// Fails when the hourly quota would not last until the end. `to_come` is the number of requests
-    /// that each sink will still send if no error occurs.
-    pub(crate) fn check_remaining(&self, to_come: usize) -> Result<(), SinkError> {
-        let (remaining, needed) = (self.remaining.load(Ordering::Relaxed), self.needed(to_come));
+    /// Fails when the hourly quota would not last until the end.
+    pub(crate) fn check_remaining(&self) -> Result<(), SinkError> {
+        let remaining = self.remaining.load(Ordering::Relaxed);
+        let needed = self.needed(REQUESTS_AFTER_PLAN);
         if needed <= remaining {
             return Ok(());
         }
@@ -291,12 +304,15 @@ impl Api {
     /// Returns whether the hourly quota lasts until the end if `requests` of it are spent on advice.
     pub(crate) fn can_spare(&self, requests: usize) -> bool {
         // Each sink also fetches a public key.
-        self.needed(TO_COME_AT_FIRST + 1) + requests <= self.remaining.load(Ordering::Relaxed)
+        self.needed(REQUESTS_AFTER_PLAN + 1) + requests <= self.remaining.load(Ordering::Relaxed)
     }
 
+    /// The requests that all sinks may still send, where each sends `to_come` beside its first
+    /// inspection. Sinks are inspected while others are prepared.
     fn needed(&self, to_come: usize) -> usize {
         let sinks = self.sinks();
-        to_come * sinks + sinks.div_ceil(SINKS_PER_RETRY)
+        let uninspected = sinks.saturating_sub(self.inspected.load(Ordering::Relaxed));
+        to_come * sinks + uninspected + sinks.div_ceil(SINKS_PER_RETRY)
     }
 
     /// Fails while GitHub has announced that it will refuse every request.

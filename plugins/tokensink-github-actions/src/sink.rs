@@ -43,11 +43,6 @@ const KEY_IS_VALID_FOR: Duration = Duration::from_secs(600);
 /// Whether the secret exists is only worth a warning, so nothing waits longer for it.
 const TIME_FOR_NAMES: Duration = Duration::from_secs(2);
 
-/// Requests that a sink sends after its preparation. After the first one the engine inspects the
-/// secret before the write; after the write it always does.
-pub(crate) const TO_COME_AT_FIRST: usize = 3;
-const TO_COME: usize = 2;
-
 /// A write to an organization secret reads its visibility before and after.
 const REQUESTS_OF_AN_ORGANIZATION_WRITE: u32 = 3;
 
@@ -141,12 +136,12 @@ impl GitHubSink {
                 && known.since.elapsed() < KEY_IS_VALID_FOR
         };
         if let Some(known) = known.filter(is_valid) {
-            self.api.check_remaining(TO_COME)?;
+            self.api.check_remaining()?;
             return Ok(known);
         }
         let since = Instant::now();
         let key = self.api.sealing_key(&secrets_path).await?;
-        self.api.check_remaining(TO_COME_AT_FIRST)?;
+        self.api.check_remaining()?;
         let known = KnownKey { since, secrets_path, key, round_trip: since.elapsed() };
         *locked(&self.memory.key) = Some(known.clone());
         Ok(known)
@@ -255,6 +250,7 @@ impl TokenSink for GitHubSink {
     async fn inspect(&self, last: Option<&Receipt>) -> Result<Inspection, SinkError> {
         let action = "read when the secret was written";
         let response = self.record(action).await?;
+        self.api.note_inspection();
         let written = last.and_then(WriteTime::recorded);
         if response.status == StatusCode::NOT_FOUND {
             let content = written.map(|time| time.content_without_secret(&response));

@@ -1,3 +1,5 @@
+//! Which credential may go to which host.
+
 use super::*;
 
 const PLAIN: Vendor =

@@ -21,6 +21,7 @@ async fn an_hourly_quota_that_would_not_last_fails_the_preparation() {
     github.leave(6);
     let sink = api_sink(&github);
     sink.prepare().await.unwrap();
+    sink.inspect(None).await.unwrap();
     // The key is known by now, and another program used the token meanwhile.
     github.leave(3);
     let (kind, words) = refusal(sink.as_ref()).await;
