@@ -238,3 +238,30 @@ async fn each_refusal_of_upstash_has_its_own_next_step() {
         seen.push(report["errors"].clone());
     }
 }
+
+/// A pipe without a writer never ends: the wait for it does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipe_as_key_file_does_not_hold_up_the_program_or_an_interrupt() {
+    let world = World::new().await;
+    let fifo = world.folder.path().join("key");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let arguments =
+        ["check", "--output", "json", "--upstash-email", "me@x", "--upstash-api-key-file", "key"];
+    let output = world.finish(world.command(&arguments), "").await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("could not be read within"));
+    let child = world.command(&arguments).spawn().unwrap();
+    let process = rustix::process::Pid::from_raw(child.id().unwrap().cast_signed()).unwrap();
+    rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+    let output = child.wait_with_output().await.unwrap();
+    assert!(!output.status.success(), "{output:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_file_that_is_far_too_large_is_refused() {
+    let world = World::new().await;
+    world.file("key", &"k".repeat((64 << 10) + 1));
+    let (code, report) =
+        world.run(&["check", "--upstash-email", "me@x", "--upstash-api-key-file", "key"]).await;
+    assert!(code == 2 && words(&report).contains("larger than 64 KB"), "{report}");
+}

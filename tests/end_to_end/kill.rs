@@ -81,7 +81,10 @@ async fn is_repaired(world: &World, moment: &str) {
     world.assert_everywhere(&world.live());
     assert!(world.posts() <= 1, "{moment}");
     assert!(world.sandbox.upstash.resets(&world.qstash) <= 1, "{moment}");
-    let left = names(world.folder.path());
+    // The example sink uses the temporary files of a library, which a kill leaves behind.
+    let of_example = |name: &String| name.starts_with(".tmp");
+    let left: Vec<String> =
+        names(world.folder.path()).into_iter().filter(|name| !of_example(name)).collect();
     assert_eq!(left, [".env", "home", "token", "tokensink.toml"], "{moment}");
 }
 

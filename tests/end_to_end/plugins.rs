@@ -53,6 +53,7 @@ async fn two_plugins_of_one_kind_are_refused_by_name() {
         .current_dir(world.folder.path())
         .env_clear()
         .env("HOME", world.folder.path())
+        .env("TOKENSINK_ALLOW_HOSTS", "127.0.0.1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

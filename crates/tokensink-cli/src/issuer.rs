@@ -1,8 +1,12 @@
 //! Who issues the token: an Upstash account, or a person who pastes it.
 
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokensink_core::{TokenIssuer, TokenSource};
+use tokensink_core::{Environment, Secret, TokenIssuer, TokenSource};
 use tokensink_engine::{Command, Outcome, Report};
 use tokensink_http::reqwest::Url;
 use tokensink_http::shown_host;
@@ -10,9 +14,22 @@ use tokensink_upstash::{
     ConnectError, Credentials, CredentialsError, Named, PastedToken, QSTASH, Settings, Upstash,
 };
 
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
 use crate::config::UpstashTable;
 use crate::run::{NOTHING_CHANGED, Request, TokenOrigin};
 use crate::token_stdin;
+
+/// What cannot be known of a pasted token (upstash.com/docs/qstash/howto/readonly-token).
+const ONLY_READING: &str = "only reading is proven: the read-only token would be accepted here as well, and \
+                            cannot publish; compare with the console";
+
+/// The longest wait for a file with credentials: it may be a pipe, or on another machine.
+const FILE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The largest file with credentials that is read.
+const MAX_CREDENTIAL_BYTES: usize = 64 << 10;
 
 /// Where the token is read, and what that is called in the journal.
 pub(crate) struct Chosen {
@@ -69,7 +86,7 @@ async fn paste(table: &UpstashTable) -> Result<Chosen, Failure> {
     let id = pasted.id();
     let foreign = table.qstash_url.as_ref().filter(|url| !QSTASH.owns(url));
     let warnings = foreign.map(|url| format!("QStash is {}", shown_host(url)));
-    let warnings = warnings.into_iter().collect();
+    let warnings = warnings.into_iter().chain([ONLY_READING.to_owned()]).collect();
     Ok(Chosen { source: Arc::new(pasted), issuer: None, id, warnings })
 }
 
@@ -87,6 +104,34 @@ fn key_of_host(request: &Request<'_>, url: &Url, variable: &str) -> Result<Named
     Ok(Named { email, api_key_file: None, api_key_env: Some(variable.to_owned()) })
 }
 
+/// Looks for the credentials away from the async threads: a file may be a pipe that never ends, and an
+/// interrupt must end the wait.
+async fn find_credentials(
+    named: Named,
+    environment: &Environment,
+) -> Result<Result<Credentials, CredentialsError>, Failure> {
+    let environment = environment.clone();
+    let looking = tokio::task::spawn_blocking(move || {
+        Credentials::find(&named, &environment, &read_credential_file)
+    });
+    match timeout(FILE_TIMEOUT, looking).await {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(error)) => Err(Failure::unchanged(&error)),
+        Err(_) => Err(Failure::unchanged(&format!(
+            "the file with the Upstash credentials could not be read within {FILE_TIMEOUT:?}"
+        ))),
+    }
+}
+
+fn read_credential_file(file: &Path) -> io::Result<Secret> {
+    let mut text = Zeroizing::new(String::with_capacity(MAX_CREDENTIAL_BYTES + 1));
+    File::open(file)?.take(MAX_CREDENTIAL_BYTES as u64 + 1).read_to_string(&mut text)?;
+    if text.len() > MAX_CREDENTIAL_BYTES {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 64 KB"));
+    }
+    Ok(Secret::new(text.as_str()))
+}
+
 async fn connect(request: &Request<'_>, table: &UpstashTable) -> Result<Chosen, Failure> {
     let named = match &table.api_key_variable {
         Some(variable) => key_of_host(request, &table.api_url, variable)?,
@@ -99,10 +144,7 @@ async fn connect(request: &Request<'_>, table: &UpstashTable) -> Result<Chosen, 
             }
         }
     };
-    let credentials = Credentials::find(&named, request.environment, &|file| {
-        std::fs::read_to_string(file).map(tokensink_core::Secret::new)
-    })
-    .map_err(|error| {
+    let credentials = find_credentials(named, request.environment).await?.map_err(|error| {
         let failure = Failure::invalid(&error);
         match error {
             CredentialsError::None | CredentialsError::Value { .. } => failure,

@@ -20,7 +20,9 @@ pub(crate) async fn read() -> Result<Secret, String> {
     let hidden = hidden.map_err(|error| failed(&error))?;
     let is_enough: fn(&[u8]) -> bool = if hidden.is_some() { ends_a_line } else { never };
     if hidden.is_some() {
-        print_stderr("paste the token, which is not shown, and press Enter");
+        print_stderr(
+            "paste the token (not the read-only one), which is not shown, and press Enter",
+        );
     }
     let read = tokio::task::spawn_blocking(move || read_until(is_enough));
     let bytes = match read.await {

@@ -70,8 +70,10 @@ fn message(error: &clap::Error) -> String {
         ErrorKind::InvalidSubcommand => {
             format!("unknown subcommand '{}'", text(ContextKind::InvalidSubcommand))
         }
-        ErrorKind::MissingSubcommand => {
-            format!("a subcommand is missing{}", choices("one of", ContextKind::ValidSubcommand))
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let line = command_line();
+            let names: Vec<&str> = line.get_subcommands().map(clap::Command::get_name).collect();
+            format!("a subcommand is missing (one of: {})", names.join(", "))
         }
         ErrorKind::MissingRequiredArgument => format!("missing arguments: {}", argument()),
         ErrorKind::InvalidValue if value().is_empty() => {
@@ -144,7 +146,10 @@ mod tests {
             assert_eq!(reported(line).errors, [error], "{line}");
         }
         let missing = &reported("tokensink").errors[0];
-        assert!(missing.starts_with("a subcommand is missing (one of: init, check, "), "{missing}");
+        assert!(
+            missing.starts_with("a subcommand is missing (one of: check, reset, "),
+            "{missing}"
+        );
         let max_outage = &reported("tokensink reset --max-outage soon").errors[0];
         assert!(max_outage.starts_with("invalid value 'soon' for '--max-outage <"), "{max_outage}");
         assert!(max_outage.contains(">': "), "{max_outage}");
