@@ -71,7 +71,7 @@ fn of_line(line: &str) -> impl Iterator<Item = (String, &'static str)> {
     replaced.chain(negated)
 }
 
-/// `X is no Y` is not plain English; `there is no Y` and `is no longer` are. [quoted]
+// `X is no Y` is not plain English; `there is no Y` and `is no longer` are. [quoted]
 fn negated(words: &[String]) -> Option<(String, &'static str)> {
     let at = words
         .windows(2)
