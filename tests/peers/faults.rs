@@ -116,7 +116,7 @@ async fn holds(account: &Account, phase: Phase, fault: Fault) {
         assert!(place.value().contains(&place.live()), "{phase:?} {fault:?}: {report}");
     }
     place.proxy.heal().await;
-    let (code, report) = place.run(&["sync"]).await;
+    let (code, report) = place.run(&["sync", "--yes"]).await;
     assert_eq!(code, 0, "{phase:?} {fault:?}: {report}");
     assert_eq!(report["sinks"][0]["state"], json!("current"), "{report}");
     let whole = format!("{{ \"T\": \"{}\", \"n\": 1.50 }}", place.live());
