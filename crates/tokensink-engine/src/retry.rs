@@ -11,7 +11,7 @@ use tokensink_core::{RetryPolicy, SinkError, SinkErrorKind};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::faults::{Fault, is_planted};
-use crate::rate_limiter::{Admission, RateLimiter};
+use crate::rate_limiter::{Admission, Permit, RateLimiter};
 use crate::{Failure, Sink};
 
 /// The most that a provider's pauses may add to one sink's time, its turn in the queue not counted.
@@ -77,16 +77,7 @@ impl Retry {
         read: impl Future<Output = Result<T, SinkError>>,
     ) -> Result<T, Failure> {
         let limiter = self.rate_limiter.clone();
-        let admitted = async {
-            match &limiter {
-                Some(limiter) => Some(limiter.admit_read().await),
-                None => None,
-            }
-        };
-        let permit = self.uncounted(admitted).await;
-        let outcome = within(self.attempt_timeout, read).await;
-        drop(permit);
-        outcome
+        self.attempt(async { Some(limiter?.admit_read().await) }, read).await
     }
 
     /// One write, when the provider's limits allow it.
@@ -96,16 +87,12 @@ impl Retry {
     ) -> Result<T, Failure> {
         let (limiter, place) = (self.rate_limiter.clone(), self.place.take());
         let admitted = async {
-            match (place, &limiter) {
-                (Some(place), _) => Some(place.granted().await),
-                (None, Some(limiter)) => Some(limiter.admit_write().await),
-                (None, None) => None,
+            match place {
+                Some(place) => Some(place.granted().await),
+                None => Some(limiter?.admit_write().await),
             }
         };
-        let permit = self.uncounted(admitted).await;
-        let outcome = within(self.attempt_timeout, write).await;
-        drop(permit);
-        outcome
+        self.attempt(admitted, write).await
     }
 
     /// One proof of a write, which may send nothing: only the number of requests at once is limited.
@@ -114,14 +101,17 @@ impl Retry {
         probe: impl Future<Output = Result<T, SinkError>>,
     ) -> Result<T, Failure> {
         let limiter = self.rate_limiter.clone();
-        let admitted = async {
-            match &limiter {
-                Some(limiter) => Some(limiter.admit_unpaced().await),
-                None => None,
-            }
-        };
+        self.attempt(async { Some(limiter?.admit_unpaced().await) }, probe).await
+    }
+
+    /// One attempt, with the permit that `admitted` waits for.
+    async fn attempt<T>(
+        &mut self,
+        admitted: impl Future<Output = Option<Permit>>,
+        attempt: impl Future<Output = Result<T, SinkError>>,
+    ) -> Result<T, Failure> {
         let permit = self.uncounted(admitted).await;
-        let outcome = within(self.attempt_timeout, probe).await;
+        let outcome = within(self.attempt_timeout, attempt).await;
         drop(permit);
         outcome
     }

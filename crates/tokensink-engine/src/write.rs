@@ -197,18 +197,16 @@ pub(crate) async fn write(
                     }
                 }
             }
-            None => match retry.read(sink.plugin.prepare()).await {
-                Ok(ready) => {
-                    match ensure_agreed(Ok(Arc::new(ready)), foreign_destination.as_deref()) {
-                        Ok(ready) => {
-                            preparation = Some(ready);
-                            continue;
-                        }
-                        Err(failure) => failure,
+            None => {
+                let prepared = retry.read(sink.plugin.prepare()).await.map(Arc::new);
+                match ensure_agreed(prepared, foreign_destination.as_deref()) {
+                    Ok(ready) => {
+                        preparation = Some(ready);
+                        continue;
                     }
+                    Err(failure) => failure,
                 }
-                Err(failure) => failure,
-            },
+            }
         };
         if failure.kind.retry_policy() == RetryPolicy::PrepareAgain {
             preparation = None;
