@@ -18,6 +18,9 @@ pub(crate) struct Layers {
     project: Source,
     user: Option<Source>,
     variables: Vec<Variable>,
+    /// What each file alone sets: `None` where it cannot be read alone.
+    project_alone: Option<Value>,
+    user_alone: Option<Value>,
 }
 
 /// A setting out of the environment.
@@ -31,7 +34,8 @@ struct Variable {
 
 impl Layers {
     pub(super) fn new(project: Source, user: Option<Source>, environment: &Environment) -> Self {
-        Self { project, user, variables: variables_of(environment) }
+        let (project_alone, user_alone) = (alone(&project), user.as_ref().and_then(alone));
+        Self { project, user, variables: variables_of(environment), project_alone, user_alone }
     }
 
     /// What the layers say together.
@@ -78,8 +82,9 @@ impl Layers {
         if self.variable(place).is_some() {
             return Origin::Environment;
         }
-        let is_users = self.user.as_ref().is_some_and(|user| has(user, place));
-        if is_users && !has(&self.project, place) { Origin::UserFile } else { Origin::ProjectFile }
+        let is_users = self.user.is_some() && has(self.user_alone.as_ref(), place);
+        let is_projects = has(self.project_alone.as_ref(), place);
+        if is_users && !is_projects { Origin::UserFile } else { Origin::ProjectFile }
     }
 
     /// Whether the project's file, or a variable that sets config keys, names the table or key `name`.
@@ -87,7 +92,7 @@ impl Layers {
         let below = format!("{name}.");
         let sets =
             |variable: &Variable| variable.place == name || variable.place.starts_with(&below);
-        has(&self.project, name) || self.variables.iter().any(sets)
+        has(self.project_alone.as_ref(), name) || self.variables.iter().any(sets)
     }
 
     /// The user's own file.
@@ -137,16 +142,16 @@ impl Layers {
     }
 }
 
-/// Whether a file alone sets `place`, as its merged form shows it.
-fn has(source: &Source, place: &str) -> bool {
-    let alone =
-        Config::builder().add_source(File::from_str(&source.text, FileFormat::Toml)).build();
-    let Ok(root) = alone.and_then(Config::try_deserialize::<Value>) else {
-        // A file that cannot be read alone is not one to trust with an absence.
-        return true;
-    };
-    let mut parts = place.split('.');
-    parts.try_fold(&root, |value, part| value.get(part)).is_some()
+/// What a file sets, in the form that the merge gives it.
+fn alone(source: &Source) -> Option<Value> {
+    let file = File::from_str(&source.text, FileFormat::Toml);
+    Config::builder().add_source(file).build().and_then(Config::try_deserialize).ok()
+}
+
+/// Whether a file sets `place`. One that cannot be read alone is not to be trusted with an absence.
+fn has(alone: Option<&Value>, place: &str) -> bool {
+    let Some(root) = alone else { return true };
+    place.split('.').try_fold(root, |value, part| value.get(part)).is_some()
 }
 
 /// Only names with a double underscore are config: a cluster injects others that begin alike.
