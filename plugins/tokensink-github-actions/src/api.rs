@@ -243,12 +243,6 @@ impl Api {
         self.base.host_str().unwrap_or_default()
     }
 
-    /// Returns the host, with the port where it is not the default one.
-    pub(crate) fn host_and_port(&self) -> String {
-        let port = self.base.port().map(|port| format!(":{port}")).unwrap_or_default();
-        format!("{}{port}", self.host())
-    }
-
     /// Returns how long one request may take.
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout

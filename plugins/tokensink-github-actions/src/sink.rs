@@ -11,7 +11,7 @@ use tokensink_core::{
     Content, Inspection, Preparation, RateLimit, RateLimits, Receipt, SinkError, SinkInfo, Survey,
     TakesEffect, TokenSink, WriteEstimate,
 };
-use tokensink_http::Response;
+use tokensink_http::{Response, shown_host};
 
 use crate::api::{Api, Share};
 use crate::config::Limits;
@@ -285,7 +285,8 @@ fn info(target: &Target, api: &Api) -> SinkInfo {
     };
     let info = SinkInfo::new(target.id(api.host()), target.to_string(), takes_effect)
         .with_rate_limits(rate_limits(api));
-    if api.host_and_port() == PUBLIC_HOST { info } else { info.with_host(api.host_and_port()) }
+    let host = shown_host(&api.base);
+    if host == PUBLIC_HOST { info } else { info.with_host(host) }
 }
 
 fn rate_limits(api: &Api) -> RateLimits {
