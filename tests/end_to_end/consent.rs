@@ -5,6 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::support::terminal::Terminal;
+use crate::support::wait::exit_code;
 use crate::support::world::World;
 
 /// Runs `sync` with exactly these arguments beside the output format.
@@ -64,7 +65,7 @@ async fn only_new_destinations_are_asked_about() {
         let shown = terminal.shown();
         assert!(shown.contains("more (more.env)") && !shown.contains("local (.env)"), "{shown}");
         terminal.type_in(answer);
-        assert_eq!(terminal.exit_code(child).await, code);
+        assert_eq!(exit_code(child).await, code);
         let is_written = world.read("more.env").contains(&world.live());
         assert_eq!(is_written, code == 0);
     }
@@ -100,6 +101,6 @@ async fn a_file_outside_the_project_is_shown_before_it_is_written() {
     let shown = terminal.shown();
     assert!(shown.contains("outside the directory of the config file"), "{shown}");
     terminal.type_in("n\n");
-    assert_eq!(terminal.exit_code(child).await, 1);
+    assert_eq!(exit_code(child).await, 1);
     assert_eq!(fs::read_to_string(&file).unwrap(), "QSTASH_TOKEN=old\n");
 }

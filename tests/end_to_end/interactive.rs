@@ -7,24 +7,12 @@ use std::time::Duration;
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::process::{Pid, Signal, kill_process};
 use tokensink_sandbox::Network;
-use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use tokio::process::Child;
 
 use crate::support::fault_proxy::{Fault, Proxy, Spoiled};
 use crate::support::terminal::{Terminal, without_colour};
+use crate::support::wait::exit_code;
 use crate::support::world::World;
-
-/// Runs on `terminal` alone, without a log.
-fn on(terminal: &Terminal, mut command: Command) -> Child {
-    command.env_remove("RUST_LOG").env("TERM", "xterm-256color");
-    command.stdin(terminal.stream()).stdout(terminal.stream()).stderr(terminal.stream());
-    command.spawn().unwrap()
-}
-
-async fn exit_code(mut child: Child) -> i32 {
-    let ended = timeout(Duration::from_secs(60), child.wait()).await;
-    ended.expect("the program should end").unwrap().code().unwrap()
-}
 
 fn interrupt(child: &Child) {
     let process = Pid::from_raw(child.id().unwrap().cast_signed()).unwrap();
@@ -37,7 +25,7 @@ async fn a_yes_resets_and_progress_is_shown_before_and_after_the_question() {
     let world = World::at(&far_away).await;
     let before = world.live();
     let terminal = Terminal::of_width(120);
-    let child = on(&terminal, world.command(&["reset"]));
+    let child = terminal.run(world.command(&["reset"]));
     terminal.shows("[y/N]").await;
     let asked = terminal.shown();
     assert!(asked.contains("asking which token is live"), "{asked}");
@@ -62,7 +50,7 @@ async fn anything_but_a_yes_resets_nothing() {
         ("\u{4}", "interrupted at the question"),
     ] {
         let terminal = Terminal::of_width(120);
-        let child = on(&terminal, world.command(&["reset"]));
+        let child = terminal.run(world.command(&["reset"]));
         terminal.shows("[y/N]").await;
         terminal.type_in(answer);
         assert_eq!(exit_code(child).await, 1, "{answer:?}");
@@ -82,7 +70,7 @@ async fn input_typed_before_the_question_does_not_answer_it() {
     let before = world.live();
     let terminal = Terminal::of_width(120);
     terminal.type_in("y\n");
-    let child = on(&terminal, world.command(&["reset"]));
+    let child = terminal.run(world.command(&["reset"]));
     terminal.shows("[y/N]").await;
     terminal.type_in("n\n");
     assert_eq!(exit_code(child).await, 1);
@@ -95,7 +83,7 @@ async fn lines_fit_the_terminal() {
     let world = World::new().await;
     for arguments in [&["check"][..], &["reset"], &["reset", "--yes"], &["status"]] {
         let terminal = Terminal::of_width(80);
-        let child = on(&terminal, world.command(arguments));
+        let child = terminal.run(world.command(arguments));
         if arguments == ["reset"] {
             terminal.shows("[y/N]").await;
             terminal.type_in("n\n");
@@ -114,7 +102,7 @@ async fn lines_fit_the_terminal() {
 async fn ctrl_c_at_the_question_resets_nothing() {
     let world = World::new().await;
     let terminal = Terminal::of_width(120);
-    let child = on(&terminal, world.command(&["reset"]));
+    let child = terminal.run(world.command(&["reset"]));
     terminal.shows("[y/N]").await;
     interrupt(&child);
     assert_eq!(exit_code(child).await, 1);
@@ -128,7 +116,7 @@ async fn a_pasted_token_is_asked_for_and_not_echoed() {
     let world = World::new().await;
     world.sandbox.upstash.reset_externally(&world.qstash);
     let terminal = Terminal::of_width(120);
-    let child = on(&terminal, world.command(&["sync", "--token-stdin", "--yes"]));
+    let child = terminal.run(world.command(&["sync", "--token-stdin", "--yes"]));
     terminal.shows("paste the token").await;
     // One line is enough, without Ctrl-D.
     terminal.type_in(&format!("{}\n", world.live()));
@@ -143,7 +131,7 @@ async fn a_pasted_token_is_asked_for_and_not_echoed() {
 async fn a_terminal_echoes_again_after_ctrl_c() {
     let world = World::new().await;
     let terminal = Terminal::of_width(120);
-    let child = on(&terminal, world.command(&["sync", "--token-stdin"]));
+    let child = terminal.run(world.command(&["sync", "--token-stdin"]));
     terminal.shows("paste the token").await;
     assert!(!terminal.echoes());
     interrupt(&child);
@@ -209,7 +197,7 @@ async fn a_connection_that_breaks_at_the_question_is_replaced() {
     let config = world.read("tokensink.toml").replace(&github, proxy.url());
     world.file("tokensink.toml", &config);
     let terminal = Terminal::of_width(120);
-    let child = on(&terminal, world.command(&["reset"]));
+    let child = terminal.run(world.command(&["reset"]));
     terminal.shows("[y/N]").await;
     proxy.cut();
     terminal.type_in("y\n");

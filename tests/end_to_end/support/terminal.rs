@@ -58,13 +58,6 @@ impl Terminal {
         command.spawn().unwrap()
     }
 
-    /// Waits for the end of a program. Returns its exit code.
-    pub(crate) async fn exit_code(&self, mut child: Child) -> i32 {
-        let ended = timeout(Duration::from_secs(60), child.wait()).await;
-        let ended = ended.unwrap_or_else(|_| panic!("it does not end:\n{}", self.shown()));
-        ended.unwrap().code().unwrap()
-    }
-
     pub(crate) fn type_in(&self, text: &str) {
         (&self.keyboard).write_all(text.as_bytes()).unwrap();
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::Child;
 use tokio::time::{sleep, timeout};
 
 /// Far longer than any condition takes on a slow machine.
@@ -18,6 +19,12 @@ pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
         }
     };
     timeout(DEADLINE, holds).await.unwrap_or_else(|_| panic!("this never came: {what}"));
+}
+
+/// Waits for the end of a program. Returns its exit code.
+pub(crate) async fn exit_code(mut child: Child) -> i32 {
+    let ended = timeout(DEADLINE, child.wait()).await;
+    ended.expect("the program should end").unwrap().code().unwrap()
 }
 
 /// Reads `stream` until it contains `text`, and returns what was read so far.
