@@ -3,6 +3,8 @@
 //!
 //! What a particular API's answers mean stays in the crate that speaks to it.
 
+#![warn(missing_docs)]
+
 mod authorization;
 mod client;
 mod excerpt;

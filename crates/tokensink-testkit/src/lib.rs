@@ -16,6 +16,8 @@
 //! Deliberately absent: anything about a particular provider. Fake servers that speak HTTP are in
 //! `tokensink-sandbox`.
 
+#![warn(missing_docs)]
+
 mod conformance;
 mod fixture;
 mod memory_sink;
