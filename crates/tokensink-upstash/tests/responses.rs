@@ -184,8 +184,8 @@ async fn the_error_for_an_unusable_response_names_the_host_and_a_next_step() {
     let too_long = "x".repeat(tokensink_http::MAX_BODY_BYTES + 1);
     for (url, words) in [
         (closed, "could not connect"),
-        (sending(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{").await, "no whole answer"),
-        (sending(b"not HTTP at all\r\n\r\n").await, "no whole answer"),
+        (sending(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{").await, "incomplete response"),
+        (sending(b"not HTTP at all\r\n\r\n").await, "incomplete response"),
         (answering(200, &[], &too_long).await, "longer than 2 MB"),
         (answering(200, &[], "<html>").await, "does not have the documented form"),
         (answering(502, &[], "<html>").await, "502"),
