@@ -105,9 +105,9 @@ async fn only_an_error_document_of_upstash_proves_that_nothing_was_reset() {
     }
     assert_eq!(upstash.resets(&id), 0);
     for fault in [
-        ResetFault::LostAnswer,
-        ResetFault::NoTokenInAnswer,
-        ResetFault::Nothing,
+        ResetFault::ResponseLost,
+        ResetFault::NoTokenInResponse,
+        ResetFault::NoEffect,
         ResetFault::Refused(200, "<html>"),
         ResetFault::Refused(200, r#"{"id":"another","token":"t"}"#),
         ResetFault::Refused(302, ""),
