@@ -1,4 +1,4 @@
-//! Whose credentials these are: `GetCallerIdentity` of AWS STS, which needs no permission
+//! Finds the account of the credentials with `GetCallerIdentity` of AWS STS, which needs no permission
 //! (docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html).
 
 use std::time::Duration;
@@ -15,25 +15,27 @@ use crate::endpoint::{ALL_SERVICES, Endpoint, IGNORE};
 
 const VARIABLE: &str = "AWS_ENDPOINT_URL_STS";
 
-/// The longest that a preparation waits for the account: it is shown, and prevents nothing.
+/// The time limit for the account in a preparation. The account is only shown, so a missing one does not
+/// prevent the write.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
-/// Where STS is.
+/// The endpoint of STS.
 #[derive(Clone, Debug)]
 pub(crate) enum StsEndpoint {
-    /// At AWS, or where the profile says.
+    /// The default of the SDK: AWS's own endpoint, or the one in the profile.
     Default,
-    /// Where a variable says.
+    /// The endpoint in a variable.
     At(Url),
-    /// It must not be asked.
+    /// No request is sent.
     Unknown {
-        /// Why not, as a fragment.
+        /// The reason, as a fragment.
         reason: String,
     },
 }
 
 impl StsEndpoint {
-    /// Decides by the variables of the AWS tools. `endpoint` is the one of Secrets Manager.
+    /// Chooses the endpoint by the variables of the AWS tools. `endpoint` is the endpoint of Secrets
+    /// Manager.
     pub(crate) fn choose(endpoint: Option<&Endpoint>, environment: &Environment) -> Self {
         let ignored =
             setting(environment, IGNORE).is_some_and(|set| set.eq_ignore_ascii_case("true"));
@@ -45,9 +47,9 @@ impl StsEndpoint {
                 Ok(url) => Self::At(url),
                 Err(error) => Self::Unknown { reason: format!("the variable {variable}: {error}") },
             },
-            // What is at that endpoint may be a fake: AWS itself need not know the credentials.
+            // The endpoint may be a fake, with credentials that are not valid at AWS.
             (None, Some(_)) => {
-                Self::Unknown { reason: "the endpoint is one of Secrets Manager only".to_owned() }
+                Self::Unknown { reason: "the endpoint is for Secrets Manager only".to_owned() }
             }
             (None, None) => Self::Default,
         }
@@ -65,10 +67,10 @@ impl StsEndpoint {
             }
             Self::Unknown { reason } => return Err(reason.clone()),
         };
-        let asked = Client::from_conf(config.build()).get_caller_identity().send();
-        match tokio::time::timeout(MAX_WAIT, asked).await {
+        let request = Client::from_conf(config.build()).get_caller_identity().send();
+        match tokio::time::timeout(MAX_WAIT, request).await {
             Ok(Ok(identity)) => {
-                identity.account.ok_or_else(|| "AWS STS names no account".to_owned())
+                identity.account.ok_or_else(|| "AWS STS returned no account".to_owned())
             }
             Ok(Err(aws_sdk_sts::error::SdkError::TimeoutError(_))) | Err(_) => {
                 Err("AWS STS sent no response in time".to_owned())

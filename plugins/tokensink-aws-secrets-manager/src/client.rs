@@ -21,7 +21,7 @@ use crate::credentials::{self, SECRET_ACCESS_KEY, SESSION_TOKEN};
 use crate::endpoint::Endpoint;
 use crate::failure;
 
-/// A region, an endpoint, and the credentials that are used there.
+/// A region, an endpoint and credentials, with their client.
 pub(crate) struct Account {
     pub(crate) region: Option<String>,
     pub(crate) profile: Option<String>,
@@ -30,7 +30,7 @@ pub(crate) struct Account {
     timeout: Duration,
     client: OnceCell<(Client, SdkConfig)>,
     sts: StsEndpoint,
-    /// The account of the credentials, or why it is not known. Asked for once.
+    /// The account of the credentials, or why it is not known. It is requested once.
     caller: OnceCell<Result<String, String>>,
 }
 
@@ -48,19 +48,19 @@ impl Account {
         Self { region, profile, endpoint, environment, timeout, client, sts, caller }
     }
 
-    /// The client; the first call reads profiles and the like.
+    /// Returns the client. The first call reads the profiles.
     pub(crate) async fn client(&self) -> &Client {
         &self.client.get_or_init(|| self.connect()).await.0
     }
 
-    /// The AWS account of the credentials, or why it is not known. Waits for two seconds at most,
-    /// and once only.
+    /// Returns the AWS account of the credentials, or why it is not known. Only the first call waits, for
+    /// at most two seconds.
     pub(crate) async fn caller(&self) -> &Result<String, String> {
         let (_, found) = self.client.get_or_init(|| self.connect()).await;
         self.caller.get_or_init(|| self.sts.account(found)).await
     }
 
-    /// Converts an error of the SDK; the result contains no credentials.
+    /// Converts an error of the SDK. The result contains no credentials.
     pub(crate) fn explain<E>(&self, doing: &str, error: &SdkError<E, HttpResponse>) -> SinkError
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
@@ -71,7 +71,7 @@ impl Account {
         failure::explain(doing, &self.place(), error, &secrets)
     }
 
-    /// Where requests go, as far as the table and the environment show.
+    /// Returns the name of the endpoint for messages, as far as the table and the environment set it.
     fn place(&self) -> String {
         match (&self.endpoint, &self.region) {
             (Some(endpoint), _) => endpoint.host(),
@@ -97,7 +97,7 @@ impl Account {
             loader = loader.endpoint_url(endpoint.url());
         }
         if let Some(profile) = &self.profile {
-            // Otherwise keys in the environment would win over the profile that the table names.
+            // Otherwise the SDK would prefer keys in the environment to the table's profile.
             let provider = ProfileFileCredentialsProvider::builder().profile_name(profile).build();
             loader = loader.profile_name(profile).credentials_provider(provider);
         } else if let Some(credentials) = credentials::keys(&self.environment) {
@@ -107,7 +107,7 @@ impl Account {
         }
         let found = loader.load().await;
         let config = config::Builder::from(&found);
-        // Credentials may still be fetched through a proxy: those come from elsewhere.
+        // The provider of the credentials has another client, which may use a proxy.
         let is_here = found.endpoint_url().and_then(|url| Url::parse(url).ok());
         if is_here.is_some_and(|url| is_loopback(&url)) {
             return (Client::from_conf(config.http_client(without_proxy()).build()), found);
@@ -116,7 +116,7 @@ impl Account {
     }
 }
 
-/// The SDK's own client, but for the proxies of the environment: see
+/// Returns the SDK's own client without the proxies of the environment, for the reason given at
 /// [`tokensink_http::build_client`].
 pub(crate) fn without_proxy() -> SharedHttpClient {
     let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);

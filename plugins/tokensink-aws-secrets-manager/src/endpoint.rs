@@ -1,4 +1,4 @@
-//! Where the token is sent to when it is not the region's own endpoint.
+//! Chooses the endpoint, if it is not the region's own.
 
 use tokensink_core::{BuildContext, Environment, Origin, SinkError};
 use tokensink_http::{
@@ -6,35 +6,35 @@ use tokensink_http::{
     shown_host,
 };
 
-/// Secrets Manager. Its requests carry the token, signed with keys that do not fit into one variable.
+/// Secrets Manager. Its requests are signed with keys that are in more than one variable.
 const SECRETS_MANAGER: Vendor =
     Vendor::new("AWS Secrets Manager", is_of_secrets_manager, DefaultCredential::AnyNamedHost)
         .without_token_variables()
         .with_setting_outside("set AWS_ENDPOINT_URL_SECRETS_MANAGER to the same URL");
 
-/// The variables that every AWS tool takes an endpoint from, the most particular first.
+/// The variables in which AWS tools look for an endpoint, the most specific first.
 const VARIABLES: [&str; 2] = ["AWS_ENDPOINT_URL_SECRETS_MANAGER", ALL_SERVICES];
 
-/// Names the endpoint of every service that has no variable of its own.
+/// The variable for the endpoint of every service without its own variable.
 pub(crate) const ALL_SERVICES: &str = "AWS_ENDPOINT_URL";
 
-/// Says that those variables count for nothing.
+/// The variable that disables the endpoint variables.
 pub(crate) const IGNORE: &str = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS";
 
 /// An endpoint that is not the region's own.
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
     url: Url,
-    /// The variable that names it, where the table does not.
+    /// The variable that sets it, if the table does not.
     variable: Option<&'static str>,
 }
 
 impl Endpoint {
-    /// Returns the endpoint that the table names, else the one that a variable names.
+    /// Returns the endpoint in the table, else the one in a variable.
     ///
     /// # Errors
     ///
-    /// When it is not a URL, or only the project's config file names it.
+    /// When it is not a URL, or when only the project's config file names it.
     pub(crate) fn choose(
         named: Option<&str>,
         context: &BuildContext,
@@ -53,17 +53,17 @@ impl Endpoint {
         Ok(Some(Self { url, variable: None }))
     }
 
-    /// As the SDK takes it.
+    /// Returns the URL in the form that the SDK expects.
     pub(crate) fn url(&self) -> &str {
         self.url.as_str().trim_end_matches('/')
     }
 
-    /// As `HOST`, or as `HOST:PORT` where the port is not the scheme's own.
+    /// Returns `HOST`, or `HOST:PORT` if the port is not the scheme's default.
     pub(crate) fn host(&self) -> String {
         shown_host(&self.url)
     }
 
-    /// What a person should know who has forgotten the variable.
+    /// Returns a warning if a variable sets the endpoint, which the user may have forgotten.
     pub(crate) fn warning(&self) -> Option<String> {
         Some(format!("{} sends it to {}", self.variable?, self.host()))
     }
@@ -82,8 +82,8 @@ fn by_variable(environment: &Environment) -> Option<Result<Endpoint, SinkError>>
     Some(url.map(|url| Endpoint { url, variable: Some(name) }))
 }
 
-/// The hosts of Secrets Manager itself (docs.aws.amazon.com/general/latest/gr/asm.html) and of its
-/// VPC endpoints. Below the same domains anybody may have an API, a bucket or a load balancer.
+/// Recognizes the hosts of Secrets Manager itself (docs.aws.amazon.com/general/latest/gr/asm.html) and of
+/// its VPC endpoints. Customers' APIs, buckets and load balancers are below the same domains.
 fn is_of_secrets_manager(host: &str) -> bool {
     let below = |domain| host.strip_suffix(domain).map(|rest| rest.split('.').collect::<Vec<_>>());
     let is_service = |label: &str| ["secretsmanager", "secretsmanager-fips"].contains(&label);

@@ -1,4 +1,4 @@
-//! What a preparation sends, finds and reports.
+//! Tests of preparations.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{NAME, build, json_sink, operations, sink};
 const READS: [&str; 2] = ["DescribeSecret", "GetSecretValue"];
 
 #[tokio::test]
-async fn preparing_and_inspecting_only_read() {
+async fn preparing_and_inspecting_send_only_reads() {
     for table in [json!({}), json!({"json_key": "T"})] {
         let aws = Aws::start().await.unwrap();
         aws.put_externally(NAME, r#"{"T":"old"}"#);
@@ -45,7 +45,7 @@ async fn a_missing_write_permission_is_found_by_prove() {
     assert!(error.to_string().contains("PutSecretValue"), "{error}");
 }
 
-/// A sink that finds its endpoints in variables, as the AWS tools do.
+/// Builds a sink with its endpoints in variables.
 fn sink_of(aws: &Aws, secret_id: &str, more: &[(&str, &str)]) -> Box<dyn TokenSink> {
     let url = aws.url();
     let keys = [
@@ -57,13 +57,13 @@ fn sink_of(aws: &Aws, secret_id: &str, more: &[(&str, &str)]) -> Box<dyn TokenSi
     build(json!({"secret_id": secret_id}), &[&keys, more].concat()).unwrap().remove(0)
 }
 
-/// How many requests went to STS.
+/// Returns the number of requests to STS.
 fn identity_requests(aws: &Aws) -> usize {
     aws.requests().iter().filter(|request| request.operation.is_none()).count()
 }
 
 #[tokio::test]
-async fn a_name_and_its_arns_are_one_place_once_prepared() {
+async fn a_name_and_its_arns_resolve_to_the_same_target() {
     let aws = Aws::start().await.unwrap();
     aws.put_externally(NAME, "old");
     let arn = aws.arn(NAME);
@@ -91,9 +91,9 @@ async fn a_secret_in_a_foreign_account_is_shown_as_one() {
         let expected = "in AWS account 123456789012, not yours (210987654321)";
         assert_eq!(foreign.foreign_destination.as_deref(), Some(expected));
     }
-    // Each run asks once.
+    // Each run requests the account once.
     assert_eq!(identity_requests(&aws), 2);
-    // A name is always one of the caller's own account.
+    // A name is always in the caller's account.
     let named = sink_of(&aws, NAME, &[]).prepare().await.unwrap();
     assert_eq!(named.foreign_destination, None);
     assert_eq!(identity_requests(&aws), 2);
@@ -112,9 +112,9 @@ async fn an_account_that_cannot_be_compared_is_a_warning() {
     let only_secrets_manager = [&keys[..], &[("AWS_ENDPOINT_URL_SECRETS_MANAGER", &url)]].concat();
     let table = json!({"secret_id": arn});
     for (sink, reason) in [
-        // A fake or a proxy of Secrets Manager alone: AWS itself does not know these credentials.
+        // A fake or a proxy of Secrets Manager only. Its credentials are not valid at AWS.
         (build(table.clone(), &only_secrets_manager).unwrap().remove(0), "Secrets Manager only"),
-        (sink_of(&aws, &arn, &[("AWS_ENDPOINT_URL_STS", &silent_url)]), "no response"),
+        (sink_of(&aws, &arn, &[("AWS_ENDPOINT_URL_STS", &silent_url)]), "no response in time"),
         (sink_of(&aws, &arn, &[("AWS_ENDPOINT_URL_STS", "no url")]), "AWS_ENDPOINT_URL_STS"),
     ] {
         let started = std::time::Instant::now();
@@ -156,11 +156,11 @@ async fn an_arn_of_a_missing_secret_is_not_created() {
     let sink = build(table, &keys).unwrap().remove(0);
     let error = sink.prepare().await.unwrap_err();
     assert_eq!(error.kind(), SinkErrorKind::NotFound);
-    assert!(error.help().unwrap().contains("by its name"), "{error:?}");
+    assert!(error.help().unwrap().contains("use the name"), "{error:?}");
 }
 
 #[tokio::test]
-async fn the_version_id_reveals_nothing_about_the_other_keys() {
+async fn the_version_id_does_not_depend_on_the_other_keys() {
     let mut versions = Vec::new();
     for (others, token) in [("1234", "new"), ("5678", "new"), ("1234", "newer")] {
         let aws = Aws::start().await.unwrap();
@@ -177,7 +177,7 @@ async fn the_version_id_reveals_nothing_about_the_other_keys() {
 async fn the_same_write_of_another_process_adds_no_version() {
     let aws = Aws::start().await.unwrap();
     aws.put_externally(NAME, r#"{"T":"old"}"#);
-    // The first process ends before it learns that its request arrived.
+    // The first process ends before it receives the response.
     let first = json_sink(&aws).prepare().await.unwrap();
     let later = json_sink(&aws).prepare().await.unwrap();
     for preparation in [first, later] {
