@@ -74,6 +74,11 @@ impl PastedToken {
         Ok(Self { token: Token::new(text), probes: probes.collect::<Result<_, _>>()? })
     }
 
+    /// The token.
+    pub fn token(&self) -> &Token {
+        &self.token
+    }
+
     /// The journal's key, in place of the QStash's id, which is not known.
     pub fn id(&self) -> String {
         let only = self.probes.first().filter(|_| self.probes.len() == 1);
