@@ -114,7 +114,7 @@ async fn an_account_that_cannot_be_compared_is_a_warning() {
     for (sink, reason) in [
         // A fake or a proxy of Secrets Manager alone: AWS itself does not know these credentials.
         (build(table.clone(), &only_secrets_manager).unwrap().remove(0), "Secrets Manager only"),
-        (sink_of(&aws, &arn, &[("AWS_ENDPOINT_URL_STS", &silent_url)]), "no answer"),
+        (sink_of(&aws, &arn, &[("AWS_ENDPOINT_URL_STS", &silent_url)]), "no response"),
         (sink_of(&aws, &arn, &[("AWS_ENDPOINT_URL_STS", "no url")]), "AWS_ENDPOINT_URL_STS"),
     ] {
         let started = std::time::Instant::now();
