@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+mod aws_profile;
 mod concurrent_writers;
 mod config;
 mod consent;

@@ -15,6 +15,12 @@ async fn a_value_that_is_not_a_token_is_refused_with_what_it_seems_to_be() {
     for (value, seems, help) in [
         (r#"{"token":"x","url":"y"}"#, "JSON document with the keys token, url", "`json_key`"),
         ("[1]", "a JSON document", "`replace = \"anything\"`"),
+        (r#"{"token":"x","url":"y""#, "damaged JSON", "repair it"),
+        (
+            "{\"token\": \"x\",\n}",
+            "damaged JSON",
+            "name the key that holds the token with `json_key`",
+        ),
         ("op://dev/qstash/token", "a reference to another place", "that it refers to"),
         ("${UPSTASH_TOKEN}", "a reference to another place", "that it refers to"),
         ("$(cat /run/secrets/q)", "a command", "`replace = \"anything\"`"),
@@ -36,6 +42,7 @@ async fn a_key_that_does_not_hold_a_token_is_refused_with_what_it_seems_to_hold(
         (json!({"token": "…", "url": "https://x"}), "a JSON document with the keys token, url"),
         (json!(["a"]), "a JSON document"),
         (json!("{\"a\":1}"), "a JSON document with the keys a"),
+        (json!("{\"a\":1"), "damaged JSON"),
         (json!("vault:secret/q#k"), "a reference to another place"),
         (json!("`cat q`"), "a command"),
     ] {
@@ -52,6 +59,16 @@ async fn a_key_that_does_not_hold_a_token_is_refused_with_what_it_seems_to_hold(
         json_sink(&aws).prepare().await.unwrap().writer.write(&Token::new("new")).await.unwrap();
         assert_eq!(aws.value(NAME).unwrap(), r#"{"T":"new"}"#);
     }
+}
+
+#[tokio::test]
+async fn damaged_json_is_to_be_repaired_before_a_key_is_written() {
+    let aws = Aws::start().await.unwrap();
+    aws.put_externally(NAME, r#"{"T":"old","n":1.5,}"#);
+    let (kind, words) = refusal(json_sink(&aws).as_ref()).await;
+    assert_eq!(kind, SinkErrorKind::Rejected, "{words}");
+    assert!(words.contains("not a JSON object") && words.contains("repair"), "{words}");
+    assert!(!words.contains("leave `json_key` out"), "{words}");
 }
 
 /// With `replace = "anything"` the value is overwritten.
