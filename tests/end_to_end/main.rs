@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+mod aws_profile;
 mod concurrent_writers;
 mod config;
 mod consent;
@@ -24,5 +25,6 @@ mod reset;
 mod sandbox_and_demo;
 mod screens;
 mod support;
+mod token_stdin;
 mod trust;
 mod usage_errors;

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::trimmed;
+
 /// The prefix of every QStash token seen so far: base64 of `{"UserID":` (upstash.com/docs/qstash,
 /// local development).
 const TOKEN_PREFIX: &str = "eyJVc2VySUQiOi";
@@ -46,6 +48,8 @@ pub enum StoredValue {
     Encrypted(&'static str),
     /// A JSON object, with its keys, or a JSON array, without keys.
     Json(Vec<String>),
+    /// A text that begins like JSON and cannot be parsed.
+    DamagedJson,
     /// A text of several lines.
     Multiline,
 }
@@ -53,28 +57,34 @@ pub enum StoredValue {
 impl StoredValue {
     /// Recognizes `value`.
     pub fn of(value: &str) -> Self {
-        let value = value.trim();
+        let value = trimmed(value);
         if value.is_empty() {
             return Self::Empty;
         }
         if let Some(tool) = encryption_tool(value) {
             return Self::Encrypted(tool);
         }
-        if value.starts_with(['{', '[']) {
+        // No token begins so. What cannot be parsed may be a whole document all the same.
+        let resembles_json = value.starts_with(['{', '[']);
+        if resembles_json {
             match serde_json::from_str(value) {
                 Ok(Value::Object(object)) => return Self::Json(object.keys().cloned().collect()),
                 Ok(Value::Array(_)) => return Self::Json(Vec::new()),
                 _ => {}
             }
         }
-        if value.contains(['\n', '\r']) {
-            return Self::Multiline;
-        }
-        if is_command(value) {
+        let has_several_lines = value.contains(['\n', '\r']);
+        if !has_several_lines && is_command(value) {
             return Self::Command;
         }
-        if is_reference(value) {
+        if !has_several_lines && is_reference(value) {
             return Self::Reference;
+        }
+        if resembles_json {
+            return Self::DamagedJson;
+        }
+        if has_several_lines {
+            return Self::Multiline;
         }
         Self::Plain
     }
@@ -88,6 +98,7 @@ impl StoredValue {
             Self::Encrypted(tool) => format!("a value encrypted by {tool}"),
             Self::Json(keys) if keys.is_empty() => "a JSON document".to_owned(),
             Self::Json(keys) => format!("a JSON document with the keys {}", keys.join(", ")),
+            Self::DamagedJson => "damaged JSON".to_owned(),
             Self::Multiline => "a text of several lines".to_owned(),
         })
     }
@@ -245,6 +256,15 @@ mod tests {
             ("ENC[AES256_GCM,data:x]", StoredValue::Encrypted("sops")),
             (r#"{"a":1,"b":{}}"#, StoredValue::Json(vec!["a".to_owned(), "b".to_owned()])),
             ("[1]", StoredValue::Json(Vec::new())),
+            ("{\"a\":1", StoredValue::DamagedJson),
+            ("{\"a\":1,}", StoredValue::DamagedJson),
+            ("{'a': 1}", StoredValue::DamagedJson),
+            ("{\"a\":1} x", StoredValue::DamagedJson),
+            ("{\n  \"a\": 1,\n}", StoredValue::DamagedJson),
+            ("[draft", StoredValue::DamagedJson),
+            ("{not json}", StoredValue::DamagedJson),
+            ("\u{feff}{\"a\":1}", StoredValue::Json(vec!["a".to_owned()])),
+            ("{{ op://dev/q/t }} x", StoredValue::Reference),
             ("one\ntwo", StoredValue::Multiline),
             ("one\r\ntwo", StoredValue::Multiline),
             ("$(</run/secrets/q)", StoredValue::Command),
@@ -298,8 +318,6 @@ mod tests {
             "a #b",
             "a://",
             "x://y",
-            "[draft",
-            "{not json}",
             "me@azurekeyvaults",
         ] {
             assert_eq!(StoredValue::of(value), StoredValue::Plain, "{value}");
@@ -380,6 +398,30 @@ mod tests {
             };
             let keys: Vec<String> = object.into_keys().collect();
             prop_assert_eq!(StoredValue::of(&text.unwrap()), StoredValue::Json(keys));
+        }
+
+        #[test]
+        fn json_that_lost_a_part_is_recognized(
+            object in proptest::collection::btree_map("[a-z]{1,9}", "[a-zA-Z0-9+/=_.-]{0,40}", 1..4),
+            is_list in any::<bool>(),
+            is_pretty in any::<bool>(),
+            cut in any::<proptest::sample::Index>(),
+            is_open_end in any::<bool>(),
+        ) {
+            let value: Value = object.into_iter().collect();
+            let value = if is_list { Value::Array(vec![value]) } else { value };
+            let text = if is_pretty { format!("{value:#}") } else { value.to_string() };
+            let at = 1 + cut.index(text.len() - 1);
+            // The end is missing, or one character further in.
+            let damaged = if is_open_end {
+                text[..at].to_owned()
+            } else {
+                format!("{}{}", &text[..at], &text[at + 1..])
+            };
+            let is_still_json = serde_json::from_str::<Value>(&damaged).is_ok();
+            let found = StoredValue::of(&damaged);
+            prop_assert_eq!(found == StoredValue::DamagedJson, !is_still_json);
+            prop_assert!(found.obstacle().is_some());
         }
 
         #[test]

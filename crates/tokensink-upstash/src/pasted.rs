@@ -76,6 +76,11 @@ impl PastedToken {
         Ok(Self { token: Token::new(text), probes: probes.collect::<Result<_, _>>()? })
     }
 
+    /// Returns the token.
+    pub fn token(&self) -> &Token {
+        &self.token
+    }
+
     /// Returns the key for the journal, which replaces the QStash's unknown id.
     pub fn id(&self) -> String {
         let only = self.probes.first().filter(|_| self.probes.len() == 1);

@@ -6,14 +6,10 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_sts::{Client, config};
-use tokensink_core::Environment;
-use tokensink_http::{is_loopback, parse_base_url, reqwest::Url};
+use tokensink_core::SinkError;
 
 use crate::client::without_proxy;
-use crate::credentials::setting;
-use crate::endpoint::{ALL_SERVICES, Endpoint, IGNORE};
-
-const VARIABLE: &str = "AWS_ENDPOINT_URL_STS";
+use crate::endpoint::Endpoint;
 
 /// The time limit for the account in a preparation. The account is only shown, so a missing one does not
 /// prevent the write.
@@ -22,10 +18,10 @@ const MAX_WAIT: Duration = Duration::from_secs(2);
 /// The endpoint of STS.
 #[derive(Clone, Debug)]
 pub(crate) enum StsEndpoint {
-    /// The default of the SDK: AWS's own endpoint, or the one in the profile.
+    /// AWS's own endpoint.
     Default,
-    /// The endpoint in a variable.
-    At(Url),
+    /// The endpoint in a variable or the profile.
+    At(Endpoint),
     /// No request is sent.
     Unknown {
         /// The reason, as a fragment.
@@ -34,39 +30,42 @@ pub(crate) enum StsEndpoint {
 }
 
 impl StsEndpoint {
-    /// Chooses the endpoint by the variables of the AWS tools. `endpoint` is the endpoint of Secrets
-    /// Manager.
-    pub(crate) fn choose(endpoint: Option<&Endpoint>, environment: &Environment) -> Self {
-        let ignored =
-            setting(environment, IGNORE).is_some_and(|set| set.eq_ignore_ascii_case("true"));
-        let set = |variable| Some((variable, setting(environment, variable)?));
-        let variable =
-            if ignored { None } else { [VARIABLE, ALL_SERVICES].into_iter().find_map(set) };
-        match (variable, endpoint) {
-            (Some((variable, text)), _) => match parse_base_url(text) {
-                Ok(url) => Self::At(url),
-                Err(error) => Self::Unknown { reason: format!("the variable {variable}: {error}") },
-            },
+    /// Chooses the endpoint. `named` is the endpoint of STS in a variable or the profile.
+    pub(crate) fn choose(
+        named: Result<Option<Endpoint>, SinkError>,
+        secrets_manager: Option<&Endpoint>,
+    ) -> Self {
+        match (named, secrets_manager) {
+            (Ok(Some(endpoint)), _) => Self::At(endpoint),
+            (Err(error), _) => Self::Unknown { reason: error.to_string() },
             // The endpoint may be a fake, with credentials that are not valid at AWS.
-            (None, Some(_)) => {
+            (Ok(None), Some(_)) => {
                 Self::Unknown { reason: "the endpoint is for Secrets Manager only".to_owned() }
             }
-            (None, None) => Self::Default,
+            (Ok(None), None) => Self::Default,
+        }
+    }
+
+    /// Returns the endpoint, if it is not AWS's own and requests are sent to it.
+    pub(crate) fn endpoint(&self) -> Option<&Endpoint> {
+        match self {
+            Self::At(endpoint) => Some(endpoint),
+            Self::Default | Self::Unknown { .. } => None,
         }
     }
 
     /// Returns the account of the credentials in `found`, or why it is not known.
     pub(crate) async fn account(&self, found: &SdkConfig) -> Result<String, String> {
+        if let Self::Unknown { reason } = self {
+            return Err(reason.clone());
+        }
         let timeouts = TimeoutConfig::builder().operation_timeout(MAX_WAIT).build();
-        let config = config::Builder::from(found).timeout_config(timeouts);
-        let config = match self {
-            Self::Default => config,
-            Self::At(url) => {
-                let config = config.endpoint_url(url.as_str().trim_end_matches('/'));
-                if is_loopback(url) { config.http_client(without_proxy()) } else { config }
-            }
-            Self::Unknown { reason } => return Err(reason.clone()),
-        };
+        let endpoint = self.endpoint();
+        let mut config = config::Builder::from(found).timeout_config(timeouts);
+        config.set_endpoint_url(endpoint.map(|endpoint| endpoint.url().to_owned()));
+        if endpoint.is_some_and(Endpoint::is_loopback) {
+            config = config.http_client(without_proxy());
+        }
         let request = Client::from_conf(config.build()).get_caller_identity().send();
         match tokio::time::timeout(MAX_WAIT, request).await {
             Ok(Ok(identity)) => {

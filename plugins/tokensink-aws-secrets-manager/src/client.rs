@@ -12,26 +12,35 @@ use aws_sdk_secretsmanager::config::http::HttpResponse;
 use aws_sdk_secretsmanager::config::{self, SharedHttpClient};
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::tls;
-use tokensink_core::{BuildContext, Environment, Secret, SinkError};
-use tokensink_http::{is_loopback, reqwest::Url};
+use tokensink_core::{BuildContext, Environment, HostPolicy, Secret, SinkError};
 use tokio::sync::OnceCell;
 
 use crate::caller::StsEndpoint;
 use crate::credentials::{self, SECRET_ACCESS_KEY, SESSION_TOKEN};
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, SECRETS_MANAGER, STS};
 use crate::failure;
 
 /// A region, an endpoint and credentials, with their client.
 pub(crate) struct Account {
     pub(crate) region: Option<String>,
     pub(crate) profile: Option<String>,
+    /// The endpoint in the table or a variable.
     pub(crate) endpoint: Option<Endpoint>,
     environment: Environment,
+    hosts: HostPolicy,
     timeout: Duration,
-    client: OnceCell<(Client, SdkConfig)>,
-    sts: StsEndpoint,
+    connection: OnceCell<Connection>,
     /// The account of the credentials, or why it is not known. It is requested once.
     caller: OnceCell<Result<String, String>>,
+}
+
+/// A client and its endpoints.
+pub(crate) struct Connection {
+    pub(crate) client: Client,
+    /// The endpoint of Secrets Manager, if it is not the region's own.
+    pub(crate) endpoint: Option<Endpoint>,
+    pub(crate) sts: StsEndpoint,
+    found: SdkConfig,
 }
 
 impl Account {
@@ -41,23 +50,39 @@ impl Account {
         endpoint: Option<Endpoint>,
         context: &BuildContext,
     ) -> Self {
-        let environment = context.environment().clone();
-        let sts = StsEndpoint::choose(endpoint.as_ref(), &environment);
-        let timeout = context.attempt_timeout();
-        let (client, caller) = (OnceCell::new(), OnceCell::new());
-        Self { region, profile, endpoint, environment, timeout, client, sts, caller }
+        Self {
+            region,
+            profile,
+            endpoint,
+            environment: context.environment().clone(),
+            hosts: context.hosts().clone(),
+            timeout: context.attempt_timeout(),
+            connection: OnceCell::new(),
+            caller: OnceCell::new(),
+        }
     }
 
-    /// Returns the client. The first call reads the profiles.
-    pub(crate) async fn client(&self) -> &Client {
-        &self.client.get_or_init(|| self.connect()).await.0
+    /// Returns the connection. The first call reads the profiles and chooses the endpoints. It sends no
+    /// request.
+    ///
+    /// # Errors
+    ///
+    /// When no credential may be sent to the profile's endpoint.
+    pub(crate) async fn connection(&self) -> Result<&Connection, SinkError> {
+        self.connection.get_or_try_init(|| self.connect()).await
+    }
+
+    /// Returns the client of the [`connection`](Self::connection).
+    pub(crate) async fn client(&self) -> Result<&Client, SinkError> {
+        Ok(&self.connection().await?.client)
     }
 
     /// Returns the AWS account of the credentials, or why it is not known. Only the first call waits, for
     /// at most two seconds.
-    pub(crate) async fn caller(&self) -> &Result<String, String> {
-        let (_, found) = self.client.get_or_init(|| self.connect()).await;
-        self.caller.get_or_init(|| self.sts.account(found)).await
+    pub(crate) async fn caller(&self) -> Result<&str, String> {
+        let connection = self.connection().await.map_err(|error| error.to_string())?;
+        let request = || connection.sts.account(&connection.found);
+        self.caller.get_or_init(request).await.as_deref().map_err(Clone::clone)
     }
 
     /// Converts an error of the SDK. The result contains no credentials.
@@ -71,16 +96,17 @@ impl Account {
         failure::explain(doing, &self.place(), error, &secrets)
     }
 
-    /// Returns the name of the endpoint for messages, as far as the table and the environment set it.
+    /// Returns the name of the endpoint for messages.
     fn place(&self) -> String {
-        match (&self.endpoint, &self.region) {
+        let connected = self.connection.get().and_then(|connection| connection.endpoint.as_ref());
+        match (connected.or(self.endpoint.as_ref()), &self.region) {
             (Some(endpoint), _) => endpoint.host(),
             (None, Some(region)) => format!("Secrets Manager in {region}"),
             (None, None) => "Secrets Manager".to_owned(),
         }
     }
 
-    async fn connect(&self) -> (Client, SdkConfig) {
+    async fn connect(&self) -> Result<Connection, SinkError> {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(self.timeout.min(Duration::from_secs(5)))
             .operation_attempt_timeout(self.timeout)
@@ -93,9 +119,6 @@ impl Account {
         if let Some(region) = &self.region {
             loader = loader.region(Region::new(region.clone()));
         }
-        if let Some(endpoint) = &self.endpoint {
-            loader = loader.endpoint_url(endpoint.url());
-        }
         if let Some(profile) = &self.profile {
             // Otherwise the SDK would prefer keys in the environment to the table's profile.
             let provider = ProfileFileCredentialsProvider::builder().profile_name(profile).build();
@@ -106,13 +129,22 @@ impl Account {
             loader = loader.profile_name(profile);
         }
         let found = loader.load().await;
-        let config = config::Builder::from(&found);
+        let named = |service| {
+            let (profile, environment) = (self.profile.as_deref(), &self.environment);
+            Endpoint::resolve(service, &found, profile, environment, &self.hosts)
+        };
+        let endpoint = match &self.endpoint {
+            Some(endpoint) => Some(endpoint.clone()),
+            None => named(&SECRETS_MANAGER)?,
+        };
+        let sts = StsEndpoint::choose(named(&STS), endpoint.as_ref());
+        let mut config = config::Builder::from(&found);
+        config.set_endpoint_url(endpoint.as_ref().map(|endpoint| endpoint.url().to_owned()));
         // The provider of the credentials has another client, which may use a proxy.
-        let is_here = found.endpoint_url().and_then(|url| Url::parse(url).ok());
-        if is_here.is_some_and(|url| is_loopback(&url)) {
-            return (Client::from_conf(config.http_client(without_proxy()).build()), found);
+        if endpoint.as_ref().is_some_and(Endpoint::is_loopback) {
+            config = config.http_client(without_proxy());
         }
-        (Client::from_conf(config.build()), found)
+        Ok(Connection { client: Client::from_conf(config.build()), endpoint, sts, found })
     }
 }
 

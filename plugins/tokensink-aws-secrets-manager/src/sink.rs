@@ -14,7 +14,7 @@ use tokensink_core::{
 use tokensink_http::excerpt;
 use zeroize::Zeroizing;
 
-use crate::client::Account;
+use crate::client::{Account, Connection};
 use crate::endpoint::Endpoint;
 use crate::failure::is_denied;
 use crate::secret_id::SecretId;
@@ -90,14 +90,14 @@ impl AwsSink {
 
     async fn describe(&self) -> Result<DescribeSecretOutput, SinkError> {
         let request =
-            self.account.client().await.describe_secret().secret_id(self.secret_id.as_str());
+            self.account.client().await?.describe_secret().secret_id(self.secret_id.as_str());
         request.send().await.map_err(|error| self.account.explain("describe the secret", &error))
     }
 
     /// Reads the value of `version`, or of the current version.
     async fn read(&self, version: Option<&str>) -> Result<Held, SinkError> {
         let request =
-            self.account.client().await.get_secret_value().secret_id(self.secret_id.as_str());
+            self.account.client().await?.get_secret_value().secret_id(self.secret_id.as_str());
         let request = match version {
             Some(version) => request.version_id(version),
             None => request.version_stage(CURRENT),
@@ -202,22 +202,28 @@ impl AwsSink {
             Ok(caller) if caller == account => Owner::Caller,
             Ok(caller) => Owner::Other(format!("in AWS account {account}, not yours ({caller})")),
             Err(reason) => Owner::Unknown(format!(
-                "it is in AWS account {account}; whether that is yours is not known: {reason}"
+                "it is in AWS account {account}; it is not known whether that is your account: {reason}"
             )),
         }
     }
 
-    fn warnings(&self, described: &DescribeSecretOutput) -> Vec<String> {
+    fn warnings(&self, described: &DescribeSecretOutput, connection: &Connection) -> Vec<String> {
         let mut warnings = Vec::new();
         if described.rotation_enabled == Some(true) {
             warnings.push("its rotation is on and may overwrite the token".to_owned());
         }
         warnings.extend(described.replication_status().iter().filter_map(behind));
-        warnings.extend(self.account.endpoint.as_ref().and_then(Endpoint::warning));
+        let endpoint = connection.endpoint.as_ref();
+        warnings.extend(endpoint.and_then(Endpoint::warning));
+        let sts = connection.sts.endpoint().filter(|_| self.secret_id.is_arn());
+        let is_known = |sts: &Endpoint| endpoint.is_some_and(|other| other.host() == sts.host());
+        if let Some(place) = sts.filter(|sts| !is_known(sts)).and_then(Endpoint::foreign_place) {
+            warnings.push(format!("its account is requested at {place}"));
+        }
         warnings
     }
 
-    fn creation(&self, round_trip: Duration) -> Preparation {
+    fn creation(&self, connection: &Connection, round_trip: Duration) -> Preparation {
         let create = Create {
             account: Arc::clone(&self.account),
             secret_id: self.secret_id.as_str().to_owned(),
@@ -226,6 +232,7 @@ impl AwsSink {
         Preparation::new(Box::new(create), WriteEstimate::one_request(round_trip))
             .with_readiness(unproven())
             .with_warnings(vec!["the secret does not exist yet and will be created".to_owned()])
+            .with_foreign_destination(connection.endpoint.as_ref().and_then(Endpoint::destination))
     }
 }
 
@@ -313,6 +320,7 @@ impl TokenSink for AwsSink {
     }
 
     async fn prepare(&self) -> Result<Preparation, SinkError> {
+        let connection = self.account.connection().await?;
         let started = Instant::now();
         let described = match self.describe().await {
             Err(error) if error.kind() == SinkErrorKind::NotFound && self.replace.create => {
@@ -322,7 +330,7 @@ impl TokenSink for AwsSink {
                     );
                 }
                 self.shape.check("", true)?;
-                return Ok(self.creation(started.elapsed()));
+                return Ok(self.creation(connection, started.elapsed()));
             }
             described => described?,
         };
@@ -331,7 +339,7 @@ impl TokenSink for AwsSink {
         let started = Instant::now();
         let read = async { (self.base(&described).await, started.elapsed()) };
         let ((base, round_trip), owner) = tokio::join!(read, self.owner());
-        let mut warnings = self.warnings(&described);
+        let mut warnings = self.warnings(&described, connection);
         let base = match (base, &self.shape) {
             (Ok(base), _) => Some(base),
             // The whole value is replaced, so it does not have to be read.
@@ -351,14 +359,14 @@ impl TokenSink for AwsSink {
         if !self.replace.anything {
             self.shape.refuse_unless_replaceable(value)?;
         }
-        let destination = match owner {
-            Owner::Caller => None,
-            Owner::Other(destination) => Some(destination),
-            Owner::Unknown(warning) => {
-                warnings.push(warning);
-                None
-            }
-        };
+        let mut destinations: Vec<String> =
+            connection.endpoint.iter().filter_map(Endpoint::destination).collect();
+        match owner {
+            Owner::Caller => {}
+            Owner::Other(destination) => destinations.push(destination),
+            Owner::Unknown(warning) => warnings.push(warning),
+        }
+        let destination = Some(destinations.join("; ")).filter(|text| !text.is_empty());
         let follows = base
             .as_ref()
             .map(|base| base.version.as_str())

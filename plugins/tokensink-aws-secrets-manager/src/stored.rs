@@ -27,6 +27,11 @@ pub(crate) fn refuse_unless_replaceable(
             };
             (json_document(keys), help.to_owned())
         }
+        StoredValue::DamagedJson if is_whole => (
+            obstacle,
+            "repair it, and name the key that holds the token with `json_key`".to_owned(),
+        ),
+        StoredValue::DamagedJson => (obstacle, "repair it".to_owned()),
         StoredValue::Reference => (obstacle, "write to the place that it refers to".to_owned()),
         StoredValue::Encrypted(tool) => (obstacle, format!("write the value with {tool}")),
         _ => (obstacle, "write to the place that the value comes from".to_owned()),

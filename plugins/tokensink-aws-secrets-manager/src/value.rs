@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use tokensink_core::{Content, HeldValue, NearbyValue, SinkError, Token};
+use tokensink_core::{Content, HeldValue, NearbyValue, SinkError, StoredValue, Token};
 use zeroize::Zeroizing;
 
 use crate::stored;
@@ -197,8 +197,11 @@ fn entries(text: &str) -> Result<Vec<Entry>, SinkError> {
     // The parser's own message could quote the value.
     let entries = read.map_err(|error| {
         let place = format!("line {}, column {}", error.line(), error.column());
-        SinkError::rejected(format!("its value is not a JSON object ({place})"))
-            .with_help("leave `json_key` out if the whole value is the token")
+        let help = match StoredValue::of(text) {
+            StoredValue::DamagedJson => "repair it, for example in the AWS console",
+            _ => "leave `json_key` out if the whole value is the token",
+        };
+        SinkError::rejected(format!("its value is not a JSON object ({place})")).with_help(help)
     })?;
     for (index, (key, _)) in entries.iter().enumerate() {
         if entries[..index].iter().any(|(earlier, _)| earlier == key) {

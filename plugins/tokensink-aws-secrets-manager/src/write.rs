@@ -43,7 +43,7 @@ pub(crate) struct Create {
 
 impl Put {
     async fn put(&self, version: &str, value: &str) -> Result<(), SinkError> {
-        let request = self.account.client().await.put_secret_value();
+        let request = self.account.client().await?.put_secret_value();
         let request =
             request.secret_id(&self.secret_id).client_request_token(version).secret_string(value);
         let sent = request.send().await;
@@ -156,7 +156,7 @@ impl TokenWriter for Create {
         let mut parts = vec![self.secret_id.as_str()];
         parts.extend(self.shape.keys().iter().map(String::as_str));
         let version = request_token(token, &parts);
-        let request = self.account.client().await.create_secret();
+        let request = self.account.client().await?.create_secret();
         let request = request
             .name(&self.secret_id)
             .client_request_token(&version)

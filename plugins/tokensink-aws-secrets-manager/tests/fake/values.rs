@@ -15,6 +15,12 @@ async fn the_error_for_a_value_that_is_not_a_token_names_its_kind() {
     for (value, seems, help) in [
         (r#"{"token":"x","url":"y"}"#, "JSON document with the keys token, url", "`json_key`"),
         ("[1]", "a JSON document", "`replace = \"anything\"`"),
+        (r#"{"token":"x","url":"y""#, "damaged JSON", "repair it"),
+        (
+            "{\"token\": \"x\",\n}",
+            "damaged JSON",
+            "name the key that holds the token with `json_key`",
+        ),
         ("op://dev/qstash/token", "a reference to another place", "that it refers to"),
         ("${UPSTASH_TOKEN}", "a reference to another place", "that it refers to"),
         ("$(cat /run/secrets/q)", "a command", "`replace = \"anything\"`"),
@@ -36,6 +42,7 @@ async fn the_error_for_a_key_without_a_token_names_the_kind_of_its_value() {
         (json!({"token": "…", "url": "https://x"}), "a JSON document with the keys token, url"),
         (json!(["a"]), "a JSON document"),
         (json!("{\"a\":1}"), "a JSON document with the keys a"),
+        (json!("{\"a\":1"), "damaged JSON"),
         (json!("vault:secret/q#k"), "a reference to another place"),
         (json!("`cat q`"), "a command"),
     ] {
@@ -52,6 +59,16 @@ async fn the_error_for_a_key_without_a_token_names_the_kind_of_its_value() {
         json_sink(&aws).prepare().await.unwrap().writer.write(&Token::new("new")).await.unwrap();
         assert_eq!(aws.value(NAME).unwrap(), r#"{"T":"new"}"#);
     }
+}
+
+#[tokio::test]
+async fn a_key_of_damaged_json_is_not_written() {
+    let aws = Aws::start().await.unwrap();
+    aws.put_externally(NAME, r#"{"T":"old","n":1.5,}"#);
+    let (kind, words) = refusal(json_sink(&aws).as_ref()).await;
+    assert_eq!(kind, SinkErrorKind::Rejected, "{words}");
+    assert!(words.contains("not a JSON object") && words.contains("repair"), "{words}");
+    assert!(!words.contains("leave `json_key` out"), "{words}");
 }
 
 /// Checks that the value is overwritten with `replace = "anything"`.
