@@ -15,7 +15,7 @@ mod trust;
 pub use authorization::{basic, bearer};
 pub use client::{ClientError, build_client, is_loopback, parse_base_url};
 pub use excerpt::{excerpt, looks_like_a_token};
-pub use network::{check_network_settings, proxy_label};
+pub use network::{check_network_settings, proxy_label, read_certificates};
 pub use reqwest;
 pub use response::{MAX_BODY_BYTES, Response, TransportError};
 pub use retry_after::{retry_after, server_time};

@@ -41,15 +41,34 @@ impl Proxy {
     }
 }
 
-/// Checks the proxy and certificate settings that a client for `base` would use, for a client that
-/// [`build_client`](crate::build_client) does not build.
+/// Checks the proxy and certificate settings for requests to `base`, for a client that
+/// [`build_client`](crate::build_client) does not build. Returns the proxy, whose URL may contain a
+/// credential; `None` where requests go out directly.
 ///
 /// # Errors
 ///
 /// When a setting cannot be used. The message names its variable and repeats no credential.
-pub fn check_network_settings(base: &Url) -> Result<(), ClientError> {
-    proxy_for(base, &of_process)?;
-    check_certificates(base, &of_process)
+pub fn check_network_settings(base: &Url) -> Result<Option<Url>, ClientError> {
+    check_certificates(base, &of_process)?;
+    Ok(proxy_for(base, &of_process)?.map(|proxy| proxy.url))
+}
+
+/// Reads the certificates that `variable` names a file for, such as `AWS_CA_BUNDLE`. Returns the file's
+/// text: PEM certificates, which the TLS library accepts.
+///
+/// # Errors
+///
+/// When they cannot be used. The message names the variable.
+pub fn read_certificates(variable: &'static str, file: &Path) -> Result<Vec<u8>, ClientError> {
+    let usable = read_bundle(file).and_then(|(pem, certificates)| {
+        // The certificates are parsed when a client is built with them.
+        let client = reqwest::Client::builder().no_proxy().tls_certs_only(certificates).build();
+        client.map(|_| pem).map_err(|_| "it contains a certificate that cannot be used".to_owned())
+    });
+    usable.map_err(|problem| ClientError::Setting {
+        variable,
+        problem: format!("{}: {problem}", file.display()),
+    })
 }
 
 /// Names the proxy that a request to `url` goes through, for the message of an error; `None` where
@@ -143,7 +162,7 @@ pub(crate) fn check_certificates(base: &Url, variables: Variables<'_>) -> Result
     }
     if let Some(file) = variables("SSL_CERT_FILE") {
         let file = Path::new(file.as_str());
-        check_bundle(file).map_err(|problem| ClientError::Setting {
+        read_bundle(file).map_err(|problem| ClientError::Setting {
             variable: "SSL_CERT_FILE",
             problem: format!("{}: {problem}", file.display()),
         })?;
@@ -159,7 +178,7 @@ pub(crate) fn check_certificates(base: &Url, variables: Variables<'_>) -> Result
     Ok(())
 }
 
-fn check_bundle(file: &Path) -> Result<(), String> {
+fn read_bundle(file: &Path) -> Result<(Vec<u8>, Vec<Certificate>), String> {
     let metadata = fs::metadata(file).map_err(|error| reason(&error))?;
     // Reading a pipe could wait without end.
     if !metadata.is_file() {
@@ -173,7 +192,7 @@ fn check_bundle(file: &Path) -> Result<(), String> {
         Ok(certificates) if certificates.is_empty() => {
             Err("it contains no PEM certificate".to_owned())
         }
-        Ok(_) => Ok(()),
+        Ok(certificates) => Ok((pem, certificates)),
         Err(_) => Err("it is not a bundle of PEM certificates".to_owned()),
     }
 }
@@ -309,5 +328,16 @@ mod tests {
         assert_eq!(check("https://x.example/", "SSL_CERT_FILE", &path("good")), Ok(()));
         assert_eq!(check("https://x.example/", "SSL_CERT_FILE", " "), Ok(()));
         assert_eq!(check("https://x.example/", "SSL_CERT_DIR", &path(".")), Ok(()));
+        for (name, problem) in [
+            ("missing", "no such file or directory"),
+            ("junk", "contains no PEM certificate"),
+            // PEM, with something else than a certificate in it.
+            ("good", "a certificate that cannot be used"),
+        ] {
+            let error = read_certificates("AWS_CA_BUNDLE", Path::new(&path(name))).unwrap_err();
+            let error = error.to_string();
+            assert!(error.starts_with("AWS_CA_BUNDLE cannot be used: "), "{error}");
+            assert!(error.ends_with(problem), "{error}");
+        }
     }
 }

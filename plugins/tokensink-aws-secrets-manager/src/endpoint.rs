@@ -11,8 +11,8 @@ use aws_config::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
 use tokensink_core::{BuildContext, Environment, HostPolicy, Origin, SinkError};
 use tokensink_http::{
-    DefaultCredential, HostSetting, Vendor, authorize, is_aws_region, is_loopback, parse_base_url,
-    reqwest::Url, shown_host,
+    DefaultCredential, HostSetting, Vendor, authorize, is_aws_region, parse_base_url, reqwest::Url,
+    shown_host,
 };
 
 use crate::credentials::{self, setting};
@@ -179,18 +179,19 @@ impl Endpoint {
         Ok(Self { url, source, is_of_aws: grant.shown_host.is_none() })
     }
 
+    /// Where requests go.
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
     /// As the SDK takes it.
-    pub(crate) fn url(&self) -> &str {
-        self.url.as_str().trim_end_matches('/')
+    pub(crate) fn setting(&self) -> String {
+        self.url.as_str().trim_end_matches('/').to_owned()
     }
 
     /// As `HOST`, or as `HOST:PORT` where the port is not the scheme's own.
     pub(crate) fn host(&self) -> String {
         shown_host(&self.url)
-    }
-
-    pub(crate) fn is_loopback(&self) -> bool {
-        is_loopback(&self.url)
     }
 
     /// What a user should know who has forgotten the variable.
