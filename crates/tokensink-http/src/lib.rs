@@ -2,8 +2,15 @@
 //! it never does by itself, and how much of an answer it believes.
 //!
 //! What a particular API's answers mean stays in the crate that speaks to it.
+//!
+//! # A whole plugin
+//!
+//! ```
+#![doc = include_str!("../examples/http_sink.rs")]
+//! ```
 
 mod authorization;
+mod bearer_api;
 mod client;
 mod excerpt;
 mod network;
@@ -13,6 +20,7 @@ mod send;
 mod trust;
 
 pub use authorization::{basic, bearer};
+pub use bearer_api::BearerApi;
 pub use client::{ClientError, build_client, is_loopback, parse_base_url};
 pub use excerpt::{excerpt, looks_like_a_token};
 pub use network::{check_network_settings, proxy_label, read_certificates};

@@ -7,7 +7,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokensink_core::Secret;
+use tokensink_core::{Secret, SinkError};
 use zeroize::Zeroizing;
 
 use crate::client::innermost;
@@ -97,6 +97,18 @@ impl Response {
     /// When it is something else. The text names a position, never the body.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_slice(&self.body)
+    }
+
+    /// The body as the JSON document that the response to `action` should have. `action` is what the
+    /// request does, such as `read the secret`.
+    ///
+    /// # Errors
+    ///
+    /// When it is something else. The message contains no part of the body.
+    pub fn document<T: DeserializeOwned>(&self, action: &str) -> Result<T, SinkError> {
+        self.json().map_err(|_| {
+            SinkError::other(format!("cannot {action}: the response is not what is documented"))
+        })
     }
 
     /// What the server says went wrong, in one line without `secrets`: the `error` or `message` of

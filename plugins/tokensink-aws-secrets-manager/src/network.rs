@@ -36,9 +36,7 @@ pub(crate) async fn http_client(
     let read = read
         .await
         .map_err(|error| SinkError::other("cannot read the network settings").with_source(error))?;
-    let (proxy, certificates) = read.map_err(|error| {
-        SinkError::config(error.to_string()).with_help("correct the variable, or unset it")
-    })?;
+    let (proxy, certificates) = read?;
     let unusable = |what: &str| SinkError::config(format!("cannot use {what} for AWS"));
     let proxy = match &proxy {
         Some(url) => ProxyConfig::all(url.as_str()).map_err(|_| unusable("the proxy"))?,

@@ -225,17 +225,7 @@ impl Api {
         path: &str,
         action: &str,
     ) -> Result<T, SinkError> {
-        Self::document(action, &self.get(path, action).await?)
-    }
-
-    /// Parses the document of a response.
-    pub(crate) fn document<T: DeserializeOwned>(
-        action: &str,
-        response: &Response,
-    ) -> Result<T, SinkError> {
-        response.json().map_err(|_| {
-            SinkError::other(format!("cannot {action}: the response is not what is documented"))
-        })
+        self.get(path, action).await?.document(action)
     }
 
     /// Returns the host, without the port.
@@ -336,8 +326,7 @@ impl Api {
         if let Some(client) = client.get() {
             return Ok(client);
         }
-        let built = build_client(&self.base, self.timeout)
-            .map_err(|error| SinkError::other("cannot start a client").with_source(error))?;
+        let built = build_client(&self.base, self.timeout)?;
         Ok(client.get_or_init(|| built))
     }
 }
