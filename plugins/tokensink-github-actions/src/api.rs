@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokensink_core::SinkError;
-use tokensink_http::{Response, build_client};
+use tokensink_http::{Response, build_client, exchange};
 use tokio::sync::Semaphore;
 
 use crate::config::Limits;
@@ -197,9 +197,7 @@ impl Api {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response = Response::to(request).await;
-        let host = self.base.host_str().unwrap_or_default();
-        let response = response.map_err(|error| without_response(action, host, error))?;
+        let response = exchange(action, request).await.map_err(without_response)?;
         if let Some(remaining) = remaining(&response) {
             self.remaining.store(remaining, Ordering::Relaxed);
             if let Some(pause) = until_renewal(&response).filter(|_| remaining == 0) {
