@@ -1,4 +1,4 @@
-//! `links` in Cargo.toml needs a build script. With it Cargo refuses two versions of this crate in
-//! one program: a plugin built against the other one would be missing without a word.
+//! An empty build script, which `links` in Cargo.toml needs. `links` makes Cargo reject two versions
+//! of this crate in one program: a plugin built against the other version would silently be missing.
 
 fn main() {}

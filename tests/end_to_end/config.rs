@@ -2,9 +2,7 @@
 
 use std::fs;
 
-use rustix::fs::{CWD, Mode, mkfifoat};
-
-use crate::support::world::{World, assert_clear, words};
+use crate::support::world::{DOTENV, World, assert_clear, words};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_mistakes_of_a_config_are_told_at_once() {
@@ -175,18 +173,39 @@ async fn a_config_that_is_no_file_is_named() {
     fs::remove_file(&file).unwrap();
     fs::create_dir(&file).unwrap();
     let (code, report) = world.run(&["check"]).await;
-    assert!(code == 2 && words(&report).contains("tokensink.toml: is a folder"), "{report}");
+    assert!(code == 2 && words(&report).contains("tokensink.toml: is a directory"), "{report}");
     assert_clear(&report);
     fs::remove_dir(&file).unwrap();
-    // Nobody writes into it: whoever opened it would wait for ever.
-    mkfifoat(CWD, &file, Mode::RUSR | Mode::WUSR).unwrap();
-    let (code, report) = world.run(&["check"]).await;
-    assert!(code == 2 && words(&report).contains("is not a regular file"), "{report}");
-    assert_clear(&report);
-    fs::remove_file(&file).unwrap();
     fs::write(&file, vec![b'#'; 10 << 20]).unwrap();
     let (code, report) = world.run(&["check"]).await;
     assert!(code == 2 && words(&report).contains("larger than 1 MB"), "{report}");
+}
+
+/// As `--config <(…)` of a shell, and as a redirection.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_config_may_come_from_a_pipe_or_standard_input() {
+    let world = World::new().await;
+    world.config(DOTENV);
+    let config = world.read("tokensink.toml");
+    fs::rename(world.folder.path().join("tokensink.toml"), world.folder.path().join("c")).unwrap();
+    // Relative paths start from the current directory then.
+    let piped = world
+        .command_after("exec 7< <(cat c)", &["check", "--config", "/dev/fd/7", "--output", "json"]);
+    let output = world.finish(piped, "").await;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let command = world.command(&["check", "--config", "-", "--output", "json"]);
+    let output = world.finish(command, &config).await;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let command = world.command(&["check", "--config", "-", "--output", "json"]);
+    let output = world.finish(command, "[sinks.local]\nkind = \"dotenv\"\n").await;
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.contains("standard input:1: [sinks.local"), "{printed}");
+    assert_eq!(output.status.code(), Some(2), "{printed}");
+    let both = ["sync", "--token-stdin", "--config", "-", "--output", "json"];
+    let output = world.finish(world.command(&both), "").await;
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.contains("both read standard input"), "{printed}");
+    assert_eq!(output.status.code(), Some(2), "{printed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

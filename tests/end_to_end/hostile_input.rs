@@ -1,14 +1,19 @@
 //! Files and servers as bad as they come: one clear sentence, the exit code, and nothing changed.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+use std::time::Duration;
 
+use rustix::fs::{CWD, Mode, OFlags, mkfifoat, open};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use tokio::time::timeout;
 
 use crate::support::servers;
-use crate::support::world::{World, assert_clear, words};
-
-const DOTENV: &str = "[sinks.local]\nkind = \"dotenv\"\npath = \".env\"\n";
+use crate::support::wait::until;
+use crate::support::world::{DOTENV, World, assert_clear, words};
 
 /// Refused before the reset, with `expected` among the words, and the same file afterwards.
 async fn refused(world: &World, expected: &str) {
@@ -239,22 +244,44 @@ async fn each_refusal_of_upstash_has_its_own_next_step() {
     }
 }
 
-/// A pipe without a writer never ends: the wait for it does.
+/// Opens `pipe` for writing as soon as a program reads it. As long as the result lives, reading does
+/// not end.
+async fn writer_of(pipe: &Path) -> OwnedFd {
+    let mut writer = None;
+    until("the pipe is read", || {
+        // Without a reader this fails.
+        writer = open(pipe, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()).ok();
+        writer.is_some()
+    })
+    .await;
+    writer.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pipe_as_key_file_does_not_hold_up_the_program_or_an_interrupt() {
-    let world = World::new().await;
-    let fifo = world.folder.path().join("key");
-    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-    let arguments =
-        ["check", "--output", "json", "--upstash-email", "me@x", "--upstash-api-key-file", "key"];
-    let output = world.finish(world.command(&arguments), "").await;
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stdout).contains("could not be read within"));
-    let child = world.command(&arguments).spawn().unwrap();
-    let process = rustix::process::Pid::from_raw(child.id().unwrap().cast_signed()).unwrap();
-    rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
-    let output = child.wait_with_output().await.unwrap();
-    assert!(!output.status.success(), "{output:?}");
+async fn a_pipe_that_never_ends_does_not_hold_up_an_interrupt() {
+    const KEY: &[&str] = &["--upstash-email", "me@x", "--upstash-api-key-file", "key"];
+    for (pipe, arguments) in [
+        ("key", KEY),
+        ("config.toml", &["--config", "config.toml"]),
+        ("home/.config/tokensink/config.toml", &[]),
+    ] {
+        for signal in [Signal::INT, Signal::TERM] {
+            let world = World::new().await;
+            let pipe = world.folder.path().join(pipe);
+            fs::create_dir_all(pipe.parent().unwrap()).unwrap();
+            mkfifoat(CWD, &pipe, Mode::RUSR | Mode::WUSR).unwrap();
+            let arguments = [&["check", "--output", "json"], arguments].concat();
+            let child = world.command(&arguments).spawn().unwrap();
+            let _writer = writer_of(&pipe).await;
+            let process = Pid::from_raw(child.id().unwrap().cast_signed()).unwrap();
+            kill_process(process, signal).unwrap();
+            let output = timeout(Duration::from_secs(20), child.wait_with_output());
+            let output = output.await.expect("the program should end").unwrap();
+            let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{pipe:?} {signal:?}: {report}");
+            assert_eq!(report["errors"][0], "interrupted", "{pipe:?} {signal:?}: {report}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -32,7 +32,7 @@ async fn end(child: Child) -> (i32, Value) {
 
 /// Waits until the fake of GitHub has received a request with this method.
 async fn until_received(world: &World, method: &str) {
-    let has_method = |request: &tokensink_sandbox::Request| request.method == method;
+    let has_method = |request: &tokensink_sandbox::ReceivedRequest| request.method == method;
     until("a request at GitHub", || world.sandbox.github.requests().iter().any(has_method)).await;
 }
 

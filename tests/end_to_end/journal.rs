@@ -74,7 +74,7 @@ async fn status_claims_no_more_than_it_was_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reset_on_top_of_an_unfinished_one_offers_sync() {
     let world = World::new().await;
-    world.sandbox.upstash.fail_next_reset(ResetFault::Nothing);
+    world.sandbox.upstash.fail_next_reset(ResetFault::NoEffect);
     assert_eq!(world.run(&["reset", "--yes"]).await.0, 4);
     let (code, report) = world.run(&["reset", "--yes"]).await;
     assert!(code == 1 && words(&report).contains("tokensink sync"), "{report}");

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use tokensink_sandbox::Request;
+use tokensink_sandbox::ReceivedRequest;
 
 use crate::support::world::World;
 
@@ -26,7 +26,7 @@ async fn a_limited_provider_is_waited_for_and_holds_up_nobody() {
         let next = &requests[refused + 1];
         assert_eq!((next.method.as_str(), next.status), ("PUT", 204), "{requests:?}");
         let puts_to_aws = world.sandbox.aws.requests();
-        let is_put = |request: &&Request| {
+        let is_put = |request: &&ReceivedRequest| {
             request.operation.as_deref().is_some_and(|name| name.ends_with("PutSecretValue"))
         };
         assert!(puts_to_aws.iter().rfind(is_put).unwrap().at < next.at);

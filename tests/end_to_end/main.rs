@@ -25,5 +25,6 @@ mod reset;
 mod sandbox_and_demo;
 mod screens;
 mod support;
+mod token_stdin;
 mod trust;
 mod usage_errors;

@@ -150,7 +150,7 @@ async fn said(world: &World, arguments: &[&str]) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_verdict_fits_what_happened() {
     let world = World::new().await;
-    world.sandbox.upstash.fail_next_reset(ResetFault::OldTokenStaysAlive);
+    world.sandbox.upstash.fail_next_reset(ResetFault::OldTokenStaysAccepted);
     let verdict = said(&world, &["reset", "--yes"]).await;
     let expected = "every required sink holds the live token, but the old one still works";
     assert!(verdict.contains(expected) && !verdict.contains("not every"), "{verdict}");

@@ -2,12 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use tokensink_sandbox::{Network, Request};
+use tokensink_sandbox::{Network, ReceivedRequest};
 
 use crate::support::world::World;
 
 /// Requests that arrived after the reset and before the last sink was written.
-fn between(requests: &[Request], reset: Instant, end: Instant) -> impl Iterator<Item = &Request> {
+fn between(
+    requests: &[ReceivedRequest],
+    reset: Instant,
+    end: Instant,
+) -> impl Iterator<Item = &ReceivedRequest> {
     requests.iter().filter(move |request| request.at > reset && request.at <= end)
 }
 
@@ -43,7 +47,7 @@ async fn after_the_reset_each_sink_takes_one_request_on_a_connection_that_was_th
     let sent: Vec<&str> =
         between(&puts, reset, last_put).map(|request| request.method.as_str()).collect();
     assert_eq!(sent, ["PUT"; 20]);
-    let is_put = |request: &&Request| {
+    let is_put = |request: &&ReceivedRequest| {
         request.operation.as_deref().is_some_and(|name| name.ends_with("PutSecretValue"))
     };
     let calls = aws.requests();

@@ -53,9 +53,9 @@ async fn nothing_is_reset_without_a_yes_or_with_an_unready_sink() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_is_found_out_without_a_second_reset() {
     for fault in [
-        ResetFault::LostAnswer,
-        ResetFault::NoTokenInAnswer,
-        ResetFault::LandsAfter(Duration::from_secs(1)),
+        ResetFault::ResponseLost,
+        ResetFault::NoTokenInResponse,
+        ResetFault::TakesEffectAfter(Duration::from_secs(1)),
     ] {
         let world = World::new().await;
         world.sandbox.upstash.fail_next_reset(fault);
@@ -69,7 +69,7 @@ async fn a_lost_answer_is_found_out_without_a_second_reset() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_known_is_said_and_sync_repairs_it() {
     let world = World::new().await;
-    world.sandbox.upstash.fail_next_reset(ResetFault::Nothing);
+    world.sandbox.upstash.fail_next_reset(ResetFault::NoEffect);
     let (code, report) = world.run(&["reset", "--yes"]).await;
     assert!(code == 4 && words(&report).contains("do not reset again"), "{report}");
     assert_eq!(world.posts(), 1);
@@ -85,7 +85,7 @@ async fn what_is_not_known_is_said_and_sync_repairs_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_token_that_still_works_is_told() {
     let world = World::new().await;
-    world.sandbox.upstash.fail_next_reset(ResetFault::OldTokenStaysAlive);
+    world.sandbox.upstash.fail_next_reset(ResetFault::OldTokenStaysAccepted);
     let (code, report) = world.run(&["reset", "--yes"]).await;
     assert!(code == 3 && words(&report).contains("still accepts the old token"), "{report}");
     world.assert_everywhere(&world.live());

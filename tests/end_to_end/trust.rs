@@ -308,7 +308,7 @@ async fn an_allowed_host_without_a_credential_of_its_own_gets_none() {
         let (code, report) = finish(&world, command(&world, &allowed)).await;
         assert_eq!(code, 2, "{}: {report}", setting.table);
         let said = words(&report);
-        assert!(said.contains("no credential belongs to it") && said.contains(help), "{said}");
+        assert!(said.contains("there is no credential for it") && said.contains(help), "{said}");
     }
     assert_no_request(&world, "without a credential");
 }

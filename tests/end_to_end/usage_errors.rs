@@ -4,9 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::world::{World, words};
-
-const LOCAL: &str = "[sinks.local]\nkind = \"dotenv\"\npath = \".env\"\n";
+use crate::support::world::{DOTENV, World, words};
 
 fn next(report: &Value) -> Vec<&str> {
     report["next"].as_array().unwrap().iter().map(|step| step.as_str().unwrap()).collect()
@@ -105,7 +103,7 @@ async fn mistakes_are_told_once_and_in_the_order_of_the_file() {
     world.file("tokensink.toml", "sinks = 5\n");
     let (_, report) = world.run(&["check"]).await;
     assert_eq!(errors(&report), ["tokensink.toml:1: [sinks]: expected a table"], "{report}");
-    world.config(&format!("{LOCAL}path = \"x\"\n"));
+    world.config(&format!("{DOTENV}path = \"x\"\n"));
     let (_, report) = world.run(&["check"]).await;
     assert!(errors(&report)[0].contains("leave one of the two out"), "{report}");
 }
@@ -113,10 +111,10 @@ async fn mistakes_are_told_once_and_in_the_order_of_the_file() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_no_variable_can_mean_is_refused() {
     let world = World::new().await;
-    world.config(&LOCAL.replace("local", "a__b"));
+    world.config(&DOTENV.replace("local", "a__b"));
     let (code, report) = world.run(&["check"]).await;
     assert!(code == 2 && words(&report).contains("no double underscore"), "{report}");
-    world.config(&LOCAL.replace("local", "a-b"));
+    world.config(&DOTENV.replace("local", "a-b"));
     assert_eq!(world.run(&["check"]).await.0, 0);
 }
 
@@ -131,7 +129,7 @@ async fn a_place_that_one_table_names_twice_is_to_be_named_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mistake_in_the_users_file_is_not_told_of_the_projects() {
     let world = World::new().await;
-    world.file("tokensink.toml", LOCAL);
+    world.file("tokensink.toml", DOTENV);
     let folder = world.folder.path().join("home/.config/tokensink");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("config.toml"), "\n[sinks.u]\nkind = \"dotenv\"\n").unwrap();

@@ -7,7 +7,7 @@ use std::time::Instant;
 use tokensink_engine::journal::MemoryJournal;
 use tokensink_engine::{Command as Asked, Coordinator, Interrupter, Outcome, RunContext};
 use tokensink_engine::{Silent, Sink, SinkOptions, Timing};
-use tokensink_testkit::{Calm, Evidence, World};
+use tokensink_testkit::{AlwaysSucceeds, Evidence, World};
 use tokio::process::Command;
 
 use crate::Failure;
@@ -16,7 +16,7 @@ use crate::usage;
 
 /// Resets a token for so many sinks, in this process.
 pub(crate) async fn in_memory(sinks: usize) -> Result<String, Failure> {
-    let world = World::new(sinks, Calm);
+    let world = World::new(sinks, AlwaysSucceeds);
     let (_interrupter, interrupt) = Interrupter::new();
     let sink = |index: usize| {
         let plugin = Box::new(world.sink(index, Evidence::Value));

@@ -23,7 +23,7 @@ const DOMAIN: &str = "tokensink destination 1";
 const MAX_BYTES: u64 = 8 << 20;
 
 /// The record of one QStash.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ConsentRecord {
     source_id: String,
     /// `None` where there is no state directory: nothing was agreed to, and nothing can be recorded.

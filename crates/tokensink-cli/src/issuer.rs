@@ -1,32 +1,28 @@
 //! Who issues the token: an Upstash account, or a person who pastes it.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokensink_core::{Environment, Secret, TokenIssuer, TokenSource};
+use tokensink_core::{Secret, Token, TokenIssuer, TokenSource};
 use tokensink_engine::{Command, Outcome, Report};
-use tokensink_http::reqwest::Url;
 use tokensink_http::shown_host;
 use tokensink_upstash::{
-    ConnectError, Credentials, CredentialsError, Named, PastedToken, QSTASH, Settings, Upstash,
+    ConnectError, Credentials, CredentialsError, Named, PastedToken, QSTASH, Settings, TokenKind,
+    Upstash,
 };
 
-use tokio::time::timeout;
-use zeroize::Zeroizing;
-
+use crate::bounded_io::{self, PIPE_TIMEOUT};
 use crate::config::UpstashTable;
 use crate::run::{NOTHING_CHANGED, Request, TokenOrigin};
 use crate::token_stdin;
 
-/// What cannot be known of a pasted token (upstash.com/docs/qstash/howto/readonly-token).
-const ONLY_READING: &str = "only reading is proven: the read-only token would be accepted here as well, and \
-                            cannot publish; compare with the console";
+/// What a probe does not prove (upstash.com/docs/qstash/howto/readonly-token).
+const ONLY_READING: &str =
+    "only reading is proven: QStash accepts the read-only token as well, which cannot publish";
 
-/// The longest wait for a file with credentials: it may be a pipe, or on another machine.
-const FILE_TIMEOUT: Duration = Duration::from_secs(5);
+const PASTE_ALONE: &str = "put the token alone on standard input, on one line";
 
 /// The largest file with credentials that is read.
 const MAX_CREDENTIAL_BYTES: usize = 64 << 10;
@@ -71,102 +67,147 @@ impl Failure {
 
 pub(crate) async fn choose(request: &Request<'_>, table: &UpstashTable) -> Result<Chosen, Failure> {
     match request.token_origin {
-        TokenOrigin::StandardInput => paste(table).await,
+        TokenOrigin::StandardInput => paste(request, table).await,
         TokenOrigin::DeveloperApi => connect(request, table).await,
     }
 }
 
-async fn paste(table: &UpstashTable) -> Result<Chosen, Failure> {
-    let again = "put the token alone on standard input, on one line";
-    let mistaken = |error: &dyn std::fmt::Display| Failure::invalid(error).with_help(again);
-    let text = token_stdin::read().await.map_err(|problem| mistaken(&problem))?;
+async fn paste(request: &Request<'_>, table: &UpstashTable) -> Result<Chosen, Failure> {
+    let invalid = |error: &dyn std::fmt::Display| Failure::invalid(error).with_help(PASTE_ALONE);
+    let text = token_stdin::read().await.map_err(|problem| invalid(&problem))?;
     let (url, region) = (table.qstash_url.clone(), table.region.as_deref());
     let pasted =
-        PastedToken::new(&text, url, region, table.timeout).map_err(|error| mistaken(&error))?;
-    let id = pasted.id();
+        PastedToken::new(&text, url, region, table.timeout).map_err(|error| invalid(&error))?;
     let foreign = table.qstash_url.as_ref().filter(|url| !QSTASH.owns(url));
-    let warnings = foreign.map(|url| format!("QStash is {}", shown_host(url)));
-    let warnings = warnings.into_iter().chain([ONLY_READING.to_owned()]).collect();
+    let mut warnings: Vec<String> =
+        foreign.map(|url| format!("QStash is {}", shown_host(url))).into_iter().collect();
+    warnings.extend(ensure_publishes(pasted.token(), request, table).await?);
+    let id = pasted.id();
     Ok(Chosen { source: Arc::new(pasted), issuer: None, id, warnings })
 }
 
-/// The credentials for a host that has an API key of its own. The email address is not a secret.
-fn key_of_host(request: &Request<'_>, url: &Url, variable: &str) -> Result<Named, Failure> {
-    if request.environment.secret(variable).is_none() {
-        let host = shown_host(url);
-        let problem =
-            format!("the variable {variable} is not set: it holds the API key for {host}");
-        return Err(Failure::invalid(&problem)
-            .with_help("set it, or name another one in TOKENSINK_HOST_TOKENS"));
-    }
-    let email = request.global.credentials.upstash_email.as_deref();
-    let email = email.or_else(|| request.environment.setting("UPSTASH_EMAIL")).map(str::to_owned);
-    Ok(Named { email, api_key_file: None, api_key_env: Some(variable.to_owned()) })
-}
-
-/// Looks for the credentials away from the async threads: a file may be a pipe that never ends, and an
-/// interrupt must end the wait.
-async fn find_credentials(
-    named: Named,
-    environment: &Environment,
-) -> Result<Result<Credentials, CredentialsError>, Failure> {
-    let environment = environment.clone();
-    let looking = tokio::task::spawn_blocking(move || {
-        Credentials::find(&named, &environment, &read_credential_file)
-    });
-    match timeout(FILE_TIMEOUT, looking).await {
-        Ok(Ok(found)) => Ok(found),
-        Ok(Err(error)) => Err(Failure::unchanged(&error)),
-        Err(_) => Err(Failure::unchanged(&format!(
-            "the file with the Upstash credentials could not be read within {FILE_TIMEOUT:?}"
-        ))),
-    }
-}
-
-fn read_credential_file(file: &Path) -> io::Result<Secret> {
-    let mut text = Zeroizing::new(String::with_capacity(MAX_CREDENTIAL_BYTES + 1));
-    File::open(file)?.take(MAX_CREDENTIAL_BYTES as u64 + 1).read_to_string(&mut text)?;
-    if text.len() > MAX_CREDENTIAL_BYTES {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 64 KB"));
-    }
-    Ok(Secret::new(text.as_str()))
-}
-
-async fn connect(request: &Request<'_>, table: &UpstashTable) -> Result<Chosen, Failure> {
-    let named = match &table.api_key_variable {
-        Some(variable) => key_of_host(request, &table.api_url, variable)?,
-        None => {
-            let flags = &request.global.credentials;
-            Named {
-                email: flags.upstash_email.clone(),
-                api_key_file: flags.upstash_api_key_file.clone(),
-                api_key_env: flags.upstash_api_key_env.clone(),
-            }
-        }
+/// Compares a pasted token with those of the account, where there are credentials for one. Returns what
+/// is not proven.
+///
+/// # Errors
+///
+/// When the account shows that the token only reads.
+async fn ensure_publishes(
+    token: &Token,
+    request: &Request<'_>,
+    table: &UpstashTable,
+) -> Result<Vec<String>, Failure> {
+    let not_compared = |reason: &dyn std::fmt::Display| {
+        vec![format!("{ONLY_READING}; it was not compared with the account: {reason}")]
     };
-    let credentials = find_credentials(named, request.environment).await?.map_err(|error| {
-        let failure = Failure::invalid(&error);
+    let credentials = match find_credentials(request, table).await {
+        Ok(credentials) => credentials,
+        Err(NoCredentials::Invalid(CredentialsError::None)) => {
+            return Ok(vec![format!("{ONLY_READING}; compare it with the console")]);
+        }
+        Err(error) => return Ok(not_compared(&error)),
+    };
+    match Upstash::kind_of(token, &credentials, &settings_of(table)).await {
+        Ok(TokenKind::Full) => Ok(Vec::new()),
+        Ok(TokenKind::ReadOnly { region, .. }) => {
+            let problem = format!(
+                "the pasted token is the read-only token of the QStash in {region}: it cannot publish"
+            );
+            Err(Failure::unchanged(&problem).with_help("paste QSTASH_TOKEN from the console"))
+        }
+        Ok(TokenKind::NotOfTheAccount) => {
+            Ok(not_compared(&"the account of the Upstash credentials has no such token"))
+        }
+        Err(error) => Ok(not_compared(&error)),
+    }
+}
+
+/// Why there are no credentials.
+#[derive(Debug, thiserror::Error)]
+enum NoCredentials {
+    #[error(transparent)]
+    Invalid(CredentialsError),
+    #[error("the variable {variable} is not set: it holds the API key for {host}")]
+    Unset { variable: String, host: String },
+    #[error("cannot read the Upstash credentials: {0}")]
+    Unreadable(io::Error),
+}
+
+impl From<NoCredentials> for Failure {
+    fn from(error: NoCredentials) -> Self {
+        let failure = Self::invalid(&error);
         match error {
-            CredentialsError::None | CredentialsError::Value { .. } => failure,
-            CredentialsError::Half { .. } => failure.with_help(
+            NoCredentials::Unset { .. } => {
+                failure.with_help("set it, or name another one in TOKENSINK_HOST_TOKENS")
+            }
+            NoCredentials::Unreadable(_) => Self::unchanged(&error),
+            NoCredentials::Invalid(CredentialsError::Half { .. }) => failure.with_help(
                 "set both in one place: UPSTASH_EMAIL and UPSTASH_API_KEY, or --upstash-email with \
                  --upstash-api-key-file or --upstash-api-key-env",
             ),
-            CredentialsError::File { .. } => failure
-                .with_help("mend that file, or set UPSTASH_EMAIL and UPSTASH_API_KEY instead"),
+            NoCredentials::Invalid(CredentialsError::File { .. }) => {
+                failure.with_help("fix that file, or set UPSTASH_EMAIL and UPSTASH_API_KEY instead")
+            }
+            NoCredentials::Invalid(_) => failure,
         }
-    })?;
-    let settings = Settings {
+    }
+}
+
+/// Returns the credentials for the host of the Developer API: its own ones, if it has some.
+async fn find_credentials(
+    request: &Request<'_>,
+    table: &UpstashTable,
+) -> Result<Credentials, NoCredentials> {
+    let flags = &request.global.credentials;
+    let environment = request.environment.clone();
+    let named = match &table.api_key_variable {
+        Some(variable) if environment.secret(variable).is_none() => {
+            let host = shown_host(&table.api_url);
+            return Err(NoCredentials::Unset { variable: variable.clone(), host });
+        }
+        Some(variable) => {
+            // The email address is not a secret.
+            let email = flags.upstash_email.as_deref().or(environment.setting("UPSTASH_EMAIL"));
+            let email = email.map(str::to_owned);
+            Named { email, api_key_file: None, api_key_env: Some(variable.clone()) }
+        }
+        None => Named {
+            email: flags.upstash_email.clone(),
+            api_key_file: flags.upstash_api_key_file.clone(),
+            api_key_env: flags.upstash_api_key_env.clone(),
+        },
+    };
+    // The key file may be a pipe.
+    let found = bounded_io::within(PIPE_TIMEOUT, move || {
+        Ok(Credentials::find(&named, &environment, &read_credential_file))
+    });
+    found.await.map_err(NoCredentials::Unreadable)?.map_err(NoCredentials::Invalid)
+}
+
+fn read_credential_file(file: &Path) -> io::Result<Secret> {
+    let bytes = bounded_io::read_to_end(File::open(file)?, MAX_CREDENTIAL_BYTES)?;
+    let text =
+        str::from_utf8(&bytes).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+    Ok(Secret::new(text))
+}
+
+fn settings_of(table: &UpstashTable) -> Settings {
+    Settings {
         api_url: table.api_url.clone(),
         qstash_url: table.qstash_url.clone(),
         id: table.id.clone(),
         region: table.region.clone(),
         timeout: table.timeout,
-    };
-    let upstash = Upstash::connect(&credentials, &settings).await.map_err(|error| match error {
-        ConnectError::NoChoice(_) => Failure::invalid(&error),
-        _ => Failure::unchanged(&error),
-    })?;
+    }
+}
+
+async fn connect(request: &Request<'_>, table: &UpstashTable) -> Result<Chosen, Failure> {
+    let credentials = find_credentials(request, table).await?;
+    let upstash =
+        Upstash::connect(&credentials, &settings_of(table)).await.map_err(|error| match error {
+            ConnectError::NoChoice(_) => Failure::invalid(&error),
+            _ => Failure::unchanged(&error),
+        })?;
     tracing::info!(credentials = credentials.origin(), issuer = %upstash, "connected");
     let id = upstash.id().to_owned();
     let mut warnings: Vec<String> = credentials.warning().map(str::to_owned).into_iter().collect();

@@ -14,6 +14,7 @@
 //! `tokensink-engine`; here it is fed and shown.
 
 mod args;
+mod bounded_io;
 mod commands;
 mod config;
 mod consent;

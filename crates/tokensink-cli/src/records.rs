@@ -4,16 +4,19 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokensink_core::Environment;
+use tokensink_core::{Environment, PathProblem, path_problem};
 use tokensink_engine::journal::{FileJournal, Journal, Lock, LockError, MemoryJournal};
 use tokensink_engine::{Command, Coordinator, Outcome, Report, RunContext, Timing};
 
 use crate::args::Global;
-use crate::environment::user_state_folder;
+use crate::environment::user_state_directory;
 
-/// What to do about a state folder that cannot be used.
-pub(crate) const ANOTHER_FOLDER: &str =
-    "mend what is named above, or name another folder of your own with --state-dir";
+/// Names the directory of the journal.
+const STATE_DIR: &str = "TOKENSINK_STATE_DIR";
+
+/// What to do about a state directory that cannot be used.
+pub(crate) const ANOTHER_DIRECTORY: &str =
+    "fix what is named above, or name another directory of your own with --state-dir";
 
 /// What one command has of them.
 #[derive(Debug)]
@@ -31,7 +34,8 @@ impl Records {
     ///
     /// # Errors
     ///
-    /// The report of a reset that would leave no record.
+    /// The report of a reset that would leave no record, and of every command whose state directory
+    /// cannot be meant.
     pub(crate) fn open(
         command: Command,
         global: &Global,
@@ -39,7 +43,7 @@ impl Records {
     ) -> Result<Self, Report> {
         let mut records =
             Self { command, journal: None, state_directory: None, warnings: Vec::new() };
-        match state_folder(global, environment) {
+        match state_directory(global, environment) {
             Ok(directory) => match FileJournal::open(&directory) {
                 Ok(journal) => {
                     records.journal = Some(Arc::new(journal));
@@ -47,7 +51,11 @@ impl Records {
                 }
                 Err(error) => records.go_without("journal", Outcome::Unchanged, &error)?,
             },
-            Err(why) => records.go_without("journal", Outcome::Invalid, &why)?,
+            // Another run may use the directory that was meant: its lock would not be seen.
+            Err(error @ StateDirectoryError::Setting { .. }) => {
+                return Err(records.refused(Outcome::Invalid, &error));
+            }
+            Err(error) => records.go_without("journal", Outcome::Invalid, &error)?,
         }
         Ok(records)
     }
@@ -102,7 +110,7 @@ impl Records {
     ) -> Result<(), Report> {
         if self.command == Command::Reset {
             let mut report = self.refused(outcome, why);
-            report.next.push(ANOTHER_FOLDER.to_owned());
+            report.next.push(ANOTHER_DIRECTORY.to_owned());
             return Err(report);
         }
         self.warnings.push(format!("{why}; this run goes on without a {what}"));
@@ -114,11 +122,37 @@ impl Records {
     }
 }
 
-/// Where the journal is.
-pub(crate) fn state_folder(global: &Global, environment: &Environment) -> Result<PathBuf, String> {
-    let by_variable = || environment.setting("TOKENSINK_STATE_DIR").map(PathBuf::from);
-    let named = global.state_dir.clone().or_else(by_variable);
-    named.or_else(|| user_state_folder(environment)).ok_or_else(|| {
-        "there is no home folder for the journal; name one with --state-dir".to_owned()
-    })
+/// Why there is no directory for the journal.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StateDirectoryError {
+    /// A flag or a variable names one that cannot be meant.
+    #[error("{setting} cannot be used: {problem} ({help})")]
+    Setting { setting: &'static str, problem: String, help: String },
+    #[error("there is no home directory for the journal; name a directory with --state-dir")]
+    NoHome,
+}
+
+/// Returns the directory of the journal.
+///
+/// # Errors
+///
+/// What is wrong with the directory that a flag or a variable names, or that there is none.
+pub(crate) fn state_directory(
+    global: &Global,
+    environment: &Environment,
+) -> Result<PathBuf, StateDirectoryError> {
+    let by_flag = global.state_dir.clone().map(|directory| ("--state-dir", directory));
+    let by_variable = || {
+        let directory = environment.setting(STATE_DIR)?;
+        Some((STATE_DIR, PathBuf::from(directory)))
+    };
+    if let Some((setting, directory)) = by_flag.or_else(by_variable) {
+        return match path_problem(&directory, environment.setting("HOME")) {
+            None => Ok(directory),
+            Some(PathProblem { problem, help }) => {
+                Err(StateDirectoryError::Setting { setting, problem, help })
+            }
+        };
+    }
+    user_state_directory(environment).ok_or(StateDirectoryError::NoHome)
 }

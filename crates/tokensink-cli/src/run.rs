@@ -1,5 +1,6 @@
 //! From settings to a coordinator: the issuer is found, the journal opened, the lock taken.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokensink_engine::{
 };
 
 use crate::args::{Global, Selection};
+use crate::bounded_io::{self, FILE_TIMEOUT, STANDARD_INPUT};
 use crate::config::{self, Invalid, Selected, Settings};
 use crate::consent::ConsentRecord;
 use crate::environment::user_config_file;
@@ -64,13 +66,15 @@ impl Run {
             report.next.extend(next.map(str::to_owned));
             report
         };
-        let settings = load(request).map_err(invalid)?;
+        let interrupted =
+            || Report::refused(command, Outcome::Unchanged, vec!["interrupted".to_owned()]);
+        let settings = tokio::select! {
+            settings = load(request) => settings.map_err(invalid)?,
+            () = interrupt.interrupted() => return Err(interrupted()),
+        };
         let Selected { sinks, left_out, other_targets } =
             select(request, &settings).map_err(invalid)?;
         let mut records = Records::open(command, request.global, request.environment)?;
-
-        let interrupted =
-            || Report::refused(command, Outcome::Unchanged, vec!["interrupted".to_owned()]);
         let chosen = tokio::select! {
             chosen = issuer::choose(request, &settings.upstash) => chosen,
             () = interrupt.interrupted() => return Err(interrupted()),
@@ -122,17 +126,21 @@ impl Run {
 
     /// Returns the destinations of `plan` that the user has not agreed to on this machine. Where that
     /// is not known, all of them.
-    pub(crate) fn destinations_without_consent(&mut self, plan: &Plan) -> Vec<Destination> {
+    pub(crate) async fn destinations_without_consent(&mut self, plan: &Plan) -> Vec<Destination> {
         let destinations = plan.destinations();
-        self.consent.missing(&destinations).unwrap_or_else(|error| {
+        let (record, wanted) = (self.consent.clone(), destinations.clone());
+        let missing = bounded_io::within(FILE_TIMEOUT, move || record.missing(&wanted)).await;
+        missing.unwrap_or_else(|error| {
             self.warnings.push(format!("cannot read which destinations you agreed to: {error}"));
             destinations
         })
     }
 
     /// Records that the user agreed to `destinations`.
-    pub(crate) fn record_consent(&mut self, destinations: &[Destination]) {
-        if let Err(error) = self.consent.add(destinations) {
+    pub(crate) async fn record_consent(&mut self, destinations: Vec<Destination>) {
+        let record = self.consent.clone();
+        let added = bounded_io::within(FILE_TIMEOUT, move || record.add(&destinations)).await;
+        if let Err(error) = added {
             self.warnings.push(format!(
                 "cannot record the destinations that you agreed to: {error}; the next `tokensink \
                  sync` asks again"
@@ -146,10 +154,16 @@ impl Run {
     }
 }
 
-fn load(request: &Request<'_>) -> Result<Settings, Invalid> {
-    let user = user_config_file(request.environment);
+async fn load(request: &Request<'_>) -> Result<Settings, Invalid> {
     let global = request.global;
+    let reads_input = request.token_origin == TokenOrigin::StandardInput;
+    if reads_input && global.config == Path::new(STANDARD_INPUT) {
+        let both = "`--config -` and `--token-stdin` both read standard input";
+        return Err(vec![format!("{both}: name a file with --config")].into());
+    }
+    let user = user_config_file(request.environment);
     config::load(&global.config, user.as_deref(), request.environment, &global.allowed_hosts)
+        .await
         .map_err(Invalid::from)
 }
 

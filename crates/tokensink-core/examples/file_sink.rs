@@ -1,4 +1,4 @@
-//! A whole plugin: a sink that is a file.
+//! A complete plugin: a sink that writes a file.
 
 use std::time::Instant;
 use std::{fs, io, io::Write as _, path::Path, path::PathBuf};
@@ -6,7 +6,7 @@ use std::{fs, io, io::Write as _, path::Path, path::PathBuf};
 use tempfile::NamedTempFile;
 use tokensink_core::{schemars::JsonSchema, serde::Deserialize, *};
 
-/// `[sinks.NAME]` with `kind = "file"`: a file that holds the token and nothing else.
+/// A `[sinks.NAME]` table with `kind = "file"`: a file that contains the token and nothing else.
 #[derive(Deserialize, JsonSchema)]
 #[serde(crate = "tokensink_core::serde")]
 #[schemars(crate = "tokensink_core::schemars")]
@@ -17,7 +17,7 @@ struct FileConfig {
 
 impl SinkConfig for FileConfig {
     const KIND: &'static str = "file";
-    const SUMMARY: &'static str = "a file that holds the token and nothing else";
+    const SUMMARY: &'static str = "a file that contains the token and nothing else";
     const PERMISSIONS: &'static str = "write permission on the file and on its directory";
     const TAKES_EFFECT: &'static str = "when the application reads the file again";
     const EXAMPLE: &'static str = "path = \"qstash-token\"";
@@ -101,7 +101,7 @@ impl TokenWriter for FileSink {
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
         let token = token.clone();
         let staged = self.blocking("replace", move |path| stage(path, token.expose())).await?;
-        // The caller may have dropped this future by now: then the file is not replaced.
+        // If the caller has dropped this future by now, the file is not replaced.
         self.blocking("replace", |path| put_in_place(staged, path)).await?;
         Ok(Receipt::default())
     }
@@ -111,8 +111,8 @@ fn read(path: &Path) -> io::Result<Secret> {
     fs::read_to_string(path).map(|held| Secret::new(held).trimmed())
 }
 
-/// Writes `value` to a temporary file that only this user may read, in the directory of the real
-/// file: a symbolic link stays. The temporary file is removed when it is dropped.
+/// Writes `value` to a temporary file that only this user may read. It is in the directory of the
+/// real file, so that a symbolic link is kept, and it is removed when it is dropped.
 fn stage(path: &Path, value: &str) -> io::Result<NamedTempFile> {
     let path = fs::canonicalize(path)?;
     let mut staged = NamedTempFile::new_in(path.parent().unwrap_or(&path))?;
@@ -121,13 +121,13 @@ fn stage(path: &Path, value: &str) -> io::Result<NamedTempFile> {
     Ok(staged)
 }
 
-/// Renames `staged` over the file, whose mode it gets. A reader sees the old value or the new one.
+/// Renames `staged` over the file and keeps the file's mode. A reader sees the old value or the new.
 fn put_in_place(staged: NamedTempFile, path: &Path) -> io::Result<()> {
     let path = fs::canonicalize(path)?;
     staged.as_file().set_permissions(fs::metadata(&path)?.permissions())?;
     let file = staged.persist(&path)?;
     file.sync_all()?;
-    // A rename is durable once its directory is.
+    // A rename is durable only after its directory was synced.
     fs::File::open(path.parent().unwrap_or(&path))?.sync_all()
 }
 

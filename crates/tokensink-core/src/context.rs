@@ -1,4 +1,4 @@
-//! What a plugin may know about the process it runs in while it builds a sink.
+//! The context in which a plugin builds a sink.
 
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,23 +9,24 @@ use std::time::Duration;
 
 use crate::Secret;
 
-/// A snapshot of the process environment. Values are secrets until proven otherwise, and
-/// [`trimmed`](crate::trimmed): no variable is meant to end in a blank or a line end.
+/// A snapshot of the process environment. Every value is treated as a secret and is
+/// [`trimmed`](crate::trimmed), because blanks and line ends around a value are never intended.
 #[derive(Clone, Default)]
 pub struct Environment(Arc<BTreeMap<String, Secret>>);
 
 impl Environment {
-    /// The credential in variable `name`; `None` where it is unset, empty or blank.
+    /// Returns the credential in variable `name`, or `None` if it is unset, empty or blank.
     pub fn secret(&self, name: &str) -> Option<&Secret> {
         self.0.get(name).filter(|secret| !secret.is_empty())
     }
 
-    /// The plain setting in variable `name` (a path, a host); `None` where it is unset or empty.
+    /// Returns the plain setting in variable `name` (a path, a host), or `None` if it is unset, empty
+    /// or blank.
     pub fn setting(&self, name: &str) -> Option<&str> {
         self.secret(name).map(Secret::expose)
     }
 
-    /// The names of all variables.
+    /// Returns the names of all variables.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
@@ -47,8 +48,8 @@ impl fmt::Debug for Environment {
 
 type Shared = BTreeMap<String, Arc<dyn Any + Send + Sync>>;
 
-/// Where a setting was given. A project's config file may come from a stranger: what it alone names
-/// is not trusted with a credential.
+/// The source of a setting. A project's config file may come from a stranger, so a credential is not
+/// sent to a host that only this file names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
     /// The project's config file, or any file given with `--config`.
@@ -63,26 +64,27 @@ pub enum Origin {
     CommandLine,
 }
 
-/// Which hosts the user trusts beside the vendors' own, and which credentials go there. Given outside
-/// the project's config file only. `tokensink-http` decides with it; this crate only carries it.
+/// The hosts that the user trusts in addition to the vendors' own, and the credentials for them. It is
+/// never read from the project's config file. `tokensink-http` applies it; this crate only passes it
+/// to the plugins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostPolicy {
-    /// Allowed hosts, as `HOST` (every port) or `HOST:PORT`, in the form that a URL parser gives them.
+    /// Allowed hosts, as `HOST` (every port) or `HOST:PORT`, as normalized by a URL parser.
     pub allowed: BTreeSet<String>,
-    /// For a host of that form, the environment variable that holds its credential.
+    /// For a host of that form, the environment variable that contains its credential.
     pub token_variables: BTreeMap<String, String>,
 }
 
 impl HostPolicy {
-    /// A policy that allows these hosts, each in the form that [`allowed`](Self::allowed) has.
+    /// Creates a policy that allows `hosts`, each in the form of [`allowed`](Self::allowed).
     pub fn allowing<T: Into<String>>(hosts: impl IntoIterator<Item = T>) -> Self {
         let allowed = hosts.into_iter().map(Into::into).collect();
         Self { allowed, token_variables: BTreeMap::new() }
     }
 }
 
-/// Handed to [`SinkConfig::build`](crate::SinkConfig::build): all that a sink may know about the
-/// process it runs in.
+/// The argument of [`SinkConfig::build`](crate::SinkConfig::build): everything that a sink may use of
+/// the process that it runs in.
 #[derive(Clone)]
 pub struct BuildContext {
     base_dir: PathBuf,
@@ -95,7 +97,7 @@ pub struct BuildContext {
 }
 
 impl BuildContext {
-    /// `base_dir`: the config file's directory, absolute.
+    /// Creates a context. `base_dir` is the absolute path of the config file's directory.
     pub fn new(base_dir: impl Into<PathBuf>, environment: Environment) -> Self {
         Self {
             base_dir: base_dir.into(),
@@ -108,54 +110,54 @@ impl BuildContext {
         }
     }
 
-    /// The same context, with shared things kept shared, for a table with a timeout of its own.
+    /// Returns the same context for a table with its own timeout. Shared values stay shared.
     #[must_use]
     pub fn with_attempt_timeout(&self, attempt_timeout: Duration) -> Self {
         Self { attempt_timeout, ..self.clone() }
     }
 
-    /// The same context with the hosts that the user trusts.
+    /// Returns the same context with the hosts that the user trusts.
     #[must_use]
     pub fn with_hosts(&self, hosts: HostPolicy) -> Self {
         Self { hosts: Arc::new(hosts), ..self.clone() }
     }
 
-    /// The same context for a table whose options were given in these places. An option without an
-    /// entry was given in the project's config file.
+    /// Returns the same context for a table whose options have these origins. The origin of an option
+    /// without an entry is the project's config file.
     #[must_use]
     pub fn with_origins(&self, origins: BTreeMap<String, Origin>) -> Self {
         Self { origins: Arc::new(origins), ..self.clone() }
     }
 
-    /// The same context for a table with `replace = "anything"`.
+    /// Returns the same context for a table with `replace = "anything"`.
     #[must_use]
     pub fn replacing_anything(&self) -> Self {
         Self { replaces_anything: true, ..self.clone() }
     }
 
-    /// The hosts that the user trusts beside the vendors' own.
+    /// Returns the hosts that the user trusts in addition to the vendors' own.
     pub fn hosts(&self) -> &HostPolicy {
         &self.hosts
     }
 
-    /// Where the table's `option` was given.
+    /// Returns where the table's `option` was given.
     pub fn origin(&self, option: &str) -> Origin {
         self.origins.get(option).copied().unwrap_or(Origin::ProjectFile)
     }
 
-    /// Whether the table says `replace = "anything"`: a value that was recognized as something other
-    /// than a token may be overwritten (see [`StoredValue`](crate::StoredValue)).
+    /// Returns whether the table has `replace = "anything"`: then a value that was recognized as
+    /// something other than a token may be overwritten (see [`StoredValue`](crate::StoredValue)).
     pub fn replaces_anything(&self) -> bool {
         self.replaces_anything
     }
 
-    /// The config file's directory, absolute.
+    /// Returns the absolute path of the config file's directory.
     pub fn base_dir(&self) -> &Path {
         &self.base_dir
     }
 
-    /// Resolves `path` against the config file's directory: absolute, without `.` and `..`, and without
-    /// looking at the disk.
+    /// Resolves `path` against the config file's directory to an absolute path without `.` and `..`.
+    /// Does not access the file system.
     pub fn resolve(&self, path: impl AsRef<Path>) -> PathBuf {
         let mut resolved = PathBuf::new();
         for component in self.base_dir.join(path).components() {
@@ -170,28 +172,28 @@ impl BuildContext {
         resolved
     }
 
-    /// The environment, as it was when the program started.
+    /// Returns the environment as it was when the program started.
     pub fn environment(&self) -> &Environment {
         &self.environment
     }
 
-    /// The longest that one request may take: several must fit into the sink's deadline.
+    /// Returns the time limit of one request. Several requests must fit into the sink's deadline.
     pub fn attempt_timeout(&self) -> Duration {
         self.attempt_timeout
     }
 
-    /// Returns one thing (a client, a credential) for all sinks that name the same `key`. Put into `key`
-    /// what distinguishes two of them: the kind, the host, the credential's source.
+    /// Returns one value (a client, a credential) for all sinks that use the same `key`. The key must
+    /// contain everything that distinguishes two values: the kind, the host, the credential's source.
     ///
     /// # Panics
     ///
-    /// When two callers use one `key` for two types: a bug in a plugin.
+    /// When two callers use the same `key` for different types, which is a bug in a plugin.
     pub fn shared<T: Any + Send + Sync>(&self, key: &str, make: impl FnOnce() -> T) -> Arc<T> {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let thing =
+        let value =
             Arc::clone(shared.entry(key.to_owned()).or_insert_with(|| Arc::new(make()) as Arc<_>));
         drop(shared);
-        thing.downcast().unwrap_or_else(|_| panic!("shared key {key:?} is used for two types"))
+        value.downcast().unwrap_or_else(|_| panic!("shared key {key:?} is used for two types"))
     }
 }
 
@@ -217,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn shared_things_are_made_once() {
+    fn a_shared_value_is_created_once() {
         let context = BuildContext::new("/", Environment::default());
         let one = context.shared("client", || String::from("one"));
         let two = context.shared("client", || String::from("two"));
@@ -225,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_shows_names_only() {
+    fn debug_output_of_the_environment_contains_no_values() {
         let variables = [("A".to_owned(), "secret".to_owned()), ("B".to_owned(), String::new())];
         let environment = Environment::from_iter(variables);
         assert_eq!(format!("{environment:?}"), r#"{"A", "B"}"#);

@@ -1,6 +1,7 @@
-//! What can fail at a sink or at the issuer, by what the engine does about it.
+//! Errors of sinks and of the issuer, classified by the engine's reaction to them.
 //!
-//! Messages are lowercase fragments that name the thing and the reason; the help is the next step.
+//! A message is a lowercase fragment that names the action, the object and the reason, such as
+//! `cannot write .env: permission denied`. The help is the next step.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 type Source = Box<dyn StdError + Send + Sync + 'static>;
 
-/// Why a sink could not be built, prepared, written or inspected.
+/// An error while building, preparing, writing or inspecting a sink.
 #[derive(Debug)]
 pub struct SinkError {
     kind: SinkErrorKind,
@@ -18,11 +19,12 @@ pub struct SinkError {
     source: Option<Source>,
 }
 
-/// What the engine does about a [`SinkError`]; see [`retry_policy`](Self::retry_policy).
+/// The kind of a [`SinkError`], which decides how the engine reacts; see
+/// [`retry_policy`](Self::retry_policy).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SinkErrorKind {
-    /// The table is wrong. Nothing is started; exit code 2.
+    /// The table is invalid. Nothing is started, and the exit code is 2.
     Config,
     /// The credential is missing, expired, or lacks a permission.
     PermissionDenied,
@@ -30,39 +32,39 @@ pub enum SinkErrorKind {
     NotFound,
     /// The target exists and cannot hold this value.
     Rejected,
-    /// Another writer came in between.
+    /// Another program wrote the target in the meantime.
     Conflict,
-    /// The provider asks for a pause.
+    /// The provider's rate limit is reached.
     RateLimited {
         /// How long from now until the provider accepts requests again.
         retry_after: Duration,
     },
-    /// May pass by itself: a timeout, a broken connection, a server error.
+    /// Probably temporary: a timeout, a broken connection, a server error.
     Transient,
     /// None of the above.
     Other,
 }
 
-/// What the engine does after an error.
+/// The engine's reaction to an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryPolicy {
-    /// Gives up: the next attempt would fail in the same way.
+    /// Does not retry, because the next attempt would fail in the same way.
     Never,
-    /// Gives up while the old token is still accepted, because the user can then fix the cause at no
-    /// cost. After it was revoked, tries again with backoff until the sink's deadline: the response
-    /// does not prove that the cause is permanent.
+    /// Does not retry while the old token is still accepted: the user can then fix the cause without
+    /// an outage. After it was revoked, retries with backoff until the sink's deadline, because the
+    /// response does not prove that the cause is permanent.
     OnceRevoked,
-    /// Tries again with backoff until the sink's deadline.
+    /// Retries with backoff until the sink's deadline.
     Backoff,
-    /// Prepares again, then tries again with backoff until the sink's deadline.
+    /// Prepares the sink again, then retries with backoff until the sink's deadline.
     PrepareAgain,
-    /// Waits this long, which does not count towards the sink's deadline, and tries again.
+    /// Waits this long, which does not count towards the sink's deadline, and retries.
     After(Duration),
 }
 
 impl SinkErrorKind {
-    /// Returns what the engine does after an error of this kind. Exhaustive, so that a new kind
-    /// cannot be forgotten.
+    /// Returns what the engine does after an error of this kind. The match is exhaustive, so that a
+    /// new kind cannot be forgotten.
     pub fn retry_policy(self) -> RetryPolicy {
         match self {
             Self::Config => RetryPolicy::Never,
@@ -77,83 +79,84 @@ impl SinkErrorKind {
 }
 
 impl SinkError {
-    /// Creates an error of a kind that was computed, such as from an HTTP status.
+    /// Creates an error of a computed kind, for example of one derived from an HTTP status.
     pub fn of_kind(kind: SinkErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), option: None, help: None, source: None }
     }
 
-    /// See [`SinkErrorKind::Config`]. Name the option with [`for_option`](Self::for_option).
+    /// Creates an error of kind [`Config`](SinkErrorKind::Config). Name the option with
+    /// [`for_option`](Self::for_option).
     pub fn config(message: impl Into<String>) -> Self {
         Self::of_kind(SinkErrorKind::Config, message)
     }
 
-    /// See [`SinkErrorKind::PermissionDenied`].
+    /// Creates an error of kind [`PermissionDenied`](SinkErrorKind::PermissionDenied).
     pub fn permission_denied(message: impl Into<String>) -> Self {
         Self::of_kind(SinkErrorKind::PermissionDenied, message)
     }
 
-    /// See [`SinkErrorKind::NotFound`].
+    /// Creates an error of kind [`NotFound`](SinkErrorKind::NotFound).
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::of_kind(SinkErrorKind::NotFound, message)
     }
 
-    /// See [`SinkErrorKind::Rejected`].
+    /// Creates an error of kind [`Rejected`](SinkErrorKind::Rejected).
     pub fn rejected(message: impl Into<String>) -> Self {
         Self::of_kind(SinkErrorKind::Rejected, message)
     }
 
-    /// See [`SinkErrorKind::Conflict`].
+    /// Creates an error of kind [`Conflict`](SinkErrorKind::Conflict).
     pub fn conflict(message: impl Into<String>) -> Self {
         Self::of_kind(SinkErrorKind::Conflict, message)
     }
 
-    /// See [`SinkErrorKind::RateLimited`].
+    /// Creates an error of kind [`RateLimited`](SinkErrorKind::RateLimited).
     pub fn rate_limited(retry_after: Duration, message: impl Into<String>) -> Self {
         Self::of_kind(SinkErrorKind::RateLimited { retry_after }, message)
     }
 
-    /// See [`SinkErrorKind::Transient`].
+    /// Creates an error of kind [`Transient`](SinkErrorKind::Transient).
     pub fn transient(message: impl Into<String>) -> Self {
         Self::of_kind(SinkErrorKind::Transient, message)
     }
 
-    /// See [`SinkErrorKind::Other`].
+    /// Creates an error of kind [`Other`](SinkErrorKind::Other).
     pub fn other(message: impl Into<String>) -> Self {
         Self::of_kind(SinkErrorKind::Other, message)
     }
 
-    /// Names the option of the table that is wrong: the command line finds its line in the config.
+    /// Names the invalid option of the table, so that the message can show its line in the config.
     #[must_use]
     pub fn for_option(mut self, option: impl Into<String>) -> Self {
         self.option = Some(option.into());
         self
     }
 
-    /// Adds what the reader should do next: an imperative, lowercase, without a full stop.
+    /// Adds the user's next step: a lowercase imperative without a full stop.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// Adds the underlying error. Its whole chain is shown, so it must carry no secret.
+    /// Adds the underlying error. Its whole chain is shown, so it must not contain a secret.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Source>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// The kind, which decides what the engine does.
+    /// Returns the kind, which decides how the engine reacts.
     pub fn kind(&self) -> SinkErrorKind {
         self.kind
     }
 
-    /// The option of the table that is wrong, if the error is about one.
+    /// Returns the invalid option of the table, if the error is about one.
     pub fn option(&self) -> Option<&str> {
         self.option.as_deref()
     }
 
-    /// What the reader should do next, if the sink knows.
+    /// Returns the user's next step, if the sink knows it.
     pub fn help(&self) -> Option<&str> {
         self.help.as_deref()
     }
@@ -171,51 +174,51 @@ impl StdError for SinkError {
     }
 }
 
-/// Why the issuer could not be asked. The message says which service, what it responded, and what
-/// to do.
+/// An error while reading from the issuer. The message names the service, its response and the next
+/// step.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IssuerError {
-    /// The response will be the same next time: a wrong key, a missing permission, no such id.
+    /// A retry would fail in the same way: a wrong key, a missing permission, an unknown id.
     #[error("{message}")]
     Permanent {
-        /// What was asked, why it failed, what to do next.
+        /// The request, why it failed, and the next step.
         message: String,
     },
-    /// May pass by itself: tried again while there is time.
+    /// Probably temporary. It is retried until the deadline.
     #[error("{message}")]
     Transient {
-        /// What was asked and why it failed.
+        /// The request and why it failed.
         message: String,
-        /// The pause that the service asked for, if it named one.
+        /// The pause that the service requested, if any.
         retry_after: Option<Duration>,
     },
 }
 
-/// How a reset failed. Everything after a reset depends on this distinction.
+/// An error of a reset. What the engine may do afterwards depends on the variant.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResetError {
-    /// It is certain that the request never left (refused connection, name lookup, TLS handshake).
-    /// The only case in which it may be sent again.
+    /// The request was certainly not sent (refused connection, name lookup, TLS handshake). This is
+    /// the only case in which it may be sent again.
     #[error("the reset was not sent: {message}")]
     NotSent {
-        /// Why it was not sent.
+        /// The reason.
         message: String,
     },
-    /// The service responded that it did not do it. Somebody in between may have made that
-    /// response after the request went through: it is believed once the old token was accepted for
+    /// The service responded that it refused the reset. The response may come from a proxy that had
+    /// already forwarded the request, so it is believed only after the old token was accepted for
     /// the settling window.
     #[error("the reset was refused: {message}")]
     Refused {
-        /// What the service said, and what to do next.
+        /// The service's message and the next step.
         message: String,
     },
-    /// The request may have taken effect, or may still. Never sent again; the current token is
-    /// read and compared instead.
+    /// The request may have taken effect, or may still do so. It is never sent again; the engine
+    /// reads the current token and compares it instead.
     #[error("the outcome of the reset is not known: {message}")]
     OutcomeUnknown {
-        /// What happened instead of a readable response.
+        /// Why there is no usable response.
         message: String,
     },
 }
@@ -225,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_be_permanent_is_retried_only_once_the_old_token_is_revoked() {
+    fn each_error_kind_has_its_retry_policy() {
         for (error, policy) in [
             (SinkError::config("x"), RetryPolicy::Never),
             (SinkError::permission_denied("x"), RetryPolicy::OnceRevoked),

@@ -1,10 +1,10 @@
-//! Rules for values that people and other programs hand over: environment variables, files, pasted
-//! text, options.
+//! Checks for input from users and other programs: environment variables, files, pasted text and
+//! options.
 
 use std::path::Path;
 
-/// Removes what editors, shells and copying leave around a value: a byte order mark, blanks and line
-/// ends. For values in which these can never be meant.
+/// Removes the byte order mark, blanks and line ends that editors, shells and copying leave around a
+/// value. Use it for values that never begin or end with them.
 ///
 /// ```
 /// assert_eq!(tokensink_core::trimmed("\u{feff} key\r\n"), "key");
@@ -13,8 +13,8 @@ pub fn trimmed(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}')
 }
 
-/// Returns why a trimmed `text` cannot be a credential, a name or an address that goes into a request, as a
-/// fragment without the value; `None` where it can.
+/// Returns why a trimmed `text` is not usable as a credential, name or address in a request, as a
+/// fragment without the value, or `None` if it is usable.
 pub fn request_value_problem(text: &str) -> Option<&'static str> {
     if text.contains(['\n', '\r']) {
         Some("it has several lines")
@@ -35,18 +35,18 @@ fn is_quoted(text: &str, quote: char) -> bool {
     text.starts_with(quote) && text.ends_with(quote)
 }
 
-/// Why a path cannot mean what it says.
+/// A reason to reject a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathProblem {
-    /// What is wrong, as a fragment.
+    /// The reason, as a fragment.
     pub problem: String,
-    /// What to write instead, as an imperative.
+    /// The correct form, as an imperative.
     pub help: String,
 }
 
-/// Returns why `path` cannot be meant as it is: only a shell expands `~`, variables and patterns, and
-/// a program that does not would make or miss a file of that very name. `home`: the user's home
-/// directory, for the help.
+/// Returns why `path` is rejected, or `None` if it is usable. `~`, variables and patterns are rejected
+/// because only a shell expands them: the program would look for a file of that very name. `home` is
+/// the user's home directory, for the help.
 pub fn path_problem(path: &Path, home: Option<&str>) -> Option<PathProblem> {
     let problem =
         |problem: &str, help: String| Some(PathProblem { problem: problem.to_owned(), help });
@@ -80,8 +80,8 @@ pub fn path_problem(path: &Path, home: Option<&str>) -> Option<PathProblem> {
     None
 }
 
-/// A dollar sign and a variable's name, as a shell has it. Route files of web frameworks have names such
-/// as `$id.ts`, which begin in lower case.
+/// Checks for a dollar sign followed by the name of a variable. A lower-case name is not one: route
+/// files of web frameworks have names such as `$id.ts`.
 fn names_a_variable(text: &str) -> bool {
     text.match_indices('$').any(|(at, _)| {
         text[at + 1..]
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_surrounds_a_value_is_removed() {
+    fn blanks_and_byte_order_marks_around_a_value_are_removed() {
         for text in
             ["key", " key", "key\n", "key\r\n", "\u{feff}key", "\u{feff} \u{a0}key\t\u{feff}"]
         {
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_no_request_can_carry_has_a_problem() {
+    fn a_value_that_is_not_usable_in_a_request_is_rejected() {
         for (text, problem) in [
             ("key", None),
             ("k-_.:@+/=~!", None),
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_only_a_shell_understands_has_a_problem() {
+    fn a_path_that_needs_shell_expansion_is_rejected() {
         for (path, help) in [
             ("~/st", "write /srv/me/st"),
             ("~", "write /srv/me"),

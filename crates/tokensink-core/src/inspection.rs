@@ -1,16 +1,16 @@
-//! What a sink was found to hold.
+//! The results of inspecting and surveying a sink.
 
 use crate::{Fingerprint, TargetId, has_token_form};
 
-/// The answer of [`TokenSink::inspect`](crate::TokenSink::inspect): what the place holds now. It
-/// carries no value, only fingerprints.
+/// The result of [`TokenSink::inspect`](crate::TokenSink::inspect): the current content of the
+/// target. It contains fingerprints, never values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Inspection {
-    /// What an application reads there.
+    /// The content that an application reads.
     pub content: Content,
-    /// Other values in the same place that look like tokens: variables of the same file, keys of
-    /// the same JSON secret. The engine compares them with the tokens it knows.
+    /// Other values in the same target that look like tokens: variables of the same file, keys of
+    /// the same JSON secret. The engine compares them with the tokens that it knows.
     pub nearby: Vec<NearbyValue>,
 }
 
@@ -28,28 +28,28 @@ impl From<Content> for Inspection {
     }
 }
 
-/// What an application reads at a place.
+/// The content that an application reads from a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Content {
     /// The value was read.
     Value(HeldValue),
-    /// Several occurrences were read, and they differ.
+    /// Several occurrences of the value were read, and they differ.
     Mixed(Vec<HeldValue>),
     /// The value cannot be read, but the provider shows that our last write is still the newest.
     UnchangedSinceOurWrite,
-    /// The value cannot be read, and the provider shows a write later than ours.
+    /// The value cannot be read, and the provider shows a newer write than ours.
     ChangedSinceOurWrite,
     /// There is no value.
     Absent,
-    /// It cannot be told.
+    /// Neither the value nor the time of its last write is known.
     Unknown {
-        /// Why not, as a fragment.
+        /// The reason, as a fragment.
         reason: String,
     },
 }
 
-/// A value that was read, without the value.
+/// A description of a value that was read. It does not contain the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HeldValue {
@@ -60,7 +60,7 @@ pub struct HeldValue {
 }
 
 impl HeldValue {
-    /// Describes `value`, which is not kept.
+    /// Describes `value` without keeping it.
     pub fn of(value: &str) -> Self {
         Self { fingerprint: Fingerprint::of(value), has_token_form: has_token_form(value) }
     }
@@ -70,18 +70,19 @@ impl HeldValue {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NearbyValue {
-    /// Names where it is, for people: `.env.local QSTASH_TOKEN`, `key OLD_TOKEN`.
+    /// The name of the place in messages: `.env.local QSTASH_TOKEN`, `key OLD_TOKEN`.
     pub place: String,
-    /// Its identity, if it could be a sink of its own: a place that is one is not reported.
+    /// The target of a sink for this place, if there can be one. A place that has its own sink in the
+    /// config is not reported.
     pub target: Option<TargetId>,
-    /// Identifies the value; `None` where it cannot be read.
+    /// Identifies the value. `None` if it cannot be read.
     pub fingerprint: Option<Fingerprint>,
-    /// Whether applications read it instead of the sink's own value.
+    /// Whether applications read this value instead of the sink's own.
     pub takes_precedence: bool,
 }
 
 impl NearbyValue {
-    /// A value that was read at `place`.
+    /// Creates a value at `place` with an unknown target and without precedence.
     pub fn new(place: impl Into<String>, fingerprint: Option<Fingerprint>) -> Self {
         Self { place: place.into(), target: None, fingerprint, takes_precedence: false }
     }
@@ -99,18 +100,19 @@ impl NearbyValue {
     }
 }
 
-/// The answer of [`TokenSink::survey`](crate::TokenSink::survey): advice that prevents nothing.
+/// The result of [`TokenSink::survey`](crate::TokenSink::survey): warnings that do not prevent a
+/// reset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Survey {
-    /// Values outside the place itself: sibling files, closer scopes.
+    /// Values outside the target: sibling files, scopes with precedence.
     pub nearby: Vec<NearbyValue>,
-    /// Anything else that deserves attention, as fragments.
+    /// Other warnings, as fragments.
     pub warnings: Vec<String>,
 }
 
 impl Survey {
-    /// With these values and warnings.
+    /// Creates a survey with these values and warnings.
     pub fn new(nearby: Vec<NearbyValue>, warnings: Vec<String>) -> Self {
         Self { nearby, warnings }
     }

@@ -1,4 +1,4 @@
-//! Where the token comes from.
+//! The traits for the origin of the token.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,10 +7,10 @@ use async_trait::async_trait;
 
 use crate::{Fingerprint, IssuerError, ResetError, Token};
 
-/// Where the live token is read. `Display` names the QStash for people; it shows no secret.
+/// A source of the live token. `Display` names the QStash in messages and shows no secret.
 #[async_trait]
 pub trait TokenSource: fmt::Display + fmt::Debug + Send + Sync {
-    /// Returns the live token, as far as the service's management API knows. May lag behind a
+    /// Returns the live token according to the service's management API, which may lag behind a
     /// reset.
     async fn current(&self) -> Result<Issued, IssuerError>;
 
@@ -18,28 +18,28 @@ pub trait TokenSource: fmt::Display + fmt::Debug + Send + Sync {
     async fn accepts(&self, token: &Token) -> Result<bool, IssuerError>;
 }
 
-/// A source whose token can be replaced.
+/// A source whose token can be reset.
 #[async_trait]
 pub trait TokenIssuer: TokenSource {
-    /// Resets the token. The old one is revoked the moment this takes effect, and the service has
-    /// no idempotency key: sent at most once, unless [`ResetError::NotSent`] says that it never
-    /// left.
+    /// Resets the token. The old token is revoked as soon as this takes effect, and the service has
+    /// no idempotency key. The engine therefore sends it at most once, except after
+    /// [`ResetError::NotSent`].
     async fn reset(&self) -> Result<Issued, ResetError>;
 }
 
-/// What the service shows of an account.
+/// The service's response for one QStash.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Issued {
     /// The token that publishes messages.
     pub token: Token,
-    /// Fingerprints of the other secrets in the same response, by field name: a reset that changes
-    /// them too is reported.
+    /// Fingerprints of the other secrets in the same response, by field name. A reset that changes
+    /// them is reported.
     pub others: BTreeMap<String, Fingerprint>,
 }
 
 impl Issued {
-    /// A token without other secrets beside it.
+    /// Creates a response with a token and no other secrets.
     pub fn new(token: Token) -> Self {
         Self { token, others: BTreeMap::new() }
     }

@@ -3,27 +3,30 @@
 //! A *sink* is a place that applications read the QStash token from: a dotenv file, a GitHub secret, an
 //! AWS secret. A plugin crate describes one kind of sink:
 //!
-//! 1. [`SinkConfig`]: the options of a `[sinks.NAME]` table, and how it becomes sinks;
-//! 2. [`TokenSink`]: prepares a write ([`prepare`](TokenSink::prepare)) and reads what the place holds
-//!    ([`inspect`](TokenSink::inspect));
-//! 3. [`TokenWriter`]: the write itself, one round trip away from done;
-//! 4. one line, `inventory::submit! { SinkFactory::of::<MyConfig>() }`, which registers it.
+//! 1. [`SinkConfig`] has the options of a `[sinks.NAME]` table and builds the sinks;
+//! 2. [`TokenSink`] prepares a write ([`prepare`](TokenSink::prepare)) and reads the current content of
+//!    the target ([`inspect`](TokenSink::inspect));
+//! 3. [`TokenWriter`] writes the token, with one request where the provider allows it;
+//! 4. one line, `inventory::submit! { SinkFactory::of::<MyConfig>() }`, registers the kind.
 //!
 //! A program links the plugin by naming it once: `use my_plugin as _;`. A dependency that is only in
-//! `Cargo.toml` is not linked, and so registers nothing. The same holds for a plugin inside a Rust
-//! `staticlib`; programs and `cdylib`s work.
+//! `Cargo.toml` is not linked and therefore registers nothing. Registration works in programs and
+//! `cdylib`s, but not in a Rust `staticlib`.
 //!
-//! # A whole plugin
+//! # A complete plugin
 //!
 //! ```
 #![doc = include_str!("../examples/file_sink.rs")]
 //! ```
 //!
-//! # What is deliberately absent
+//! # Out of scope
 //!
-//! This crate knows no particular sink, no HTTP, no clock and no file system. [`TokenSink`] cannot
-//! list, delete or roll back: a revoked token is nothing to roll back to. It has no default methods,
-//! because what is convenient for a caller is easily wrong for an implementor.
+//! This crate has no dependency on a particular sink, HTTP, a clock or the file system. [`TokenSink`]
+//! has no methods to list, delete or roll back: a rollback would restore a revoked token. It has no
+//! default methods either, because a default that is convenient for callers is easily wrong for an
+//! implementation.
+
+#![warn(missing_docs)]
 
 mod context;
 mod error;

@@ -10,7 +10,8 @@ use crate::{BuildContext, SinkConfig, SinkError, TokenSink};
 
 type BuiltSinks = Result<Vec<Box<dyn TokenSink>>, Vec<SinkError>>;
 
-/// A plugin's registration: one line, `inventory::submit! { SinkFactory::of::<MyConfig>() }`.
+/// The registration of a sink kind. A plugin submits it with one line:
+/// `inventory::submit! { SinkFactory::of::<MyConfig>() }`.
 pub struct SinkFactory {
     kind: &'static str,
     summary: &'static str,
@@ -25,7 +26,7 @@ pub struct SinkFactory {
 inventory::collect!(SinkFactory);
 
 impl SinkFactory {
-    /// The factory of the sinks that `C` describes.
+    /// Creates the factory for the sinks of `C`.
     pub const fn of<C: SinkConfig + 'static>() -> Self {
         Self {
             kind: C::KIND,
@@ -39,32 +40,32 @@ impl SinkFactory {
         }
     }
 
-    /// The value of `kind` that selects it.
+    /// Returns the value of `kind` that selects this factory.
     pub fn kind(&self) -> &'static str {
         self.kind
     }
 
-    /// See [`SinkConfig::SUMMARY`].
+    /// Returns [`SinkConfig::SUMMARY`].
     pub fn summary(&self) -> &'static str {
         self.summary
     }
 
-    /// See [`SinkConfig::PERMISSIONS`].
+    /// Returns [`SinkConfig::PERMISSIONS`].
     pub fn permissions(&self) -> &'static str {
         self.permissions
     }
 
-    /// See [`SinkConfig::TAKES_EFFECT`].
+    /// Returns [`SinkConfig::TAKES_EFFECT`].
     pub fn takes_effect(&self) -> &'static str {
         self.takes_effect
     }
 
-    /// See [`SinkConfig::EXAMPLE`].
+    /// Returns [`SinkConfig::EXAMPLE`].
     pub fn example(&self) -> &'static str {
         self.example
     }
 
-    /// The options of a table of this kind, in the order in which the plugin declares them.
+    /// Returns the options of a table of this kind, in the order of their declaration.
     pub fn options(&self) -> Vec<OptionDescription> {
         let schema = (self.schema)();
         let required: Vec<&str> = schema
@@ -89,18 +90,18 @@ impl SinkFactory {
             .collect()
     }
 
-    /// Builds the sinks of one table, without the options that every table may have.
+    /// Builds the sinks of one table. `table` must not contain the options that every table may have.
     ///
     /// # Errors
     ///
-    /// All unknown and all missing options by name; else the first value of a wrong type; else
-    /// what the plugin itself finds wrong.
+    /// All unknown and all missing options by name; else the first value of a wrong type; else the
+    /// errors of the plugin itself.
     pub fn build(&self, table: Map<String, Value>, context: &BuildContext) -> BuiltSinks {
-        let mistakes = self.misnamed(&table);
-        if mistakes.is_empty() { (self.build)(table, context) } else { Err(mistakes) }
+        let errors = self.unknown_and_missing_options(&table);
+        if errors.is_empty() { (self.build)(table, context) } else { Err(errors) }
     }
 
-    fn misnamed(&self, table: &Map<String, Value>) -> Vec<SinkError> {
+    fn unknown_and_missing_options(&self, table: &Map<String, Value>) -> Vec<SinkError> {
         let options = self.options();
         let known: Vec<&str> = options.iter().map(|option| option.name.as_str()).collect();
         let unknown = table.keys().filter(|name| !known.contains(&name.as_str())).map(|name| {
@@ -140,14 +141,14 @@ fn crate_of<C>() -> &'static str {
     path.split("::").next().unwrap_or(path)
 }
 
-/// An option of a sink kind, as `tokensink sinks KIND` shows it.
+/// An option of a sink kind, for `tokensink sinks KIND`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OptionDescription {
-    /// Its name in the table.
+    /// The option's name in the table.
     pub name: String,
-    /// Whether a table without it is refused.
+    /// Whether a table without the option is rejected.
     pub required: bool,
-    /// The doc comment of the plugin's field.
+    /// The doc comment of the config's field.
     pub help: String,
 }
 
@@ -155,7 +156,7 @@ pub struct OptionDescription {
 #[derive(Debug)]
 pub struct Registry(BTreeMap<&'static str, &'static SinkFactory>);
 
-/// Two plugins claim one kind.
+/// The error for two plugins of the same kind.
 #[derive(Debug, thiserror::Error)]
 #[error("two plugins are linked for the sink kind `{kind}`: {first} and {second}; link only one")]
 pub struct RegistryError {
@@ -165,11 +166,11 @@ pub struct RegistryError {
 }
 
 impl Registry {
-    /// Whatever is linked into this program.
+    /// Returns the sink kinds that are linked into this program.
     ///
     /// # Errors
     ///
-    /// When two plugins claim one kind.
+    /// When two plugins have the same kind.
     pub fn linked() -> Result<Self, RegistryError> {
         Self::from_factories(inventory::iter::<SinkFactory>)
     }
@@ -180,7 +181,7 @@ impl Registry {
         let mut kinds: BTreeMap<&'static str, &'static SinkFactory> = BTreeMap::new();
         for factory in factories {
             if let Some(other) = kinds.insert(factory.kind, factory) {
-                // The linker promises no order; the message should not change from build to build.
+                // The linker does not define an order, and the message must not depend on the build.
                 let mut names = [(other.crate_name)(), (factory.crate_name)()];
                 names.sort_unstable();
                 return Err(RegistryError {
@@ -193,17 +194,17 @@ impl Registry {
         Ok(Self(kinds))
     }
 
-    /// The factory of `kind`, if it is linked.
+    /// Returns the factory of `kind`, if it is linked.
     pub fn get(&self, kind: &str) -> Option<&'static SinkFactory> {
         self.0.get(kind).copied()
     }
 
-    /// All factories, sorted by kind.
+    /// Returns all factories, sorted by kind.
     pub fn iter(&self) -> impl Iterator<Item = &'static SinkFactory> {
         self.0.values().copied()
     }
 
-    /// All kinds, sorted.
+    /// Returns all kinds, sorted.
     pub fn kinds(&self) -> impl Iterator<Item = &'static str> {
         self.0.keys().copied()
     }

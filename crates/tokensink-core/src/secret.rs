@@ -1,6 +1,7 @@
-//! Secrets in memory: how they are held, told apart, and kept out of every text.
+//! Types for secrets in memory: they zeroize the value, identify it by a fingerprint and remove it
+//! from texts.
 //!
-//! Nothing here reads or stores a secret; that is for the issuer and the plugins.
+//! Reading and storing secrets is the task of the issuer and the plugins.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,17 +13,18 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-/// What stands in a text where a secret stood.
+/// The replacement of a secret in a text.
 const REDACTED: &str = "[redacted]";
 
-/// A credential that must never be seen: zeroized when dropped, no `Display`, no `Serialize`.
+/// A credential that must never be shown. It is zeroized when dropped, and it implements neither
+/// `Display` nor `Serialize`.
 ///
 /// ```
 /// let secret = tokensink_core::Secret::new("hunter2");
 /// assert_eq!(format!("{secret:?}"), "Secret([redacted])");
 /// ```
 ///
-/// It cannot be printed by mistake:
+/// It cannot be printed:
 ///
 /// ```compile_fail
 /// println!("{}", tokensink_core::Secret::new("hunter2"));
@@ -31,31 +33,31 @@ const REDACTED: &str = "[redacted]";
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes the value over; the caller's copy, if it made one, is the caller's to zeroize.
+    /// Takes ownership of `value`. The caller must zeroize any other copy of it.
     pub fn new(value: impl Into<String>) -> Self {
         Self(Zeroizing::new(value.into()))
     }
 
-    /// The value. Call it only on the line that sends, stores or compares the secret.
+    /// Returns the value. Call it only on the line that sends, stores or compares the secret.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// The same secret without what surrounds it; see [`trimmed`](crate::trimmed).
+    /// Returns the secret without surrounding blanks; see [`trimmed`](crate::trimmed).
     #[must_use]
     pub fn trimmed(self) -> Self {
         let value = crate::trimmed(self.expose());
         if value.len() == self.expose().len() { self } else { Self::new(value) }
     }
 
-    /// True when there is nothing in it.
+    /// Returns whether the value is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// `text` without this secret, in whatever form a server may echo it: plain, percent-encoded,
-    /// or as base64 (standard and URL-safe, at each of the three alignments it can have inside a
-    /// longer encoded text such as a Basic authorization).
+    /// Returns `text` without this secret. It is removed in each form that a server may echo: plain,
+    /// percent-encoded, and as base64 (standard and URL-safe, at each of the three alignments that it
+    /// can have inside a longer encoded text such as a Basic authorization).
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         if self.is_empty() {
             return Cow::Borrowed(text);
@@ -78,7 +80,7 @@ impl Secret {
         for alignment in 0..3 {
             let mut shifted = Zeroizing::new(vec![0_u8; alignment]);
             shifted.extend_from_slice(plain.as_bytes());
-            // The first and last characters depend on the neighbours; those between do not.
+            // Only the first and the last characters depend on the surrounding bytes.
             let first = (alignment * 8).div_ceil(6);
             let last = shifted.len() * 8 / 6;
             for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
@@ -98,8 +100,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The QStash token: an opaque string. Some decode as base64 JSON, some do not; nothing here looks
-/// inside.
+/// A QStash token. It is an opaque string: some tokens decode as base64 JSON and some do not.
 ///
 /// ```
 /// let token = tokensink_core::Token::new("eyJVc2VySUQiOiJhIn0=");
@@ -109,23 +110,23 @@ impl fmt::Debug for Secret {
 pub struct Token(Secret);
 
 impl Token {
-    /// Takes the value over.
+    /// Takes ownership of `value`. The caller must zeroize any other copy of it.
     pub fn new(value: impl Into<String>) -> Self {
         Self(Secret::new(value))
     }
 
-    /// The value. Call it only in an issuer or a plugin, on the line that sends, stores or
+    /// Returns the value. Call it only in an issuer or a plugin, on the line that sends, stores or
     /// compares the token.
     pub fn expose(&self) -> &str {
         self.0.expose()
     }
 
-    /// A name for this token that may be shown and kept.
+    /// Returns the token's fingerprint, which may be shown and stored.
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(self.expose())
     }
 
-    /// `text` without this token; see [`Secret::redact`].
+    /// Returns `text` without this token; see [`Secret::redact`].
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         self.0.redact(text)
     }
@@ -150,14 +151,14 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The first 12 hexadecimal digits of a secret's SHA-256: enough to tell two tokens apart, of no
-/// use for guessing one.
+/// The first 12 hexadecimal digits of a secret's SHA-256. They suffice to distinguish two tokens, and
+/// do not help to guess one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fingerprint(String);
 
 impl Fingerprint {
-    /// The fingerprint of a secret that is no [`Token`], such as the read-only token.
+    /// Returns the fingerprint of `secret`, for secrets that are not a [`Token`].
     pub fn of(secret: &str) -> Self {
         let digest = Sha256::digest(secret.as_bytes());
         Self(digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect())
@@ -170,21 +171,21 @@ impl fmt::Display for Fingerprint {
     }
 }
 
-/// Removes every secret it has been told of from texts that are about to leave the process.
+/// Removes all learned secrets from texts that leave the process.
 #[derive(Debug, Default)]
 pub struct Redactor {
     secrets: Vec<Secret>,
 }
 
 impl Redactor {
-    /// From now on `token` is removed too.
+    /// Adds `token` to the secrets that are removed.
     pub fn learn(&mut self, token: &Token) {
         if !self.secrets.contains(&token.0) {
             self.secrets.push(token.0.clone());
         }
     }
 
-    /// `text` without any of the secrets learned so far.
+    /// Returns `text` without the secrets that were learned so far.
     pub fn redact(&self, text: &str) -> String {
         self.secrets.iter().fold(text.to_owned(), |text, secret| secret.redact(&text).into_owned())
     }
@@ -195,34 +196,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn redacts_every_form_a_server_may_echo() {
+    fn every_form_that_a_server_may_echo_is_redacted() {
         let secret = Secret::new("sk/ecret+Value=42==");
-        let in_basic = |user: &str| {
+        let basic_header = |user: &str| {
             base64::engine::general_purpose::STANDARD.encode(format!("{user}:{}", secret.expose()))
         };
-        let core = |text: &str| text.contains(REDACTED);
         for echoed in [
             "token sk/ecret+Value=42== is bad".to_owned(),
             "token=sk%2Fecret%2BValue%3D42%3D%3D&x=1".to_owned(),
-            in_basic("a"),
-            in_basic("ab"),
-            in_basic("abc"),
+            basic_header("a"),
+            basic_header("ab"),
+            basic_header("abc"),
             URL_SAFE_NO_PAD.encode(secret.expose()),
         ] {
             let redacted = secret.redact(&echoed);
-            assert!(core(&redacted), "{echoed} came out as {redacted}");
+            assert!(redacted.contains(REDACTED), "{echoed} became {redacted}");
             assert!(!redacted.contains("Value"), "{redacted}");
         }
     }
 
     #[test]
-    fn leaves_other_texts_alone() {
+    fn a_text_without_the_secret_is_unchanged() {
         assert_eq!(Secret::new("").redact("nothing to hide"), "nothing to hide");
         assert!(matches!(Secret::new("absent").redact("here"), Cow::Borrowed("here")));
     }
 
     #[test]
-    fn a_redactor_removes_all_it_has_learned() {
+    fn a_redactor_removes_all_learned_tokens() {
         let mut redactor = Redactor::default();
         redactor.learn(&Token::new("first-token"));
         redactor.learn(&Token::new("second-token"));

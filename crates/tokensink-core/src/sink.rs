@@ -14,37 +14,37 @@ use crate::{BuildContext, Inspection, SinkError, SinkInfo, Survey, TargetId, Tok
 /// A place that applications read the token from.
 #[async_trait]
 pub trait TokenSink: fmt::Debug + Send + Sync + 'static {
-    /// The facts about this sink. Cheap, and the same at every call.
+    /// Returns the constant facts about this sink. It is cheap and returns the same at every call.
     fn info(&self) -> &SinkInfo;
 
-    /// Does everything that a write needs except the token: authenticates, checks that the target
-    /// exists and may be written, fetches keys, opens connections, parses files. Changes nothing at
-    /// the target and sends nothing that could be a write.
+    /// Does everything for a write that is possible without the token: authenticates, checks that the
+    /// target exists and may be written, fetches keys, opens connections, parses files. Changes
+    /// nothing at the target and sends no request that could be a write.
     ///
     /// # Errors
     ///
-    /// When a write would not succeed. The reset is not sent then.
+    /// When a write would not succeed. In this case the engine does not send the reset.
     async fn prepare(&self) -> Result<Preparation, SinkError>;
 
-    /// Reads what the target holds now. `last` is the receipt of the newest write that this
-    /// program knows of; the engine knows which token that was.
+    /// Reads the current content of the target. `last` is the receipt of the newest write by this
+    /// program, if there is one.
     ///
     /// # Errors
     ///
-    /// When the target could not be read. A value other than the token is not an error.
+    /// When the target cannot be read. A value other than the token is not an error.
     async fn inspect(&self, last: Option<&Receipt>) -> Result<Inspection, SinkError>;
 
-    /// Looks for what a user should know before a reset and that prevents no write: copies of the
-    /// token in closer scopes or sibling files. Called by `check` and by the plan of `reset` only,
-    /// and abandoned when it takes long.
+    /// Looks for reasons to warn the user before a reset, such as copies of the token in sibling files
+    /// or in scopes with precedence. Only `check` and the plan of `reset` call it, with a short time
+    /// limit.
     ///
     /// # Errors
     ///
-    /// When it could not look. The error becomes a warning.
+    /// When the survey fails. The engine turns the error into a warning.
     async fn survey(&self) -> Result<Survey, SinkError>;
 }
 
-/// What [`TokenSink::prepare`] found.
+/// The result of [`TokenSink::prepare`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Preparation {
@@ -52,19 +52,19 @@ pub struct Preparation {
     pub writer: Box<dyn TokenWriter>,
     /// Whether the write is known to be permitted.
     pub readiness: Readiness,
-    /// What deserves the user's attention and prevents nothing, as fragments.
+    /// Warnings for the user that do not prevent the write, as fragments.
     pub warnings: Vec<String>,
-    /// What the forecast of the outage needs.
+    /// The expected cost of the write, for the forecast of the outage.
     pub estimate: WriteEstimate,
-    /// The target's identity as the provider reports it. Two sinks with the same one are refused.
+    /// The target's identity as the provider reports it. Two sinks with the same one are rejected.
     pub resolved_target: Option<TargetId>,
-    /// Where the token leaves what the user would expect from the config: a file outside the
-    /// config's directory, an account of somebody else. Shown, and part of what the user agrees to.
+    /// A destination that the user would not expect from the config: a file outside the config's
+    /// directory, an AWS account that is not the user's. It is shown and is part of the consent.
     pub foreign_destination: Option<String>,
 }
 
 impl Preparation {
-    /// A preparation whose write is known to be permitted.
+    /// Creates a preparation whose write is known to be permitted.
     pub fn new(writer: Box<dyn TokenWriter>, estimate: WriteEstimate) -> Self {
         Self {
             writer,
@@ -101,48 +101,47 @@ impl Preparation {
     }
 }
 
-/// A prepared sink: one round trip away from holding a token.
+/// A prepared sink, which can write a token with one round trip.
 #[async_trait]
 pub trait TokenWriter: fmt::Debug + Send + Sync {
-    /// Sends a write that changes nothing, where the provider has one, to prove that writes are
-    /// permitted. Called after the user agreed and before the token is replaced. A sink without
-    /// such a write returns the readiness that it was prepared with.
+    /// Proves that writes are permitted by sending a write that changes nothing, where the provider
+    /// has one. The engine calls it after the user's consent and before the reset. A sink without
+    /// such a write returns the readiness of its preparation.
     ///
     /// # Errors
     ///
-    /// When the write was not permitted.
+    /// When the write is not permitted.
     async fn prove(&self) -> Result<Readiness, SinkError>;
 
-    /// Makes `token` the stored value. Idempotent: may be called again after an error, and with
-    /// another token. Sends exactly one request where the provider allows it.
+    /// Writes `token` to the target. It is idempotent: the engine may call it again after an error,
+    /// or with another token. It sends exactly one request where the provider allows it.
     ///
     /// The engine drops the future when an attempt takes too long. A write that blocks a thread
     /// must not take effect after that.
     ///
     /// # Errors
     ///
-    /// By [kind](crate::SinkErrorKind): the engine retries, waits, prepares again or reports.
+    /// When the write fails. The [kind](crate::SinkErrorKind) decides how the engine reacts.
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError>;
 }
 
-/// What a plugin's `[sinks.NAME]` table deserializes into. The doc comments of its fields are what
-/// `tokensink sinks KIND` shows.
+/// The options of a `[sinks.NAME]` table. `tokensink sinks KIND` shows the doc comments of the fields.
 pub trait SinkConfig: DeserializeOwned + JsonSchema {
     /// The value of `kind`, in kebab-case: the name of the provider or protocol.
     const KIND: &'static str;
-    /// One line for `tokensink sinks`.
+    /// A description of one line for `tokensink sinks`.
     const SUMMARY: &'static str;
-    /// The permissions a write needs, one per line.
+    /// The permissions that a write needs, one per line.
     const PERMISSIONS: &'static str;
     /// When a write takes effect, as a sentence for `tokensink sinks KIND`.
     const TAKES_EFFECT: &'static str;
     /// The options of an example table, as TOML, without the header and `kind`.
     const EXAMPLE: &'static str;
-    /// What it builds.
+    /// The sink that a table builds.
     type Sink: TokenSink;
 
-    /// Builds one sink for each place that the table names. Pure: no file system, no network, no
-    /// process environment but what `context` hands out.
+    /// Builds one sink for each target in the table. It must be pure: no file system, no network, and
+    /// no process environment except through `context`.
     ///
     /// # Errors
     ///
@@ -153,29 +152,29 @@ pub trait SinkConfig: DeserializeOwned + JsonSchema {
 /// Whether a write is known to be permitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {
-    /// Proven.
+    /// The permission is proven.
     Ready,
-    /// Everything that could be asked was answered well, but only a write can prove the permission.
+    /// All checks passed, but only a write can prove the permission.
     Unknown {
-        /// What could not be proven, as a fragment.
+        /// The part that is not proven, as a fragment.
         reason: String,
     },
 }
 
-/// What one write takes, for the forecast.
+/// The expected cost of one write, for the forecast.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WriteEstimate {
-    /// A round trip to the target, as measured while preparing.
+    /// The round trip to the target, as measured while preparing.
     pub round_trip: Duration,
-    /// How many requests one write sends, one after the other.
+    /// The number of sequential requests of one write.
     pub requests: u32,
-    /// One place that could replace many sinks like this one, if there is such a place.
+    /// A place that could replace many sinks like this one, if there is one.
     pub shared_place: Option<SharedPlace>,
 }
 
 impl WriteEstimate {
-    /// A write of one request.
+    /// Creates the estimate for a write of one request.
     pub fn one_request(round_trip: Duration) -> Self {
         Self { round_trip, requests: 1, shared_place: None }
     }
@@ -187,23 +186,22 @@ impl WriteEstimate {
     }
 }
 
-/// One place that could replace many sinks. Equal for all of them.
+/// A place that could replace many sinks. It is equal for all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedPlace {
-    /// What it would replace, in the plural: `repositories of acme`.
+    /// The replaced targets, in the plural: `repositories of acme`.
     pub replaces: String,
-    /// What it is: `one organization secret`.
+    /// The shared place: `one organization secret`.
     pub place: String,
 }
 
-/// The provider's evidence of our write: a version, a time stamp. Carries no secret.
+/// The provider's evidence of a write, such as a version or a time stamp. It contains no secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Receipt(BTreeMap<String, String>);
 
 impl Receipt {
-    /// The name of a fact that is shown to the user as a warning: what the write found at the target
-    /// that deserves attention.
+    /// The name of the fact that is shown to the user as a warning about the target.
     pub const WARNING: &'static str = "warning";
 
     /// Adds a fact, such as `version` or `updated_at`.
@@ -213,7 +211,7 @@ impl Receipt {
         self
     }
 
-    /// The value of a fact.
+    /// Returns the value of a fact.
     pub fn get(&self, fact: &str) -> Option<&str> {
         self.0.get(fact).map(String::as_str)
     }

@@ -1,4 +1,4 @@
-//! Facts about a sink that never change after it is built.
+//! The constant facts about a sink.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,26 +6,26 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the engine and the user need to know of a sink. Captured when the sink is built, so that
-/// no code of a plugin has to run for it later.
+/// The constant facts about a sink. The engine captures them when the sink is built, so that it does
+/// not have to run code of the plugin for them later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SinkInfo {
-    /// Stable identity of the place: unique in a config, and the journal's key.
+    /// The stable identity of the target: unique in a config, and the key in the journal.
     pub target: TargetId,
-    /// Names the place for people, such as `acme/api QSTASH_TOKEN`.
+    /// The name of the target in messages, such as `acme/api QSTASH_TOKEN`.
     pub label: String,
-    /// The host that the token is sent to, where it is not the vendor's public one. It is shown
-    /// with the sink and is part of what the user agrees to.
+    /// The host that the token is sent to, if it is not the vendor's public one. It is shown with the
+    /// sink and is part of the consent.
     pub host: Option<String>,
-    /// When an application that reads this place sees a written value.
+    /// When an application that reads the target sees a written value.
     pub takes_effect: TakesEffect,
-    /// The limits that this sink shares with others of its provider and credential.
+    /// The limits that this sink shares with other sinks of its provider and credential.
     pub rate_limits: Option<RateLimits>,
 }
 
 impl SinkInfo {
-    /// A sink at the vendor's public host, without rate limits.
+    /// Creates the facts about a sink at the vendor's public host, without rate limits.
     pub fn new(target: TargetId, label: impl Into<String>, takes_effect: TakesEffect) -> Self {
         Self { target, label: label.into(), host: None, takes_effect, rate_limits: None }
     }
@@ -49,13 +49,13 @@ impl SinkInfo {
     }
 }
 
-/// Stable identity of a target, for example `dotenv:/srv/app/.env`.
+/// The stable identity of a target, for example `dotenv:/srv/app/.env`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TargetId(String);
 
 impl TargetId {
-    /// `kind` and the place within it.
+    /// Creates the identity from a sink's kind and the place within it.
     pub fn new(kind: &str, place: impl fmt::Display) -> Self {
         Self(format!("{kind}:{place}"))
     }
@@ -71,9 +71,9 @@ impl fmt::Display for TargetId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TakesEffect {
-    /// At its next read.
+    /// At the application's next read.
     Immediately,
-    /// When the next run (of a workflow, a job) starts.
+    /// When the next run of a workflow or job starts.
     OnNextRun,
     /// When the application is restarted.
     OnRestart,
@@ -92,14 +92,14 @@ impl fmt::Display for TakesEffect {
     }
 }
 
-/// A provider's limits on one credential, shared by all sinks that use it. A sink describes them;
-/// the engine keeps to them.
+/// A provider's limits on one credential, shared by all sinks that use it. The sink declares the
+/// limits, and the engine observes them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RateLimits {
-    /// Equal for all sinks that share the limits; contains no secret.
+    /// A key that is equal for all sinks that share the limits. It contains no secret.
     pub key: String,
-    /// The most requests that may be in flight at once.
+    /// The maximum number of concurrent requests.
     pub concurrent: usize,
     /// The limit on reads (preparations, inspections), if there is one.
     pub reads: Option<RateLimit>,
@@ -108,7 +108,7 @@ pub struct RateLimits {
 }
 
 impl RateLimits {
-    /// At most `concurrent` requests at once, at any rate.
+    /// Creates limits of at most `concurrent` requests at once, at any rate.
     pub fn concurrent(key: impl Into<String>, concurrent: usize) -> Self {
         Self { key: key.into(), concurrent, reads: None, writes: None }
     }
@@ -129,8 +129,8 @@ impl RateLimits {
 /// At most `requests` in any period of length `per`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
-    /// How many.
+    /// The maximum number of requests in a period.
     pub requests: u32,
-    /// In which time.
+    /// The length of the period.
     pub per: Duration,
 }

@@ -1,15 +1,15 @@
-//! What a stored value seems to be: a token, or something that must not be replaced unnoticed.
+//! Recognizes stored values that should not be replaced without the user's consent.
 
 use serde_json::Value;
 
 use crate::trimmed;
 
-/// How every QStash token that was seen begins: base64 of `{"UserID":` (upstash.com/docs/qstash,
+/// The prefix of every QStash token seen so far: base64 of `{"UserID":` (upstash.com/docs/qstash,
 /// local development).
 const TOKEN_PREFIX: &str = "eyJVc2VySUQiOi";
 
-/// Prefixes of references that begin no ordinary value. AWS Secrets Manager in several tools; Azure
-/// App Service and Container Apps (learn.microsoft.com/azure); ansible-vault in YAML.
+/// Prefixes of references, which ordinary values do not have: of AWS Secrets Manager in several tools,
+/// of Azure App Service and Container Apps (learn.microsoft.com/azure), of ansible-vault in YAML.
 const REFERENCE_PREFIXES: [&str; 7] = [
     "secretsmanager:",
     "ssm:/",
@@ -20,37 +20,37 @@ const REFERENCE_PREFIXES: [&str; 7] = [
     "!vault ",
 ];
 
-/// Prefixes of encrypted values, and the tool that writes them.
+/// Prefixes of encrypted values, each with the tool that writes it.
 const ENCRYPTED_PREFIXES: [(&str, &str); 3] = [
     ("$ANSIBLE_VAULT;", "ansible-vault"),
     ("-----BEGIN PGP MESSAGE", "PGP"),
     ("-----BEGIN AGE ENCRYPTED FILE", "age"),
 ];
 
-/// How the base64 of an AWS KMS ciphertext begins, and a lower bound of its length: the header alone
-/// takes more than 100 bytes.
+/// The prefixes of an AWS KMS ciphertext in base64, and a lower bound of its length: the header alone
+/// has more than 100 bytes.
 const KMS_PREFIXES: [&str; 2] = ["AQICAH", "AQECAH"];
 const MIN_KMS_LENGTH: usize = 120;
 
-/// What a stored value seems to be.
+/// The apparent kind of a stored value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoredValue {
-    /// Nothing, or only blanks.
+    /// An empty value, or only blanks.
     Empty,
     /// A value of one line that may be replaced.
     Plain,
-    /// Names a place that holds the value: `op://vault/item`, `${OTHER}`, `vault:path#key`.
+    /// The name of a place that contains the value: `op://vault/item`, `${OTHER}`, `vault:path#key`.
     Reference,
-    /// Is run to get the value: `$(cat file)`, backticks.
+    /// A command whose output is the value: `$(cat file)`, backticks.
     Command,
-    /// Was encrypted by the named tool.
+    /// A value that was encrypted by the named tool.
     Encrypted(&'static str),
-    /// A JSON object, with its keys, or a JSON array, without any.
+    /// A JSON object, with its keys, or a JSON array, without keys.
     Json(Vec<String>),
-    /// Begins like JSON, and cannot be parsed.
+    /// A text that begins like JSON and cannot be parsed.
     DamagedJson,
-    /// Several lines.
+    /// A text of several lines.
     Multiline,
 }
 
@@ -89,7 +89,7 @@ impl StoredValue {
         Self::Plain
     }
 
-    /// Names what must not be replaced, as a noun phrase; `None` for a value that may be.
+    /// Returns a noun phrase for a value that must not be replaced, or `None` if it may be replaced.
     pub fn obstacle(&self) -> Option<String> {
         Some(match self {
             Self::Empty | Self::Plain => return None,
@@ -104,13 +104,13 @@ impl StoredValue {
     }
 }
 
-/// Whether `value` has the form of a QStash token. Says nothing about whether it is one.
+/// Returns whether `value` has the form of a QStash token. It may still be something else.
 pub fn has_token_form(value: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "+/=_.-".contains(c);
     value.starts_with(TOKEN_PREFIX) && value.chars().all(allowed)
 }
 
-/// The tool that encrypted `value`, if it has the form of one.
+/// Returns the tool that encrypted `value`, if it has the form of an encrypted value.
 fn encryption_tool(value: &str) -> Option<&'static str> {
     if let Some((_, tool)) = ENCRYPTED_PREFIXES.iter().find(|(at, _)| value.starts_with(at)) {
         return Some(tool);
@@ -132,8 +132,8 @@ fn encryption_tool(value: &str) -> Option<&'static str> {
     (has_kms_prefix && value.len() >= MIN_KMS_LENGTH && is_base64(value)).then_some("AWS KMS")
 }
 
-/// Whether `value` is run by a shell. A dollar sign, a parenthesis or a backtick inside a value is
-/// ordinary in a password: what they enclose must look like a command.
+/// Returns whether a shell would run `value`. Dollar signs, parentheses and backticks are common in
+/// passwords, so the enclosed text must also look like a command.
 fn is_command(value: &str) -> bool {
     let is_whole = [("$(", ")"), ("`", "`")].iter().any(|(open, close)| {
         let inner = value.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
@@ -142,7 +142,8 @@ fn is_command(value: &str) -> bool {
     is_whole || enclosed(value, "$(", ")").chain(enclosed(value, "`", "`")).any(has_argument)
 }
 
-/// Whether `inner` begins like the name or path of a program, or like the redirection in `$(<file)`.
+/// Returns whether `inner` begins like the name or path of a program, or like the redirection in
+/// `$(<file)`.
 fn begins_like_command(inner: &str) -> bool {
     inner.trim_start().starts_with(|c: char| c.is_ascii_alphabetic() || "_./<".contains(c))
 }
@@ -151,7 +152,7 @@ fn has_argument(inner: &str) -> bool {
     begins_like_command(inner) && inner.trim().contains([' ', '\t', '/'])
 }
 
-/// Whether `value` names a place that contains the value.
+/// Returns whether `value` is the name of a place that contains the actual value.
 fn is_reference(value: &str) -> bool {
     let is_template = [("{{", "}}"), ("<%", "%>")]
         .iter()
@@ -167,7 +168,7 @@ fn is_reference(value: &str) -> bool {
         || REFERENCE_PREFIXES.iter().any(|prefix| value.starts_with(prefix))
 }
 
-/// The texts between each `open` and the next `close`.
+/// Returns the texts between each `open` and the next `close`.
 fn enclosed<'a>(value: &'a str, open: &'a str, close: &'a str) -> impl Iterator<Item = &'a str> {
     value.match_indices(open).filter_map(move |(at, _)| {
         let rest = &value[at + open.len()..];
@@ -175,7 +176,8 @@ fn enclosed<'a>(value: &'a str, open: &'a str, close: &'a str) -> impl Iterator<
     })
 }
 
-/// Whether `inner` is what braces after a dollar sign contain: `NAME`, `NAME:-default`, `ssm:/path`.
+/// Returns whether `inner` begins like the text in braces after a dollar sign: `NAME`,
+/// `NAME:-default`, `ssm:/path`.
 fn begins_like_variable(inner: &str) -> bool {
     let inner = inner.trim_start();
     let name = inner.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').count();
@@ -183,8 +185,8 @@ fn begins_like_variable(inner: &str) -> bool {
         && inner[name..].chars().next().is_none_or(|next| ":-?+=.@ ,^%/".contains(next))
 }
 
-/// Whether the whole value is `$NAME` in upper case, as the names of environment variables are. In
-/// lower case it is more likely a password, such as `$ecret`.
+/// Returns whether the whole value is `$NAME` in upper case, like the names of environment variables.
+/// In lower case it is more likely a password, such as `$ecret`.
 fn is_variable(value: &str) -> bool {
     value.strip_prefix('$').is_some_and(|name| {
         name.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
@@ -192,19 +194,19 @@ fn is_variable(value: &str) -> bool {
     })
 }
 
-/// `vault:PATH#KEY` (bank-vaults.dev).
+/// Recognizes `vault:PATH#KEY` (bank-vaults.dev).
 fn is_vault_path(value: &str) -> bool {
     let path = value.strip_prefix("vault:").or_else(|| value.strip_prefix(">>vault:"));
     path.and_then(|path| path.split_once('#'))
         .is_some_and(|(path, key)| !path.is_empty() && !key.is_empty())
 }
 
-/// `arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE`.
+/// Recognizes `arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE`.
 fn is_arn(value: &str) -> bool {
     value.starts_with("arn:aws") && value.split(':').count() >= 6
 }
 
-/// `projects/PROJECT/secrets/SECRET`, with or without a version.
+/// Recognizes `projects/PROJECT/secrets/SECRET`, with or without a version.
 fn is_google_secret(value: &str) -> bool {
     let parts: Vec<&str> = value.split('/').collect();
     matches!(
@@ -213,14 +215,14 @@ fn is_google_secret(value: &str) -> bool {
     )
 }
 
-/// `NAME@azurekeyvault`, with or without a query (akv2k8s.io).
+/// Recognizes `NAME@azurekeyvault`, with or without a query (akv2k8s.io).
 fn is_azure_injected(value: &str) -> bool {
     value
         .split_once("@azurekeyvault")
         .is_some_and(|(name, rest)| !name.is_empty() && (rest.is_empty() || rest.starts_with('?')))
 }
 
-/// `SCHEME:REST` where the rest begins with two slashes, as in `op://` and `ref+awsssm://`.
+/// Recognizes `SCHEME:REST` if the rest begins with two slashes, as in `op://` and `ref+awsssm://`.
 fn is_url(value: &str) -> bool {
     let Some((scheme, rest)) = value.split_once("://") else { return false };
     let allowed = |c: char| c.is_ascii_alphanumeric() || "+.-".contains(c);

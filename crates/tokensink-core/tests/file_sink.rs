@@ -1,4 +1,4 @@
-//! The example plugin on real files: what it promises to those who copy it.
+//! Tests of the example plugin on real files.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
@@ -15,7 +15,7 @@ use tokensink_core::{
     TokenSink,
 };
 
-#[allow(dead_code, reason = "as an example it has a main of its own")]
+#[allow(dead_code, reason = "the example has its own main function")]
 #[path = "../examples/file_sink.rs"]
 mod file_sink;
 
@@ -92,7 +92,7 @@ async fn a_failed_rename_leaves_no_file_behind() {
 }
 
 #[test]
-fn a_write_blocks_no_async_thread_and_does_not_land_after_it_was_given_up() {
+fn a_write_that_was_dropped_does_not_block_the_thread_or_replace_the_file() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("token");
     fs::write(&file, "old").unwrap();
@@ -104,14 +104,14 @@ fn a_write_blocks_no_async_thread_and_does_not_land_after_it_was_given_up() {
         let polled = write.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         assert!(polled.is_pending());
     });
-    // Waits for the threads that block.
+    // Waits for the blocking threads.
     drop(runtime);
     assert_eq!(fs::read_to_string(&file).unwrap(), "old");
     assert_eq!(names(directory.path()), ["token"]);
 }
 
 #[tokio::test]
-async fn a_symbolic_link_stays() {
+async fn a_write_keeps_a_symbolic_link() {
     let directory = tempfile::tempdir().unwrap();
     fs::create_dir(directory.path().join("real")).unwrap();
     fs::write(directory.path().join("real/token"), "old").unwrap();
@@ -133,7 +133,7 @@ async fn a_reference_is_replaced_only_on_request() {
 }
 
 #[tokio::test]
-async fn a_missing_file_is_reported_with_what_to_do() {
+async fn the_error_for_a_missing_file_has_a_help() {
     let directory = tempfile::tempdir().unwrap();
     let error = sink(directory.path()).prepare().await.unwrap_err();
     assert_eq!((error.kind(), error.help()), (SinkErrorKind::NotFound, Some("create it")));

@@ -3,7 +3,6 @@
 
 /// A fault, each at one place of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "`describe` says what each is")]
 #[cfg_attr(
     not(feature = "planted-faults"),
     allow(dead_code, unreachable_pub, reason = "public where it can be planted")

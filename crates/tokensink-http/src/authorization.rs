@@ -1,32 +1,32 @@
-//! `Authorization` headers. What is built on the way to one is wiped; the header itself is marked,
-//! so that it is shown nowhere.
+//! Builds `Authorization` headers. Intermediate copies of the secret are zeroized, and the header is
+//! marked as sensitive, so that `Debug` does not show it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{HeaderValue, InvalidHeaderValue};
 use zeroize::Zeroizing;
 
-/// `Bearer` and the token.
+/// Returns the header `Bearer TOKEN`.
 ///
 /// # Errors
 ///
-/// When no header can carry it.
+/// When the token contains characters that are not allowed in a header.
 pub fn bearer(token: &str) -> Result<HeaderValue, InvalidHeaderValue> {
-    marked(&Zeroizing::new(["Bearer ", token].concat()))
+    sensitive(&Zeroizing::new(["Bearer ", token].concat()))
 }
 
-/// `Basic`, and the user and password in base64.
+/// Returns the header `Basic` with the user and the password in base64.
 ///
 /// # Errors
 ///
-/// None that is known: base64 fits into every header.
+/// Never in practice, because base64 is always allowed in a header.
 pub fn basic(user: &str, password: &str) -> Result<HeaderValue, InvalidHeaderValue> {
     let plain = Zeroizing::new([user, ":", password].concat());
     let encoded = Zeroizing::new(STANDARD.encode(plain.as_bytes()));
-    marked(&Zeroizing::new(["Basic ", encoded.as_str()].concat()))
+    sensitive(&Zeroizing::new(["Basic ", encoded.as_str()].concat()))
 }
 
-fn marked(text: &str) -> Result<HeaderValue, InvalidHeaderValue> {
+fn sensitive(text: &str) -> Result<HeaderValue, InvalidHeaderValue> {
     let mut header = HeaderValue::from_str(text)?;
     header.set_sensitive(true);
     Ok(header)
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_are_as_documented_and_shown_nowhere() {
+    fn debug_output_of_a_header_does_not_contain_the_secret() {
         let (bearer, basic) = (bearer("token").unwrap(), basic("me@x", "pass:word").unwrap());
         assert_eq!(bearer, "Bearer token");
         assert_eq!(basic, "Basic bWVAeDpwYXNzOndvcmQ=");

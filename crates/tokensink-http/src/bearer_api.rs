@@ -1,4 +1,4 @@
-//! An API that is used with a bearer token, as most are: what its plugins have in common.
+//! An HTTP API with a bearer token: its address, its credential and its client.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -70,27 +70,27 @@ impl BearerApi {
         }))
     }
 
-    /// The API's address, with a slash at its end.
+    /// Returns the API's address, with a slash at its end.
     pub fn base(&self) -> &Url {
         &self.base
     }
 
-    /// The host, where it is not the vendor's own: for
+    /// Returns the host if it is not the vendor's own, for
     /// [`SinkInfo::host`](tokensink_core::SinkInfo::host).
     pub fn shown_host(&self) -> Option<&str> {
         self.shown_host.as_deref()
     }
 
-    /// The token, for [`send`](crate::send) to remove from what the server says.
+    /// Returns the token, which [`send`](crate::send) removes from the server's messages.
     pub fn token(&self) -> &Secret {
         &self.token
     }
 
-    /// Begins a request to `path`, which is relative to the address and encoded already.
+    /// Builds an authorized request to `path`, which is relative to the address and already encoded.
     ///
     /// # Errors
     ///
-    /// When the proxy or the certificates of the environment cannot be used.
+    /// When a proxy or certificate setting of the environment is not usable.
     pub fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, SinkError> {
         let client = match self.client.get() {
             Some(client) => client,

@@ -1,4 +1,4 @@
-//! Where a client may go, and what it never does by itself.
+//! Base URLs that are safe for a credential, and HTTP clients without redirects and retries.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -8,38 +8,38 @@ use tokensink_core::SinkError;
 
 use crate::network::{Proxy, check_certificates, of_process, proxy_for};
 
-/// Between two pings on an HTTP/2 connection, and how long an answer to one may take.
+/// The interval of pings on an HTTP/2 connection, and the time limit for the response to one.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// Why a base URL or a client could not be had.
+/// An error while parsing a base URL or building a client.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Not a URL at all.
+    /// The text is not a URL.
     #[error("`{text}` is not a URL: {source}")]
     NotAUrl {
-        /// What was given.
+        /// The text, without a password.
         text: String,
-        /// What is wrong with it.
+        /// The error of the URL parser.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Plain HTTP to a place where others can listen, or no HTTP at all.
+    /// The scheme is neither `https` nor, for loopback, `http`.
     #[error("`{text}` would send a secret in the clear: use https (http is for loopback only)")]
     NotHttps {
-        /// What was given.
+        /// The text, without a password.
         text: String,
     },
-    /// A URL with a user name or a password in it.
-    #[error("the URL for {host} carries credentials: name an environment variable instead")]
+    /// The URL contains a user name or a password.
+    #[error("the URL for {host} contains credentials: name an environment variable instead")]
     Credentials {
         /// The host alone.
         host: String,
     },
-    /// A proxy or certificate setting that cannot be used.
+    /// A proxy or certificate setting is not usable.
     #[error("{variable} cannot be used: {problem}")]
     Setting {
         /// The environment variable.
         variable: &'static str,
-        /// What is wrong with it, without repeating a credential.
+        /// The problem, without a credential.
         problem: String,
     },
     /// The TLS library could not start.
@@ -62,12 +62,12 @@ impl From<ClientError> for SinkError {
     }
 }
 
-/// A base URL to which a credential may be sent: `https`, or `http` to loopback. The result ends
-/// with a slash, so that [`Url::join`] appends to it.
+/// Parses a base URL to which a credential may be sent: `https`, or `http` to loopback. The result
+/// ends with a slash, so that [`Url::join`] appends to it.
 ///
 /// # Errors
 ///
-/// When it is no URL, not safe, or carries credentials itself.
+/// When the text is not a URL, when its scheme is not safe, or when it contains credentials.
 pub fn parse_base_url(text: &str) -> Result<Url, ClientError> {
     let mut url = Url::parse(text)
         .map_err(|source| ClientError::NotAUrl { text: shown(text), source: source.into() })?;
@@ -88,26 +88,26 @@ pub fn parse_base_url(text: &str) -> Result<Url, ClientError> {
     Ok(url)
 }
 
-/// What stands before an @ may be a password.
+/// Removes the text before an `@`, because it may contain a password.
 fn shown(text: &str) -> String {
     text.rsplit_once('@').map_or_else(|| text.to_owned(), |(_, place)| format!("…@{place}"))
 }
 
-/// Whether `url` names this machine.
+/// Returns whether the host of `url` is this machine.
 pub fn is_loopback(url: &Url) -> bool {
     let Some(host) = url.host_str() else { return false };
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Builds a client for `base` that follows no redirect, retries nothing, and gives up on a request
-/// after `attempt_timeout`. It uses the proxy that the environment names, except on the way to this
-/// machine: plain HTTP is safe there only without a proxy in between.
+/// Builds a client for `base` that does not follow redirects, does not retry, and aborts a request
+/// after `attempt_timeout`. It uses the proxy of the environment, except for loopback, where plain
+/// HTTP is safe only without a proxy.
 ///
 /// # Errors
 ///
-/// When the environment's proxy or certificate settings cannot be used, or the TLS library cannot
-/// start.
+/// When the environment's proxy or certificate settings are not usable, or when TLS cannot be set
+/// up.
 pub fn build_client(base: &Url, attempt_timeout: Duration) -> Result<Client, ClientError> {
     check_certificates(base, &of_process)?;
     let mut builder = Client::builder().no_proxy();
@@ -119,7 +119,7 @@ pub fn build_client(base: &Url, attempt_timeout: Duration) -> Result<Client, Cli
         builder = builder.proxy(proxy);
     }
     if base.scheme() == "http" {
-        // Certificates that cannot be loaded do not matter without TLS.
+        // Without TLS, certificates that cannot be loaded must not be an error.
         builder = builder.tls_certs_only([]);
     }
     builder
@@ -132,7 +132,7 @@ pub fn build_client(base: &Url, attempt_timeout: Duration) -> Result<Client, Cli
         .pool_max_idle_per_host(usize::MAX)
         .pool_idle_timeout(Duration::from_secs(90))
         .tcp_nodelay(true)
-        // A connection that broke while a person was thinking is found out before it is needed.
+        // Detects a connection that broke while the user was reading the plan.
         .http2_keep_alive_interval(KEEP_ALIVE)
         .http2_keep_alive_timeout(KEEP_ALIVE)
         .http2_keep_alive_while_idle(true)
@@ -140,7 +140,7 @@ pub fn build_client(base: &Url, attempt_timeout: Duration) -> Result<Client, Cli
         .map_err(|error| ClientError::Tls(innermost(&error)))
 }
 
-/// The innermost cause, which says what is wrong; the outer ones repeat what was attempted.
+/// Returns the innermost cause. The outer errors only repeat the attempted action.
 pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(inner) = cause.source() {
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_safe_places_are_let_in() {
+    fn only_https_and_loopback_urls_are_accepted() {
         for safe in [
             "https://api.github.com",
             "http://127.0.0.1:4000/x",
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_in_a_url_is_not_repeated() {
+    fn a_password_in_a_url_is_not_shown() {
         for text in ["https://me:hunter2@host", "https://me:hunter2@", "me:hunter2@host:x"] {
             let error = parse_base_url(text).unwrap_err().to_string();
             assert!(!error.contains("hunter2"), "{error}");

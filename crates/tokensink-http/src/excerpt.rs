@@ -1,19 +1,20 @@
-//! What of a server's text is shown.
+//! Excerpts of texts from a server.
 //!
-//! A server, or a proxy in front of it, may echo what it was sent, or a token that nobody here
-//! knows yet. What is known is redacted elsewhere, as a whole: so no word is ever cut here, and what
-//! merely looks like a token goes too.
+//! A server, or a proxy in front of it, may echo the request or a token that this program does not
+//! know yet. Known secrets are redacted elsewhere, by their whole value, so an excerpt never contains
+//! a part of a word. Everything that looks like a token is redacted here.
 
-/// The longest line.
+/// The maximum length of an excerpt.
 const MAX_CHARS: usize = 200;
 
-/// Shorter runs of letters and digits are names and numbers.
+/// The minimum length of a token. Shorter runs of letters and digits are names and numbers.
 const SHORTEST_TOKEN: usize = 32;
 
 const REDACTED: &str = "[redacted]";
 
-/// The beginning of `text`, in one line without control characters: as many whole words as fit, and
-/// `[redacted]` for what looks like a token. ARNs, host names and UUIDs do not.
+/// Returns the beginning of `text` in one line without control characters: as many whole words as
+/// fit, with `[redacted]` in place of everything that looks like a token. ARNs, host names and UUIDs
+/// are kept.
 pub fn excerpt(text: &str) -> String {
     let is_shown = |character: &char| character.is_whitespace() || !character.is_control();
     let printable: String = text.chars().filter(is_shown).collect();
@@ -29,7 +30,8 @@ pub fn excerpt(text: &str) -> String {
     line
 }
 
-/// Whether it could be a token: long, of the characters that tokens have, letters and digits mixed.
+/// Returns whether `text` could be a token: it is long, consists of the characters of tokens, and
+/// contains both letters and digits.
 pub fn looks_like_a_token(text: &str) -> bool {
     let has = |kind: fn(&char) -> bool| text.chars().any(|character| kind(&character));
     text.len() >= SHORTEST_TOKEN
@@ -67,12 +69,12 @@ fn is_of_tokens(character: char) -> bool {
     character.is_ascii_alphanumeric() || "+/=_.-".contains(character)
 }
 
-/// `arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE`.
+/// Recognizes `arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE`.
 fn is_arn(text: &str) -> bool {
     text.starts_with("arn:aws") && text.splitn(6, ':').count() == 6
 }
 
-/// The host name at the beginning, behind the slashes of a URL.
+/// Returns the host name at the beginning of `run`, including the slashes of a URL before it.
 fn host_at_beginning(run: &str) -> Option<&str> {
     let slashes = beginning(run, |character| character == '/').len();
     let host = beginning(&run[slashes..], |character| character != '/');
@@ -99,11 +101,11 @@ fn is_uuid(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// As QStash makes them.
+    /// A token in the form of QStash's tokens.
     const TOKEN: &str = "eyJVc2VySUQiOiJhIiwiUGFzc3dvcmQiOiIxMjM0NTY3ODkwIn0=";
 
     #[test]
-    fn what_people_need_stays_readable() {
+    fn arns_hosts_and_ids_are_not_redacted() {
         for text in [
             "User: arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_Admin_0123456789abcdef/me@example.com is not authorized",
             "on resource: \"arn:aws:secretsmanager:eu-central-1:123456789012:secret:prod/eu/qstash-AbCdEf\".",
@@ -120,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_nobody_knows_is_not_shown() {
+    fn an_unknown_token_is_redacted() {
         let hex = "0123456789abcdef0123456789abcdef";
         for token in
             [TOKEN, hex, "ghp_16C7e42F292c6912E7710c838347Ae178B4a", &format!("/{TOKEN}/a")]
@@ -141,8 +143,8 @@ mod tests {
     }
 
     #[test]
-    fn a_word_is_whole_or_not_there() {
-        // Too short to be noticed by its looks: whoever knows it must find all of it.
+    fn an_excerpt_contains_only_whole_words() {
+        // Too short to be recognized as a token, so the caller must find the whole value to redact it.
         let secret = "a-secret-of-27-characters-1";
         for length in 150..220 {
             let before = "x ".repeat(length / 2);
@@ -155,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_one_line() {
+    fn an_excerpt_is_one_line() {
         assert_eq!(excerpt(" one\r\n\ttwo\u{1b}[31m three\u{7}\n"), "one two[31m three");
         assert_eq!(excerpt("\n"), "");
     }

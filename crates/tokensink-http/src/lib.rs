@@ -1,13 +1,16 @@
-//! The HTTP manners that every HTTP-speaking part of tokensink shares: where a client may go, what
-//! it never does by itself, and how much of an answer it believes.
+//! The HTTP layer that the issuer and the plugins share: clients without redirects and retries,
+//! limits on responses, the mapping of a status to an error kind, and the decision whether a
+//! credential may be sent to a host.
 //!
-//! What a particular API's answers mean stays in the crate that speaks to it.
+//! The meaning of a particular API's responses is defined in the crate for that API.
 //!
 //! # A whole plugin
 //!
 //! ```
 #![doc = include_str!("../examples/http_sink.rs")]
 //! ```
+
+#![warn(missing_docs)]
 
 mod authorization;
 mod bearer_api;

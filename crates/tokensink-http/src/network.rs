@@ -1,8 +1,8 @@
-//! The proxy and certificate settings of the environment.
+//! Checks the proxy and certificate settings of the environment.
 //!
-//! The HTTP libraries ignore a setting that they cannot use: a request that should have gone through
-//! a proxy then goes out directly. Here such a setting is an error that names its variable. Neither
-//! matters for this machine itself, where no proxy is used, nor the certificates without TLS.
+//! The HTTP libraries ignore a setting that they cannot use, so that a request is sent directly
+//! instead of through a proxy. Here such a setting is an error that names its variable. Proxy settings
+//! are not checked for loopback, where no proxy is used, and certificate settings not without TLS.
 
 use std::fs;
 use std::io;
@@ -14,26 +14,26 @@ use zeroize::Zeroizing;
 
 use crate::client::{ClientError, is_loopback};
 
-/// In the order in which they are looked at: what curl and the HTTP libraries read for an `https` URL.
+/// The variables that curl and the HTTP libraries read for an `https` URL, in their order.
 const PROXY_VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 const EXCEPTIONS: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 /// Certificate bundles are a few hundred kilobytes.
 const MAX_BUNDLE_BYTES: u64 = 16 << 20;
 
-/// Looks a variable up; `None` where it is unset or blank.
+/// Looks up a variable. Returns `None` if it is unset or blank.
 pub(crate) type Variables<'a> = &'a dyn Fn(&str) -> Option<Zeroizing<String>>;
 
-/// A proxy, and the variable that names it.
+/// A proxy, and the variable that sets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Proxy {
     pub(crate) variable: &'static str,
-    /// May carry a user name and a password.
+    /// The URL, which may contain a user name and a password.
     pub(crate) url: Url,
 }
 
 impl Proxy {
-    /// Names the proxy for people, without its credential.
+    /// Returns the proxy's name for messages, without its credential.
     pub(crate) fn label(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
         let port = self.url.port_or_known_default().unwrap_or_default();
@@ -41,24 +41,24 @@ impl Proxy {
     }
 }
 
-/// Checks the proxy and certificate settings for requests to `base`, for a client that
-/// [`build_client`](crate::build_client) does not build. Returns the proxy, whose URL may contain a
-/// credential; `None` where requests go out directly.
+/// Checks the proxy and certificate settings for requests to `base`, and returns the proxy's URL, which
+/// may contain a credential, or `None` if requests are sent directly. For clients that are not built
+/// with [`build_client`](crate::build_client), which does the same.
 ///
 /// # Errors
 ///
-/// When a setting cannot be used. The message names its variable and repeats no credential.
+/// When a setting is not usable. The message names its variable and contains no credential.
 pub fn check_network_settings(base: &Url) -> Result<Option<Url>, ClientError> {
     check_certificates(base, &of_process)?;
     Ok(proxy_for(base, &of_process)?.map(|proxy| proxy.url))
 }
 
-/// Reads the certificates that `variable` names a file for, such as `AWS_CA_BUNDLE`. Returns the file's
-/// text: PEM certificates, which the TLS library accepts.
+/// Reads the PEM certificates in `file`, which `variable` names (such as `AWS_CA_BUNDLE`), and returns
+/// them as they are. The TLS library accepts each of them.
 ///
 /// # Errors
 ///
-/// When they cannot be used. The message names the variable.
+/// When a certificate is not usable. The message names the variable.
 pub fn read_certificates(variable: &'static str, file: &Path) -> Result<Vec<u8>, ClientError> {
     let usable = read_bundle(file).and_then(|(pem, certificates)| {
         // The certificates are parsed when a client is built with them.
@@ -71,13 +71,13 @@ pub fn read_certificates(variable: &'static str, file: &Path) -> Result<Vec<u8>,
     })
 }
 
-/// Names the proxy that a request to `url` goes through, for the message of an error; `None` where
-/// it goes out directly.
+/// Returns the name of the proxy for requests to `url`, for error messages, or `None` if they are sent
+/// directly.
 pub fn proxy_label(url: &Url) -> Option<String> {
     proxy_for(url, &of_process).ok().flatten().map(|proxy| proxy.label())
 }
 
-/// Looks a variable up in the process environment: the HTTP libraries read these there.
+/// Looks up a variable in the process environment, where the HTTP libraries read it.
 pub(crate) fn of_process(name: &str) -> Option<Zeroizing<String>> {
     #[expect(
         clippy::disallowed_methods,
@@ -118,8 +118,8 @@ pub(crate) fn proxy_for(
     Ok(Some(Proxy { variable, url }))
 }
 
-/// Parses a proxy's URL; a host and port alone mean `http`. The errors quote nothing: it may hold a
-/// password.
+/// Parses a proxy's URL. A host and a port alone mean `http`. The errors do not quote the URL, because
+/// it may contain a password.
 fn parse_proxy(text: &str) -> Result<Url, &'static str> {
     if text.contains(['"', '\'']) {
         return Err("it contains quotes");
@@ -144,18 +144,18 @@ fn parse_proxy(text: &str) -> Result<Url, &'static str> {
         return Err("only http and https proxies are supported");
     }
     if !url.has_host() {
-        return Err("it names no host");
+        return Err("it has no host");
     }
-    // What follows the host is most likely the rest of a password with a `#`, `?` or `/` in it.
+    // Text after the host is most likely the rest of a password that contains `#`, `?` or `/`.
     if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
         return Err(
-            "something follows its host and port (in a password, percent-encode `#`, `?` and `/`)",
+            "it has text after its host and port (in a password, percent-encode `#`, `?` and `/`)",
         );
     }
     Ok(url)
 }
 
-/// Checks that the certificates can be loaded which a connection to `base` is verified with.
+/// Checks that the certificates for connections to `base` can be loaded.
 pub(crate) fn check_certificates(base: &Url, variables: Variables<'_>) -> Result<(), ClientError> {
     if base.scheme() != "https" {
         return Ok(());
@@ -180,7 +180,7 @@ pub(crate) fn check_certificates(base: &Url, variables: Variables<'_>) -> Result
 
 fn read_bundle(file: &Path) -> Result<(Vec<u8>, Vec<Certificate>), String> {
     let metadata = fs::metadata(file).map_err(|error| reason(&error))?;
-    // Reading a pipe could wait without end.
+    // Reading a pipe could block forever.
     if !metadata.is_file() {
         return Err("it is not a regular file".to_owned());
     }
@@ -197,7 +197,7 @@ fn read_bundle(file: &Path) -> Result<(Vec<u8>, Vec<Certificate>), String> {
     }
 }
 
-/// `no such file or directory`, without the number of the error.
+/// Returns the reason without the error number, such as `no such file or directory`.
 fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split_once(" (os error").map_or(text.as_str(), |(text, _)| text);
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn the_proxy_is_the_one_that_the_http_libraries_would_use() {
+    fn the_proxy_is_chosen_like_in_the_http_libraries() {
         let label = |label: &str| Ok(Some(label.to_owned()));
         for (variables, expected) in [
             (&[][..], Ok(None)),
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_setting_that_cannot_be_used_is_an_error_that_names_the_variable() {
+    fn the_error_for_an_unusable_proxy_setting_names_the_variable() {
         for value in [
             "http://me:hunter2#ss@p.example:3128",
             "http://me:1234#hunter2@p.example:3128",
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn certificates_that_cannot_be_loaded_are_an_error_where_tls_is_used() {
+    fn certificates_that_cannot_be_loaded_are_an_error_with_tls_only() {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
         let certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";

@@ -1,4 +1,4 @@
-//! An answer, read only as far as it can be believed.
+//! Complete responses, with a limit on their size.
 
 use std::error::Error as _;
 use std::time::{Duration, Instant};
@@ -14,56 +14,56 @@ use crate::client::innermost;
 use crate::excerpt::excerpt;
 use crate::network::proxy_label;
 
-/// The longest body that is read. The largest honest one is a list of a hundred repositories.
+/// The maximum size of a body. The largest expected one is a list of a hundred repositories.
 pub const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
 
-/// What hyper-util calls a proxy's 407 to a CONNECT: its error type is private.
+/// The text of hyper-util's error for a proxy's 407 to a CONNECT. The error's type is private.
 const PROXY_AUTHORIZATION_REQUIRED: &str = "proxy authorization required";
 
-/// A whole answer. `Debug` shows no body: it may hold a secret.
+/// A complete response. `Debug` does not show the body, because it may contain a secret.
 pub struct Response {
     /// The HTTP status.
     pub status: StatusCode,
     /// The headers.
     pub headers: HeaderMap,
-    /// From sending the request to the end of the body.
+    /// The time from sending the request to the end of the body.
     pub round_trip: Duration,
     body: Zeroizing<Vec<u8>>,
 }
 
-/// Why there is no whole answer.
+/// An error of a request without a complete response.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
-    /// It is certain that the request never left: no connection could be made.
+    /// The connection failed, so the request was certainly not sent.
     #[error("could not connect: {0}")]
     NotSent(String),
-    /// The proxy demanded a credential, or another one. The request never left.
+    /// The proxy demanded a credential or refused the given one. The request was not sent.
     #[error("could not connect: {0}")]
     ProxyDenied(String),
-    /// No whole answer in time.
-    #[error("no answer in time: {0}")]
+    /// The response was not complete in time.
+    #[error("no response in time: {0}")]
     TimedOut(String),
-    /// The connection broke, or the answer was no HTTP.
-    #[error("no whole answer: {0}")]
+    /// The connection broke, or the response was not HTTP.
+    #[error("incomplete response: {0}")]
     Broken(String),
     /// The body was longer than [`MAX_BODY_BYTES`].
-    #[error("the answer is longer than {} MB", MAX_BODY_BYTES / (1024 * 1024))]
+    #[error("the response is longer than {} MB", MAX_BODY_BYTES / (1024 * 1024))]
     TooLong,
 }
 
 impl TransportError {
-    /// Returns whether it is certain that the request never left.
+    /// Returns whether the request was certainly not sent.
     pub fn is_unsent(&self) -> bool {
         matches!(self, Self::NotSent(_) | Self::ProxyDenied(_))
     }
 }
 
 impl Response {
-    /// Sends `request` and reads the whole answer, whatever its status.
+    /// Sends `request` and reads the complete response, whatever its status.
     ///
     /// # Errors
     ///
-    /// When there is no whole answer. The texts carry neither the URL's query nor any header.
+    /// When there is no complete response. The messages contain neither the URL's query nor a header.
     pub async fn to(request: RequestBuilder) -> Result<Self, TransportError> {
         let started = Instant::now();
         let (client, request) = request.build_split();
@@ -72,7 +72,8 @@ impl Response {
         let describe = |error: reqwest::Error| describe(&error, proxy.as_deref());
         let mut response = client.execute(request).await.map_err(describe)?;
         let (status, headers) = (response.status(), response.headers().clone());
-        // Sized at once, so that growing leaves no unzeroized copy behind.
+        // The buffer is allocated at its final size if possible, because a `Vec` that grows leaves
+        // copies of the body that are not zeroized.
         let capacity =
             response.content_length().map_or(64 * 1024, |n| n.min(MAX_BODY_BYTES as u64));
         let mut body = Zeroizing::new(Vec::with_capacity(capacity as usize));
@@ -90,48 +91,48 @@ impl Response {
         Ok(Self { status, headers, round_trip: started.elapsed(), body })
     }
 
-    /// The body as JSON.
+    /// Parses the body as JSON.
     ///
     /// # Errors
     ///
-    /// When it is something else. The text names a position, never the body.
+    /// When the body is not JSON of type `T`. The message contains a position but not the body.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_slice(&self.body)
     }
 
-    /// The body as the JSON document that the response to `action` should have. `action` is what the
-    /// request does, such as `read the secret`.
+    /// Parses the body as the JSON document that the provider documents. `action` is what the request
+    /// does, such as `read the secret`; it begins the message of an error.
     ///
     /// # Errors
     ///
-    /// When it is something else. The message contains no part of the body.
+    /// When the body is not JSON of type `T`. The message does not contain the body.
     pub fn document<T: DeserializeOwned>(&self, action: &str) -> Result<T, SinkError> {
         self.json().map_err(|_| {
             SinkError::other(format!("cannot {action}: the response is not what is documented"))
         })
     }
 
-    /// What the server says went wrong, in one line without `secrets`: the `error` or `message` of
-    /// a JSON body, else the start of a plain text, else the bare status.
+    /// Returns the status and the server's error message in one line, without `secrets`. The message
+    /// is the `error` or `message` of a JSON body, or the start of a plain text.
     pub fn error_message(&self, secrets: &[&Secret]) -> String {
-        let text = self.spoken_error().unwrap_or_default();
+        let text = self.body_message().unwrap_or_default();
         let clean = secrets.iter().fold(text, |text, secret| secret.redact(&text).into_owned());
         let shown = excerpt(&clean);
         if shown.is_empty() { self.status.to_string() } else { format!("{}: {shown}", self.status) }
     }
 
-    /// Whether the body is JSON that says what went wrong: an object with a text as its `error` or
-    /// `message`, or a bare text. What stands between a client and an API answers otherwise.
+    /// Returns whether the body is a JSON error message: an object with a text as its `error` or
+    /// `message`, or a JSON string. Proxies in front of an API respond in other forms.
     pub fn is_error_document(&self) -> bool {
         self.json().is_ok_and(|body| error_of(&body).is_some())
     }
 
-    fn spoken_error(&self) -> Option<String> {
+    fn body_message(&self) -> Option<String> {
         if let Ok(body) = self.json() {
             return error_of(&body).map(str::to_owned);
         }
         let text = std::str::from_utf8(&self.body).ok()?.trim();
-        // A proxy's page: its markup tells a reader nothing.
+        // The HTML page of a proxy is not useful in a message.
         (!text.starts_with('<')).then(|| text.to_owned())
     }
 }
@@ -150,11 +151,11 @@ fn error_of(body: &Value) -> Option<&str> {
 }
 
 fn describe(error: &reqwest::Error, proxy: Option<&str>) -> TransportError {
-    // The innermost cause speaks of sockets and certificates; the outer ones repeat the URL.
+    // The innermost cause names the problem; the outer errors repeat the URL.
     let reason = if error.source().is_some() {
         innermost(error)
     } else {
-        "the request could not be made".to_owned()
+        "the request could not be built".to_owned()
     };
     let is_proxy_denial = reason == PROXY_AUTHORIZATION_REQUIRED;
     let reason = match proxy {

@@ -1,18 +1,19 @@
-//! How long a server asks its clients to wait.
+//! Parses the pause that a server requests.
 
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
-/// The longest pause that is believed. A server that asks for more is telling us to give up.
+/// The maximum pause. A longer one would outlast every deadline of a run.
 const MAX_PAUSE: Duration = Duration::from_secs(3600);
 
-/// The shortest pause. `Retry-After` counts whole seconds: 0 would mean a loop without a pause.
+/// The minimum pause. `Retry-After` has whole seconds, so 0 may mean a fraction of one; retrying at
+/// once would be a loop without a pause.
 const MIN_PAUSE: Duration = Duration::from_secs(1);
 
-/// Returns the pause that `Retry-After` asks for, in seconds or as an HTTP date, between a second
-/// and an hour. A date is compared with the response's own `Date`, so that a wrong local clock does
-/// no harm.
+/// Returns the pause of the header `Retry-After`, which is in seconds or an HTTP date, limited to
+/// between a second and an hour. A date is compared with the response's own `Date`, so that the
+/// result does not depend on the local clock.
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u64>() {
@@ -23,7 +24,7 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(until.duration_since(now).unwrap_or_default().clamp(MIN_PAUSE, MAX_PAUSE))
 }
 
-/// Returns when the server responded, by its own clock.
+/// Returns the time of the response by the server's clock.
 pub fn server_time(headers: &HeaderMap) -> Option<SystemTime> {
     httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()
 }
@@ -37,7 +38,7 @@ mod tests {
     }
 
     #[test]
-    fn both_spellings_are_understood() {
+    fn seconds_and_dates_are_parsed() {
         let pause = |pairs| retry_after(&headers(pairs));
         assert_eq!(pause(&[("retry-after", "17")]), Some(Duration::from_secs(17)));
         assert_eq!(

@@ -1,5 +1,5 @@
-//! What a sink does with every request: send it, and turn whatever is not a success into the error
-//! that tells the engine what to do next.
+//! Sends a sink's request and maps every failure to the error kind that decides how the engine
+//! reacts.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokensink_core::{Secret, SinkError, SinkErrorKind};
 use crate::response::{Response, TransportError};
 use crate::retry_after::retry_after;
 
-/// The pause after a 429 that names none.
+/// The pause after a 429 without `Retry-After`.
 const DEFAULT_PAUSE: Duration = Duration::from_secs(5);
 
 const PROXY_CREDENTIAL: &str =
@@ -18,12 +18,12 @@ const PROXY_CREDENTIAL: &str =
 
 /// Sends `request` and returns the response if its status is a success.
 ///
-/// `action` is what the request does, such as `write the secret`; it begins the message of an error.
-/// `secrets` are removed from what the server says.
+/// `action` names the request in error messages, such as `write the secret`. `secrets` are removed
+/// from the server's message.
 ///
 /// # Errors
 ///
-/// [`transport_error`] where there is no whole response, else [`status_error`].
+/// [`transport_error`] if there is no complete response, [`status_error`] for any other status.
 pub async fn send(
     action: &str,
     request: RequestBuilder,
@@ -55,8 +55,8 @@ pub async fn exchange(action: &str, request: RequestBuilder) -> Result<Response,
         .map_err(|error| transport_error(action, &host, error))
 }
 
-/// Returns the kind of error that a status which is not a success stands for, where the provider's
-/// documentation says nothing else.
+/// Returns the default error kind for a status that is not a success. A plugin uses another kind where
+/// the provider documents another meaning.
 pub fn error_kind(status: StatusCode, headers: &HeaderMap) -> SinkErrorKind {
     match status.as_u16() {
         401 | 403 | 407 => SinkErrorKind::PermissionDenied,
@@ -71,22 +71,24 @@ pub fn error_kind(status: StatusCode, headers: &HeaderMap) -> SinkErrorKind {
     }
 }
 
-/// Returns the error for a response whose status is not a success: its kind by [`error_kind`], and
-/// the server's own message without `secrets`.
+/// Returns the error for a response whose status is not a success, with the kind of [`error_kind`] and
+/// the server's message without `secrets`.
 pub fn status_error(action: &str, response: &Response, secrets: &[&Secret]) -> SinkError {
     let message = format!("cannot {action}: {}", response.error_message(secrets));
     let error = SinkError::of_kind(error_kind(response.status, &response.headers), message);
     match response.status.as_u16() {
-        401 => error.with_help("see whether the credential is right and has not expired"),
+        401 => error.with_help("check that the credential is right and has not expired"),
         403 => error.with_help("give the credential the permission that the sink needs"),
         407 => error.with_help(PROXY_CREDENTIAL),
-        300..=399 => error.with_help("use the address that it redirects to: none is followed"),
+        300..=399 => {
+            error.with_help("use the address that it redirects to: redirects are not followed")
+        }
         _ => error,
     }
 }
 
-/// Returns the error for a request without a whole response. Transient, unless a proxy demands a
-/// credential.
+/// Returns the error for a request without a complete response. It is transient, unless a proxy
+/// demands a credential.
 pub fn transport_error(action: &str, host: &str, error: TransportError) -> SinkError {
     let message = format!("cannot {action} at {host}");
     let sink_error = match &error {

@@ -1,4 +1,4 @@
-//! What is shown of an answer that is no success.
+//! Tests of the messages for error responses.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
@@ -20,7 +20,7 @@ async fn error_message(body: &str, secrets: &[&Secret]) -> String {
 }
 
 #[tokio::test]
-async fn the_servers_own_words_are_shown() {
+async fn the_servers_error_message_is_shown() {
     for (body, shown) in [
         (r#"{"error":"no such user","message":"other"}"#, ": no such user"),
         (r#"{"code":7,"message":"gone"}"#, ": gone"),
@@ -34,12 +34,12 @@ async fn the_servers_own_words_are_shown() {
 }
 
 #[tokio::test]
-async fn no_part_of_a_secret_is_left_where_the_text_is_cut() {
-    // Known here, known to the caller alone, and known to nobody.
+async fn a_truncated_message_contains_no_part_of_a_secret() {
+    // A secret that is passed to `error_message`, one that only the caller knows, and an unknown one.
     let (ours, theirs) = (Secret::new("known to us 1"), "known-to-the-caller-1");
-    let nobodys = "eyJVc2VySUQiOiJhIiwiUGFzc3dvcmQiOiIxMjM0NTY3ODkwIn0=";
+    let unknown = "eyJVc2VySUQiOiJhIiwiUGFzc3dvcmQiOiIxMjM0NTY3ODkwIn0=";
     for length in (100..210).step_by(6) {
-        for secret in [ours.expose(), theirs, nobodys] {
+        for secret in [ours.expose(), theirs, unknown] {
             let filling = "-".repeat(length);
             let body = serde_json::json!({"error": format!("{filling} {secret} {filling}")});
             let shown = error_message(&body.to_string(), &[&ours]).await;

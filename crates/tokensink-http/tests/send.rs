@@ -1,4 +1,4 @@
-//! What a sink gets from `send` for each kind of response.
+//! Tests of the result of `send` for each kind of response.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
@@ -31,7 +31,7 @@ async fn sent(
 }
 
 #[tokio::test]
-async fn each_status_has_its_kind() {
+async fn each_status_has_its_error_kind() {
     use SinkErrorKind::{Conflict, NotFound, Other, PermissionDenied, Rejected, Transient};
     for (status, kind) in [
         (302, Other),
@@ -74,7 +74,7 @@ async fn a_rate_limit_always_has_a_pause() {
 }
 
 #[tokio::test]
-async fn a_host_that_cannot_be_reached_is_named() {
+async fn the_error_for_an_unreachable_host_names_it() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = parse_base_url(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
     drop(listener);

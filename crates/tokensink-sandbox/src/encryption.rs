@@ -1,4 +1,4 @@
-//! TLS for the fakes, with a certificate authority that exists for one run.
+//! TLS for the fakes, with a new certificate authority for each run.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,11 +28,11 @@ pub struct Encryption {
 }
 
 impl Encryption {
-    /// Makes a new authority and a certificate signed by it.
+    /// Creates a new authority and a certificate signed by it.
     ///
     /// # Errors
     ///
-    /// When the TLS library cannot make keys.
+    /// When the TLS library cannot create keys.
     pub fn generate() -> Result<Self, BoxError> {
         let mut params = CertificateParams::new([])?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -78,8 +78,8 @@ fn signed(
 
 type Accepted = (TlsStream<TcpStream>, SocketAddr);
 
-/// Does all handshakes concurrently, so that a stalled one does not delay others. Ends with its
-/// receiver.
+/// Does all handshakes concurrently, so that a stalled one does not delay others. Returns when the
+/// receiver is dropped.
 async fn shake_hands(
     listener: TcpListener,
     acceptor: TlsAcceptor,

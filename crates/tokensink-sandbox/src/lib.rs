@@ -1,8 +1,8 @@
 //! Fake servers of Upstash, GitHub and AWS Secrets Manager on loopback, with the real protocols. The
 //! commands `demo` and `sandbox` run them, and the tests run against them.
 //!
-//! Each fake refuses what the real service refuses, as far as that is documented, and shows its
-//! callers what is behind the protocol: the stored values and the received requests.
+//! Each fake refuses the same requests as the real service, as far as that is documented. Its methods
+//! give access to the stored values and the received requests.
 
 mod aws;
 #[cfg(feature = "tls")]
@@ -20,17 +20,17 @@ pub use aws::Aws;
 pub use encryption::Encryption;
 pub use github::GitHub;
 pub use network::Network;
-pub use server::Request;
+pub use server::ReceivedRequest;
 pub use upstash::{ResetFault, Upstash};
 
 /// All three fakes, each on its own loopback port. They stop when it is dropped.
 #[derive(Debug)]
 pub struct Sandbox {
-    /// The Upstash Developer API and QStash.
+    /// The fake of the Upstash Developer API and QStash.
     pub upstash: Upstash,
-    /// The GitHub REST API, as far as it concerns secrets.
+    /// The fake of GitHub.
     pub github: GitHub,
-    /// AWS Secrets Manager.
+    /// The fake of AWS Secrets Manager.
     pub aws: Aws,
 }
 
@@ -44,7 +44,7 @@ impl Sandbox {
         Self::start_at(&Network::default()).await
     }
 
-    /// Starts empty fakes that are reached over `network`.
+    /// Starts empty fakes behind a simulated network.
     ///
     /// # Errors
     ///

@@ -5,6 +5,6 @@
 pub(crate) enum Protocol {
     /// HTTP/1.1.
     Http1,
-    /// HTTP/2, where the connection is encrypted.
+    /// HTTP/2, if the connection is encrypted.
     Http2,
 }

@@ -1,4 +1,4 @@
-//! One HTTP server on loopback: binding, the log of requests, stopping on drop.
+//! An HTTP server on loopback that logs its requests and stops when it is dropped.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -21,25 +21,25 @@ use crate::encryption::EncryptedListener;
 use crate::network::Network;
 use crate::protocol::Protocol;
 
-/// A request that a fake received, without headers and body, which contain secrets.
+/// A request that a fake received. It has no headers and no body, because they contain secrets.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct ReceivedRequest {
     /// The method, in capitals.
     pub method: String,
     /// Path and query.
     pub path: String,
-    /// What the request asks for, where the path does not show it (the AWS operation).
+    /// The requested operation, if it is not in the path (with AWS).
     pub operation: Option<String>,
     /// The status of the response.
     pub status: u16,
-    /// When it arrived.
+    /// The time of arrival.
     pub at: Instant,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Log {
-    requests: Arc<Mutex<Vec<Request>>>,
-    /// When each connection brought its first request.
+    requests: Arc<Mutex<Vec<ReceivedRequest>>>,
+    /// The time of each connection's first request.
     connections: Arc<Mutex<BTreeMap<SocketAddr, Instant>>>,
     round_trip: Duration,
 }
@@ -91,17 +91,17 @@ impl Server {
         Ok(Self { url: format!("http://{address}"), log, task })
     }
 
-    /// `http://127.0.0.1:PORT`, without a slash at the end.
+    /// Returns the URL without a slash at the end, such as `http://127.0.0.1:PORT`.
     pub(crate) fn url(&self) -> String {
         self.url.clone()
     }
 
-    /// Every request so far, in the order of arrival.
-    pub(crate) fn requests(&self) -> Vec<Request> {
+    /// Returns every request so far, in the order of arrival.
+    pub(crate) fn requests(&self) -> Vec<ReceivedRequest> {
         locked(&self.log.requests).clone()
     }
 
-    /// When each connection brought its first request.
+    /// Returns the time of each connection's first request.
     pub(crate) fn connections(&self) -> Vec<Instant> {
         locked(&self.log.connections).values().copied().collect()
     }
@@ -113,7 +113,7 @@ impl Drop for Server {
     }
 }
 
-/// Runs until the listener breaks; then every request fails.
+/// Runs the server until the listener fails. After that, every request fails.
 async fn served(server: impl Future<Output = io::Result<()>>) {
     let _ = server.await;
 }
@@ -133,11 +133,12 @@ async fn record(
         Entry::Occupied(_) => false,
     };
     let handshakes = if is_new { round_trip * 2 } else { Duration::ZERO };
-    // Not when this task was woken: the fakes' own work does not count as travel time.
+    // The computed time instead of the time at which this task was woken, because the fakes' own work
+    // is not part of the network delay.
     let arrives = Instant::now() + handshakes + round_trip / 2;
     travel_until(arrives).await;
     let operation = request.headers().get("x-amz-target").and_then(|name| name.to_str().ok());
-    let entry = Request {
+    let entry = ReceivedRequest {
         method: request.method().to_string(),
         path: request.uri().path_and_query().map(ToString::to_string).unwrap_or_default(),
         operation: operation.map(str::to_owned),
@@ -161,7 +162,7 @@ async fn travel_until(arrives: Instant) {
     }
 }
 
-/// Locks `state`, even after a handler panicked: the state is only ever changed in one step.
+/// Locks `state`, also after a panic of a handler: every change of the state is a single step.
 pub(crate) fn locked<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }

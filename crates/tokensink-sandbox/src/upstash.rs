@@ -1,6 +1,6 @@
-//! The stand-in for Upstash: the Developer API, and QStash itself on a port of its own.
+//! A fake of Upstash: the Developer API, and QStash itself on a second port.
 //!
-//! Paths, statuses and shapes follow upstash.com/docs/devops/developer-api and
+//! Paths, statuses and documents follow upstash.com/docs/devops/developer-api and
 //! upstash.com/docs/qstash.
 
 use std::collections::BTreeMap;
@@ -22,28 +22,28 @@ use serde_json::{Value, json};
 
 use crate::network::Network;
 use crate::protocol::Protocol;
-use crate::server::{Request, Server, locked};
+use crate::server::{ReceivedRequest, Server, locked};
 
 const EMAIL: &str = "owner@example.com";
 
-/// What the next reset does instead of answering well.
+/// A fault of the next reset.
 #[derive(Clone, Debug)]
 pub enum ResetFault {
-    /// Nothing happens, and this is the answer.
+    /// The reset has no effect, and the response has this status and body.
     Refused(u16, &'static str),
-    /// It happens, and the answer is a gateway's 504.
-    LostAnswer,
-    /// The answer is a gateway's 504 at once; it happens this much later.
-    LandsAfter(Duration),
-    /// It happens, and the answer is a 200 that says nothing.
-    NoTokenInAnswer,
-    /// Nothing happens, and the answer is a gateway's 504.
-    Nothing,
-    /// It happens, but QStash goes on letting the old token in.
-    OldTokenStaysAlive,
+    /// The reset takes effect, but the response is a gateway's 504.
+    ResponseLost,
+    /// The response is a gateway's 504 at once, and the reset takes effect this much later.
+    TakesEffectAfter(Duration),
+    /// The reset takes effect, but the response is a 200 without a token.
+    NoTokenInResponse,
+    /// The reset has no effect, and the response is a gateway's 504.
+    NoEffect,
+    /// The reset takes effect, but QStash still accepts the old token.
+    OldTokenStaysAccepted,
 }
 
-/// The Upstash Developer API and QStash.
+/// A fake of the Upstash Developer API and QStash.
 #[derive(Debug)]
 pub struct Upstash {
     developer_api: Server,
@@ -59,7 +59,7 @@ struct Account {
     users: BTreeMap<String, User>,
     faults: Vec<ResetFault>,
     next_token: Option<String>,
-    /// The region of the QStash host; `None`: it serves all.
+    /// The region of the QStash host. `None` if it serves all regions.
     region: Option<&'static str>,
 }
 
@@ -69,25 +69,25 @@ struct User {
     token: String,
     read_only_token: String,
     resets: usize,
-    /// A token from before, which QStash still lets in.
-    undead: Option<String>,
+    /// The token before the last reset, if QStash still accepts it.
+    old_token: Option<String>,
 }
 
 impl Upstash {
-    /// Starts it with an account that has no QStash yet.
+    /// Starts the servers with an account that has no QStash.
     ///
     /// # Errors
     ///
-    /// When no loopback port can be had.
+    /// When no loopback port is free.
     pub async fn start() -> io::Result<Self> {
         Self::start_at(&Network::default()).await
     }
 
-    /// Starts it at a distance.
+    /// Starts the servers behind a simulated network.
     ///
     /// # Errors
     ///
-    /// When no loopback port can be had.
+    /// When no loopback port is free.
     pub async fn start_at(network: &Network) -> io::Result<Self> {
         let account = Account {
             api_key: random_hex(16),
@@ -112,22 +112,22 @@ impl Upstash {
         })
     }
 
-    /// The Developer API's base URL.
+    /// Returns the base URL of the Developer API.
     pub fn url(&self) -> String {
         format!("{}/v2", self.developer_api.url())
     }
 
-    /// QStash's base URL.
+    /// Returns the base URL of QStash.
     pub fn qstash_url(&self) -> String {
         self.qstash.url()
     }
 
-    /// The account's email address.
+    /// Returns the account's email address.
     pub fn email(&self) -> &str {
         EMAIL
     }
 
-    /// The account's Developer API key.
+    /// Returns the account's Developer API key.
     pub fn api_key(&self) -> String {
         locked(&self.account).api_key.clone()
     }
@@ -138,64 +138,64 @@ impl Upstash {
         let id = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]]
             .join("-");
         let (token, read_only_token) = (new_token(&id), new_token(&id));
-        let user = User { region, token, read_only_token, resets: 0, undead: None };
+        let user = User { region, token, read_only_token, resets: 0, old_token: None };
         locked(&self.account).users.insert(id.clone(), user);
         id
     }
 
-    /// Makes the QStash host that of one region: tokens of other regions get 404.
+    /// Restricts the QStash host to one region. Tokens of other regions get a 404.
     pub fn serve_only(&self, region: &'static str) {
         locked(&self.account).region = Some(region);
     }
 
-    /// Returns the read-only token of a QStash: it reads, and publishes nothing.
+    /// Returns the read-only token of a QStash.
     pub fn read_only_token(&self, id: &str) -> Option<String> {
         locked(&self.account).users.get(id).map(|user| user.read_only_token.clone())
     }
 
-    /// The live token of a QStash.
+    /// Returns the live token of a QStash.
     pub fn token(&self, id: &str) -> Option<String> {
         locked(&self.account).users.get(id).map(|user| user.token.clone())
     }
 
-    /// How many resets of a QStash took effect.
+    /// Returns the number of resets of a QStash that took effect.
     pub fn resets(&self, id: &str) -> usize {
         locked(&self.account).users.get(id).map_or(0, |user| user.resets)
     }
 
-    /// Tells, from anywhere, whether any token was reset.
+    /// Returns a function that returns whether any token was reset. It can be called from any thread.
     pub fn was_reset(&self) -> impl Fn() -> bool + Send + Sync + use<> {
         let account = Arc::clone(&self.account);
         move || locked(&account).users.values().any(|user| user.resets > 0)
     }
 
-    /// Somebody presses the button in the console.
+    /// Resets a token like a user in the console.
     pub fn reset_externally(&self, id: &str) {
         reset(&self.account, id);
     }
 
-    /// The next reset brings this token.
+    /// Sets the token of the next reset.
     pub fn next_token(&self, token: &str) {
         locked(&self.account).next_token = Some(token.to_owned());
     }
 
-    /// Queues a fault for the next reset that has none.
+    /// Queues a fault for the next reset without one.
     pub fn fail_next_reset(&self, fault: ResetFault) {
         locked(&self.account).faults.push(fault);
     }
 
-    /// Every request to the Developer API so far.
-    pub fn requests(&self) -> Vec<Request> {
+    /// Returns every request to the Developer API so far.
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
         self.developer_api.requests()
     }
 
-    /// When each connection to the Developer API brought its first request.
+    /// Returns the time of the first request of each connection to the Developer API.
     pub fn connections(&self) -> Vec<Instant> {
         self.developer_api.connections()
     }
 
-    /// Every request to QStash so far.
-    pub fn qstash_requests(&self) -> Vec<Request> {
+    /// Returns every request to QStash so far.
+    pub fn qstash_requests(&self) -> Vec<ReceivedRequest> {
         self.qstash.requests()
     }
 }
@@ -209,7 +209,7 @@ fn reset(account: &SharedAccount, id: &str) {
     }
 }
 
-/// Real tokens decode as JSON with a user and a password.
+/// Returns a token in the form of a real one, which decodes as JSON with a user and a password.
 fn new_token(id: &str) -> String {
     STANDARD.encode(json!({"UserID": id, "Password": random_hex(16)}).to_string())
 }
@@ -273,9 +273,9 @@ async fn rotate(
             reset(&account, &id);
             after_reset(&account, &id)
         }
-        Some(ResetFault::OldTokenStaysAlive) => {
+        Some(ResetFault::OldTokenStaysAccepted) => {
             if let Some(user) = locked(&account).users.get_mut(&id) {
-                user.undead = Some(user.token.clone());
+                user.old_token = Some(user.token.clone());
             }
             reset(&account, &id);
             after_reset(&account, &id)
@@ -283,22 +283,22 @@ async fn rotate(
         Some(ResetFault::Refused(status, body)) => {
             (StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST), body).into_response()
         }
-        Some(ResetFault::LostAnswer) => {
+        Some(ResetFault::ResponseLost) => {
             reset(&account, &id);
             gateway().into_response()
         }
-        Some(ResetFault::LandsAfter(pause)) => {
+        Some(ResetFault::TakesEffectAfter(pause)) => {
             tokio::spawn(async move {
                 tokio::time::sleep(pause).await;
                 reset(&account, &id);
             });
             gateway().into_response()
         }
-        Some(ResetFault::NoTokenInAnswer) => {
+        Some(ResetFault::NoTokenInResponse) => {
             reset(&account, &id);
             Json("OK").into_response()
         }
-        Some(ResetFault::Nothing) => gateway().into_response(),
+        Some(ResetFault::NoEffect) => gateway().into_response(),
     }
 }
 
@@ -307,14 +307,14 @@ fn after_reset(account: &SharedAccount, id: &str) -> Response {
     Json(user).into_response()
 }
 
-/// Tokens and read-only tokens may read. The 404 is what `qstash.upstash.io` answers to a token of
-/// another region; its text was reported by several users and is in no documentation.
+/// Accepts tokens and read-only tokens. `qstash.upstash.io` responds with this 404 to a token of another
+/// region. Its text is not documented but was reported by several users.
 async fn parallelism(State(account): State<SharedAccount>, headers: HeaderMap) -> Response {
     let sent = headers.get("authorization").and_then(|value| value.to_str().ok());
     let token = sent.and_then(|value| value.strip_prefix("Bearer "));
     let account = locked(&account);
     let is_known = |user: &User| {
-        [Some(&user.token), Some(&user.read_only_token), user.undead.as_ref()]
+        [Some(&user.token), Some(&user.read_only_token), user.old_token.as_ref()]
             .into_iter()
             .flatten()
             .any(|known| token == Some(known.as_str()))
@@ -331,7 +331,7 @@ async fn parallelism(State(account): State<SharedAccount>, headers: HeaderMap) -
     }
 }
 
-/// A `QStashUser` with every documented field.
+/// Returns a `QStashUser` with every documented field.
 fn describe(id: &str, user: &User) -> Value {
     json!({
         "customer_id": EMAIL,

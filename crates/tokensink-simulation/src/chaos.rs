@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use tokensink_testkit::{Call, Ending, Fault, Script, ScriptedResponse};
+use tokensink_testkit::{Call, Ending, Script, ScriptedError, ScriptedResponse};
 
 /// The longest that a read tells of the past.
 pub(crate) const LONGEST_LAG: Duration = Duration::from_secs(4);
@@ -22,14 +22,14 @@ const SLOWEST: Duration = Duration::from_secs(12);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mood {
     /// Nothing goes wrong but what others do: every run must reach its end.
-    Calm,
+    AlwaysSucceeds,
     /// Anything may go wrong at any time.
     Rough,
     /// A reset is killed, and repaired at once: what it sent may still be under way.
     Hasty,
 }
 
-/// Draws fates.
+/// Draws responses.
 #[derive(Debug)]
 pub(crate) struct Chaos {
     rng: Rng,
@@ -45,7 +45,7 @@ pub(crate) struct Chaos {
 impl Chaos {
     pub(crate) fn new(rng: &mut Rng, mood: Mood, sinks: usize) -> Self {
         let (trouble, down) = match mood {
-            Mood::Calm => (0, None),
+            Mood::AlwaysSucceeds => (0, None),
             Mood::Rough => {
                 let down = (rng.u8(..8) == 0).then(|| rng.usize(..sinks));
                 ([20, 100, 300, 600][rng.usize(..4)], down)
@@ -66,18 +66,24 @@ impl Chaos {
     fn takes(&mut self) -> Duration {
         match self.rng.u8(..20) {
             0 => Duration::ZERO,
-            1 if self.mood != Mood::Calm => between(&mut self.rng, Duration::ZERO, SLOWEST),
+            1 if self.mood != Mood::AlwaysSucceeds => {
+                between(&mut self.rng, Duration::ZERO, SLOWEST)
+            }
             _ => Duration::from_millis(self.rng.u64(1..300)),
         }
     }
 
-    fn fault(&mut self) -> Fault {
+    fn fault(&mut self) -> ScriptedError {
         match self.rng.u8(..8) {
-            0 => Fault::Permanent,
-            1 => Fault::Limited(between(&mut self.rng, Duration::ZERO, Duration::from_secs(90))),
-            2 => Fault::Conflict,
-            3 => Fault::NotSent,
-            _ => Fault::Transient,
+            0 => ScriptedError::Permanent,
+            1 => ScriptedError::RateLimited(between(
+                &mut self.rng,
+                Duration::ZERO,
+                Duration::from_secs(90),
+            )),
+            2 => ScriptedError::Conflict,
+            3 => ScriptedError::NotSent,
+            _ => ScriptedError::Transient,
         }
     }
 
@@ -85,7 +91,9 @@ impl Chaos {
         match self.rng.u8(..10) {
             0 => Ending::Hangs(None),
             1 => Ending::Panics,
-            2..5 => Ending::AnsweredLate(between(&mut self.rng, Duration::ZERO, LONGEST_LAG)),
+            2..5 => {
+                Ending::SucceededWithStaleValue(between(&mut self.rng, Duration::ZERO, LONGEST_LAG))
+            }
             _ => Ending::Failed(self.fault()),
         }
     }
@@ -99,17 +107,18 @@ impl Chaos {
             }
             2 => Ending::Panics,
             10 | 11 => {
-                let fault = [Fault::Permanent, Fault::Limited(Duration::ZERO)][self.rng.usize(..2)];
+                let fault = [ScriptedError::Permanent, ScriptedError::RateLimited(Duration::ZERO)]
+                    [self.rng.usize(..2)];
                 // A write that was refused takes effect at once or never.
                 let longest = match call {
                     Call::Reset => LONGEST_REFUSED_LANDING,
                     _ => Duration::ZERO,
                 };
                 let after = between(&mut self.rng, Duration::ZERO, longest);
-                Ending::FailedButLands(fault, after)
+                Ending::FailedWithEffect(fault, after)
             }
             3..6 => {
-                Ending::AnswerLost(between(&mut self.rng, Duration::ZERO, Duration::from_secs(4)))
+                Ending::ResponseLost(between(&mut self.rng, Duration::ZERO, Duration::from_secs(4)))
             }
             _ => Ending::Failed(self.fault()),
         }
@@ -117,7 +126,7 @@ impl Chaos {
 }
 
 impl Script for Chaos {
-    fn fate(&mut self, call: Call) -> ScriptedResponse {
+    fn response(&mut self, call: Call) -> ScriptedResponse {
         let takes = self.takes();
         let lag = match (call, self.lagging) {
             (Call::Inspect(sink), Some((lagging, lag))) if sink == lagging => Some(lag),
@@ -125,11 +134,11 @@ impl Script for Chaos {
         };
         let is_down = matches!(call, Call::Write(sink) if Some(sink) == self.down);
         let ending = if is_down {
-            Ending::Failed(Fault::Transient)
+            Ending::Failed(ScriptedError::Transient)
         } else if self.mood == Mood::Hasty && call == Call::Reset {
             self.wrong_change(call)
         } else if self.rng.u32(..1000) >= self.trouble {
-            lag.map_or(Ending::Answered, Ending::AnsweredLate)
+            lag.map_or(Ending::Succeeded, Ending::SucceededWithStaleValue)
         } else if matches!(call, Call::Reset | Call::Write(_)) {
             self.wrong_change(call)
         } else {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokensink_core::{Fingerprint, Token};
 use tokensink_engine::{Command, Outcome, Report, SinkReport, State};
-use tokensink_testkit::{Author, Call, Called, Change, Ending, Evidence, World};
+use tokensink_testkit::{Author, Call, Change, Ending, Evidence, RecordedCall, World};
 use tokio::time::Instant;
 
 use crate::chaos::LONGEST_LAG;
@@ -125,22 +125,25 @@ impl Witness {
     /// was shown to the person who said yes.
     fn rash_reset(&self, claim: &Claim) -> Option<String> {
         let calls = self.world.calls();
-        let ours = |called: &&Called| called.run == claim.run;
+        let ours = |called: &&RecordedCall| called.run == claim.run;
         let reset = calls.iter().filter(ours).find(|called| called.call == Call::Reset)?;
-        let answered = |called: &&Called| {
-            called.at + called.fate.takes <= reset.at
-                && matches!(called.fate.ending, Ending::Answered | Ending::AnsweredLate(_))
+        let answered = |called: &&RecordedCall| {
+            called.at + called.response.takes <= reset.at
+                && matches!(
+                    called.response.ending,
+                    Ending::Succeeded | Ending::SucceededWithStaleValue(_)
+                )
         };
         let unprepared =
             (0..self.required.len()).filter(|sink| self.required[*sink]).find(|sink| {
-                let prepare = |called: &&Called| called.call == Call::Prepare(*sink);
+                let prepare = |called: &&RecordedCall| called.call == Call::Prepare(*sink);
                 !calls.iter().filter(ours).filter(answered).any(|called| prepare(&called))
             });
         if let Some(sink) = unprepared {
             return Some(format!("the reset left before sink {sink} was prepared"));
         }
         let unproven = (0..self.required.len()).filter(|sink| self.required[*sink]).find(|sink| {
-            let proof = |called: &&Called| {
+            let proof = |called: &&RecordedCall| {
                 called.call == Call::Prove(*sink) || called.call == Call::Write(*sink)
             };
             !calls.iter().filter(ours).filter(answered).any(|called| proof(&called))
@@ -148,14 +151,14 @@ impl Witness {
         if let Some(sink) = unproven {
             return Some(format!("the reset was sent before sink {sink} was proven"));
         }
-        let current = |called: &&Called| called.call == Call::Current;
+        let current = |called: &&RecordedCall| called.call == Call::Current;
         let read = calls.iter().rev().filter(ours).filter(answered).find(current)?;
-        let lag = match read.fate.ending {
-            Ending::AnsweredLate(lag) => lag,
+        let lag = match read.response.ending {
+            Ending::SucceededWithStaleValue(lag) => lag,
             _ => Duration::ZERO,
         };
         let resets = self.world.resets();
-        let seen_at = read.at + read.fate.takes / 2 - lag;
+        let seen_at = read.at + read.response.takes / 2 - lag;
         let before = claim.shown.as_ref()?;
         let seen = held_within(&resets, before, seen_at - INSTANT, seen_at + INSTANT);
         (!seen).then(|| "it reset on top of somebody else's reset".to_owned())
@@ -194,8 +197,8 @@ impl Witness {
     /// Whether anybody else changed it since the run began.
     fn others_since(&self, history: &[Change], claim: &Claim) -> bool {
         let is_foreign = |change: &Change| match change.by {
-            Author::Beginning => false,
-            Author::Stranger => true,
+            Author::Initial => false,
+            Author::External => true,
             // What an earlier run of ours left under way is ours; a later run is another story.
             Author::Run(run) => run > claim.run || self.strangers_runs.contains(&run),
         };
@@ -279,11 +282,13 @@ impl Witness {
                 || calls.iter().any(|called| {
                     let is_write = called.call == Call::Write(index);
                     let is_inspect = called.call == Call::Inspect(index);
-                    let is_well =
-                        matches!(called.fate.ending, Ending::Answered | Ending::AnsweredLate(_));
-                    (is_write || is_inspect) && !(is_well && called.fate.takes < QUICK)
+                    let is_well = matches!(
+                        called.response.ending,
+                        Ending::Succeeded | Ending::SucceededWithStaleValue(_)
+                    );
+                    (is_write || is_inspect) && !(is_well && called.response.takes < QUICK)
                 });
-            let is_ours = |called: &&Called| {
+            let is_ours = |called: &&RecordedCall| {
                 called.run == claim.run
                     && called.call == Call::Write(index)
                     && called.token.as_ref().is_some_and(|token| token.fingerprint() == *after)
@@ -296,7 +301,7 @@ impl Witness {
     }
 
     fn a_stranger_reset(&self) -> bool {
-        self.world.resets().iter().any(|change| change.by == Author::Stranger)
+        self.world.resets().iter().any(|change| change.by == Author::External)
     }
 
     fn story(&self) -> String {
@@ -312,9 +317,9 @@ impl Witness {
             let history = self.world.history(sink);
             history.iter().for_each(|change| changed(format!("sink {sink}"), change));
         }
-        for Called { at, call, run, token, fate } in self.world.calls() {
+        for RecordedCall { at, call, run, token, response } in self.world.calls() {
             let with = token.as_ref().map(|token| name(Some(token))).unwrap_or_default();
-            lines.push((at, format!("run {run}: {call:?} {with} -> {fate:?}")));
+            lines.push((at, format!("run {run}: {call:?} {with} -> {response:?}")));
         }
         for claim in &self.claims {
             let report = serde_json::to_string(&claim.report).unwrap_or_default();
@@ -345,7 +350,7 @@ fn reset_after_an_interrupt(world: &World, claim: &Claim) -> Option<String> {
 /// A plan sends nothing that could be a write.
 fn wrote_before_consent(world: &World, claim: &Claim) -> Option<String> {
     let is_look = matches!(claim.report.command, Some(Command::Check | Command::Status));
-    let is_write = |called: &Called| {
+    let is_write = |called: &RecordedCall| {
         called.run == claim.run && matches!(called.call, Call::Write(_) | Call::Prove(_))
     };
     (is_look && world.calls().iter().any(is_write))
@@ -417,11 +422,14 @@ fn wrong_outcome(world: &World, claim: &Claim) -> Option<String> {
 
 /// When the last read of this sort was made that the run got an answer to.
 fn last_answered(world: &World, claim: &Claim, call: Call) -> Option<Instant> {
-    let answered = |called: &Called| {
+    let answered = |called: &RecordedCall| {
         called.run == claim.run
             && called.call == call
-            && called.at + called.fate.takes <= claim.ended
-            && matches!(called.fate.ending, Ending::Answered | Ending::AnsweredLate(_))
+            && called.at + called.response.takes <= claim.ended
+            && matches!(
+                called.response.ending,
+                Ending::Succeeded | Ending::SucceededWithStaleValue(_)
+            )
     };
     world.calls().into_iter().rev().find(|called| answered(called)).map(|called| called.at)
 }

@@ -10,7 +10,7 @@ use fastrand::Rng;
 use tokensink_core::{RateLimit, RateLimits, Token, TokenIssuer};
 use tokensink_engine::journal::{Journal, MemoryJournal};
 use tokensink_engine::{Interrupt, Interrupter, Report, RunContext, Silent, Sink, SinkOptions};
-use tokensink_testkit::{Calm, Evidence, Scripted, World};
+use tokensink_testkit::{AlwaysSucceeds, Evidence, Scripted, World};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::chaos::{Chaos, LONGEST_LANDING, Mood, between};
@@ -77,9 +77,9 @@ impl Life {
     fn new(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let sinks: Vec<Traits> = (0..rng.usize(1..5)).map(|_| Traits::drawn(&mut rng)).collect();
-        let world = World::new(sinks.len(), Calm);
-        let mood = [Mood::Calm, Mood::Hasty, Mood::Rough, Mood::Rough][rng.usize(..4)];
-        world.play(Chaos::new(&mut rng, mood, sinks.len()));
+        let world = World::new(sinks.len(), AlwaysSucceeds);
+        let mood = [Mood::AlwaysSucceeds, Mood::Hasty, Mood::Rough, Mood::Rough][rng.usize(..4)];
+        world.set_script(Chaos::new(&mut rng, mood, sinks.len()));
         for index in 0..sinks.len() {
             if rng.u8(..6) == 0 {
                 let value = rng.bool().then(|| Token::new("somebody else's"));
@@ -89,7 +89,7 @@ impl Life {
         let evidence = sinks.iter().map(|traits| traits.evidence).collect();
         let required = sinks.iter().map(|traits| traits.required).collect();
         let witness = Witness::new(seed, world.clone(), evidence, required);
-        let is_patient = mood == Mood::Calm;
+        let is_patient = mood == Mood::AlwaysSucceeds;
         // Out of so many appends one fails; never in most lives.
         let forgets = if mood == Mood::Rough { [0, 0, 0, 4][rng.usize(..4)] } else { 0 };
         let slowest = [Duration::ZERO, SECOND / 2][usize::from(mood == Mood::Rough && rng.bool())];
@@ -100,13 +100,13 @@ impl Life {
     async fn lived(mut self) -> Result<u64, Box<Finding>> {
         match self.mood {
             Mood::Hasty => self.killed_and_repaired_at_once().await?,
-            Mood::Calm | Mood::Rough => {
+            Mood::AlwaysSucceeds | Mood::Rough => {
                 for _ in 0..self.rng.usize(1..4) {
                     self.passes_a_day().await?;
                 }
             }
         }
-        self.world.play(Calm);
+        self.world.set_script(AlwaysSucceeds);
         self.is_patient = true;
         let report = self.carry_out(Step::Sync).await?;
         self.witness.check_repaired(report.as_ref())?;
@@ -123,7 +123,7 @@ impl Life {
             let since = begin.map(|begin| called.at - begin);
             format!(
                 "{since:?} {:?} {} {:?} {:?}",
-                called.call, called.run, called.token, called.fate
+                called.call, called.run, called.token, called.response
             )
             .hash(&mut hasher);
         }
@@ -217,7 +217,7 @@ impl Life {
         let claim = Claim { run, begun, ended, interrupted_at, shown, report: report.clone() };
         self.witness.claims.push(claim);
         self.witness.check()?;
-        if self.mood == Mood::Calm {
+        if self.mood == Mood::AlwaysSucceeds {
             self.witness.check_end()?;
         }
         Ok(Some(report))
@@ -306,7 +306,7 @@ impl Life {
         let kept = format!("{:?}", self.journal.runs().await);
         let shown = self.witness.claims.iter().map(|claim| format!("{:?}", claim.report));
         let all: String = shown.chain([kept]).collect();
-        if all.contains("made-up-token") {
+        if all.contains("test-token") {
             return Err(self.witness.finding("a token was kept or shown".to_owned()));
         }
         Ok(())

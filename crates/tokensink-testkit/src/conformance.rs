@@ -1,16 +1,16 @@
-//! The conformance checks. Each is a function of its own, so that a plugin can run one alone.
+//! The conformance checks. Each is a separate function, so that a plugin can run one alone.
 //!
-//! A violation is returned, not panicked with: the checks are tested too.
+//! A check returns a violation instead of panicking, so that the checks themselves can be tested.
 
 use tokensink_core::{
     Content, Fingerprint, Inspection, Preparation, Receipt, SinkErrorKind, Token, TokenSink,
     TokenWriter,
 };
 
-use crate::words::{Words, chain};
+use crate::printed::{Printed, error_chain};
 use crate::{Evidence, SinkFixture, Violation};
 
-/// Values with the form of real tokens: base64 with padding, characters that URLs escape.
+/// Values with the form of real tokens: base64 with padding and with characters that URLs escape.
 const FIRST: &str = "eyJVc2VySUQiOiJsYXdzIiwiUGFzc3dvcmQiOiJmaXJzdC8rMDEyMzQ1Njc4OSJ9Cg==";
 const SECOND: &str = "eyJVc2VySUQiOiJsYXdzIiwiUGFzc3dvcmQiOiJzZWNvbmQtXzk4NzY1NDMyMSJ9+/w=";
 const EXTERNAL: &str = "eyJVc2VySUQiOiJzb21lIiwiUGFzc3dvcmQiOiJlbHNlJ3MtMTEyMjMzNDQ1NSJ9Cg==";
@@ -22,16 +22,16 @@ const NO_OPTION: &str = "no_such_option";
 ///
 /// # Errors
 ///
-/// Each check that fails, and how.
+/// The violations of all failed checks.
 pub async fn assert_conformance(fixture: &dyn SinkFixture) -> Result<(), Vec<Violation>> {
     let outcomes = [
-        unknown_option_is_refused_by_name(fixture),
+        unknown_option_is_rejected_by_name(fixture),
         prepare_changes_nothing(fixture).await,
         prove_changes_no_value(fixture).await,
         write_is_visible_to_inspect(fixture).await,
         writing_twice_equals_once(fixture).await,
         newer_write_wins(fixture).await,
-        other_value_is_never_taken_for_the_token(fixture).await,
+        other_value_is_never_reported_as_the_token(fixture).await,
         receipt_reveals_an_external_write(fixture).await,
         nothing_printable_contains_a_token(fixture).await,
     ];
@@ -39,54 +39,57 @@ pub async fn assert_conformance(fixture: &dyn SinkFixture) -> Result<(), Vec<Vio
     if violations.is_empty() { Ok(()) } else { Err(violations) }
 }
 
-/// A table with an option that the kind does not know is refused, and the option is named.
+/// Checks that a table with an unknown option is rejected, with an error that names the option.
 ///
 /// # Errors
 ///
-/// How the check fails.
-pub fn unknown_option_is_refused_by_name(fixture: &dyn SinkFixture) -> Result<(), Violation> {
-    let check = Check("an unknown option is refused by name");
+/// The violation.
+pub fn unknown_option_is_rejected_by_name(fixture: &dyn SinkFixture) -> Result<(), Violation> {
+    let check = Check("an unknown option is rejected by name");
     let mut table = fixture.table();
     table.insert(NO_OPTION.to_owned(), true.into());
     let Err(errors) = fixture.factory().build(table, &fixture.context()) else {
-        return check.fail("the table was accepted as it is");
+        return check.fail("the table was accepted");
     };
     let names_it = errors
         .iter()
         .any(|error| error.kind() == SinkErrorKind::Config && error.option() == Some(NO_OPTION));
-    check.demand(names_it, || {
-        let messages: Vec<String> = errors.iter().map(|error| chain(error)).collect();
-        format!("the error does not name it: {}", messages.join("; "))
+    check.require(names_it, || {
+        let messages: Vec<String> = errors.iter().map(|error| error_chain(error)).collect();
+        format!("no error names the option: {}", messages.join("; "))
     })
 }
 
-/// Building, preparing, inspecting and surveying leave the place as it was.
+/// Checks that building, preparing, inspecting and surveying a sink do not change the target.
 ///
 /// # Errors
 ///
-/// How the check fails.
+/// The violation.
 pub async fn prepare_changes_nothing(fixture: &dyn SinkFixture) -> Result<(), Violation> {
     let check = Check("prepare changes nothing");
     fixture.overwrite(EXTERNAL).await;
     let before = fixture.snapshot().await;
     let sink = check.sink(fixture)?;
     let preparation = check.prepare(sink.as_ref()).await?;
-    check.demand(fixture.snapshot().await == before, || "a preparation left a trace".to_owned())?;
+    check.require(fixture.snapshot().await == before, || {
+        "the target differs after a preparation".to_owned()
+    })?;
     drop(preparation);
     check.inspect(sink.as_ref(), None).await?;
-    // A survey may fail; it may not change anything.
+    // A survey may fail, but it must not change anything.
     let _ = sink.survey().await;
     drop(sink);
-    check.demand(fixture.snapshot().await == before, || {
-        "an inspection, a survey, or an end without a write left a trace".to_owned()
+    check.require(fixture.snapshot().await == before, || {
+        "the target differs after an inspection, a survey, or a preparation without a write"
+            .to_owned()
     })
 }
 
-/// The proof of a write leaves the place as it was, and a write works after it.
+/// Checks that the proof of a write does not change the target, and that a write succeeds after it.
 ///
 /// # Errors
 ///
-/// How the check fails.
+/// The violation.
 pub async fn prove_changes_no_value(fixture: &dyn SinkFixture) -> Result<(), Violation> {
     let check = Check("prove changes no value");
     fixture.overwrite(EXTERNAL).await;
@@ -94,19 +97,22 @@ pub async fn prove_changes_no_value(fixture: &dyn SinkFixture) -> Result<(), Vio
     let sink = check.sink(fixture)?;
     let preparation = check.prepare(sink.as_ref()).await?;
     if let Err(error) = preparation.writer.prove().await {
-        return check.fail(&format!("prove failed: {}", chain(&error)));
+        return check.fail(&format!("prove failed: {}", error_chain(&error)));
     }
-    check.demand(fixture.snapshot().await == before, || "prove left a trace".to_owned())?;
+    check.require(fixture.snapshot().await == before, || {
+        "the target differs after prove".to_owned()
+    })?;
     let receipt = check.write(preparation.writer.as_ref(), FIRST).await?;
     check.stores(fixture, FIRST).await?;
     check.finds_ours(fixture, FIRST, &receipt).await
 }
 
-/// A written value is there, and `inspect` finds it as far as that can be known; never more.
+/// Checks that a written value is stored, and that `inspect` reports it as far as the fixture's
+/// evidence allows.
 ///
 /// # Errors
 ///
-/// How the check fails.
+/// The violation.
 pub async fn write_is_visible_to_inspect(fixture: &dyn SinkFixture) -> Result<(), Violation> {
     let check = Check("a write is visible to inspect");
     fixture.overwrite(EXTERNAL).await;
@@ -116,18 +122,18 @@ pub async fn write_is_visible_to_inspect(fixture: &dyn SinkFixture) -> Result<()
     check.stores(fixture, FIRST).await?;
     check.finds_ours(fixture, FIRST, &receipt).await?;
     let content = check.inspect(check.sink(fixture)?.as_ref(), None).await?.content;
-    let is_honest = match fixture.evidence() {
+    let is_correct = match fixture.evidence() {
         Evidence::Value => is_value(&content, FIRST),
         Evidence::Receipt | Evidence::Nothing => matches!(content, Content::Unknown { .. }),
     };
-    check.demand(is_honest, || format!("without a receipt, inspect returned {content:?}"))
+    check.require(is_correct, || format!("without a receipt, inspect returned {content:?}"))
 }
 
-/// A write that is repeated, by the same preparation or a new one, changes nothing more.
+/// Checks that a repeated write, with the same preparation or a new one, changes nothing.
 ///
 /// # Errors
 ///
-/// How the check fails.
+/// The violation.
 pub async fn writing_twice_equals_once(fixture: &dyn SinkFixture) -> Result<(), Violation> {
     let check = Check("writing twice equals once");
     fixture.overwrite(EXTERNAL).await;
@@ -136,8 +142,8 @@ pub async fn writing_twice_equals_once(fixture: &dyn SinkFixture) -> Result<(), 
     check.write(preparation.writer.as_ref(), FIRST).await?;
     let once = fixture.snapshot().await;
     let receipt = check.write(preparation.writer.as_ref(), FIRST).await?;
-    check.demand(fixture.snapshot().await == once, || {
-        "the place is not the same after a repeated write".to_owned()
+    check.require(fixture.snapshot().await == once, || {
+        "the target differs after a repeated write".to_owned()
     })?;
     check.finds_ours(fixture, FIRST, &receipt).await?;
     let again = check.sink(fixture)?;
@@ -147,12 +153,11 @@ pub async fn writing_twice_equals_once(fixture: &dyn SinkFixture) -> Result<(), 
     check.finds_ours(fixture, FIRST, &receipt).await
 }
 
-/// After two writes of different tokens the later one is there, also when both were prepared
-/// together.
+/// Checks that the later of two writes wins, also if both use one preparation.
 ///
 /// # Errors
 ///
-/// How the check fails.
+/// The violation.
 pub async fn newer_write_wins(fixture: &dyn SinkFixture) -> Result<(), Violation> {
     let check = Check("a newer write wins");
     fixture.overwrite(EXTERNAL).await;
@@ -162,42 +167,42 @@ pub async fn newer_write_wins(fixture: &dyn SinkFixture) -> Result<(), Violation
     let receipt = check.write(preparation.writer.as_ref(), SECOND).await?;
     check.stores(fixture, SECOND).await?;
     check.finds_ours(fixture, SECOND, &receipt).await?;
-    // And back: a memory of earlier writes must not swallow a later one.
+    // Writes the first token again: a sink that remembers its writes must not skip this one.
     let preparation = check.prepare(sink.as_ref()).await?;
     let receipt = check.write(preparation.writer.as_ref(), FIRST).await?;
     check.stores(fixture, FIRST).await?;
     check.finds_ours(fixture, FIRST, &receipt).await?;
     let content = check.inspect(sink.as_ref(), None).await?.content;
-    check.demand(!is_value(&content, SECOND), || {
+    check.require(!is_value(&content, SECOND), || {
         format!("after an older token was overwritten, inspect returned it: {content:?}")
     })
 }
 
-/// A value that is not the token is never taken for it; where the value cannot be read, nothing is
-/// claimed.
+/// Checks that another value is never reported as the token, and that a value that cannot be read is
+/// reported as unknown.
 ///
 /// # Errors
 ///
-/// How the check fails.
-pub async fn other_value_is_never_taken_for_the_token(
+/// The violation.
+pub async fn other_value_is_never_reported_as_the_token(
     fixture: &dyn SinkFixture,
 ) -> Result<(), Violation> {
-    let check = Check("another value is never taken for the token");
+    let check = Check("another value is never reported as the token");
     fixture.overwrite(EXTERNAL).await;
     let content = check.inspect(check.sink(fixture)?.as_ref(), None).await?.content;
-    let is_honest = match fixture.evidence() {
+    let is_correct = match fixture.evidence() {
         Evidence::Value => is_value(&content, EXTERNAL),
         Evidence::Receipt | Evidence::Nothing => matches!(content, Content::Unknown { .. }),
     };
-    check.demand(is_honest, || format!("inspect returned {content:?}"))
+    check.require(is_correct, || format!("inspect returned {content:?}"))
 }
 
-/// After an external write our receipt proves nothing any more, and where the provider shows it,
-/// `inspect` returns so.
+/// Checks that a receipt proves nothing after an external write, and that `inspect` reports the write
+/// where the provider shows it.
 ///
 /// # Errors
 ///
-/// How the check fails.
+/// The violation.
 pub async fn receipt_reveals_an_external_write(fixture: &dyn SinkFixture) -> Result<(), Violation> {
     let check = Check("a receipt reveals an external write");
     fixture.overwrite(EXTERNAL).await;
@@ -206,59 +211,59 @@ pub async fn receipt_reveals_an_external_write(fixture: &dyn SinkFixture) -> Res
     let receipt = check.write(preparation.writer.as_ref(), FIRST).await?;
     fixture.overwrite(EXTERNAL).await;
     let content = check.inspect(check.sink(fixture)?.as_ref(), Some(&receipt)).await?.content;
-    let is_honest = match fixture.evidence() {
+    let is_correct = match fixture.evidence() {
         Evidence::Value => is_value(&content, EXTERNAL),
         Evidence::Receipt => content == Content::ChangedSinceOurWrite,
         Evidence::Nothing => {
             matches!(content, Content::ChangedSinceOurWrite | Content::Unknown { .. })
         }
     };
-    check.demand(is_honest, || format!("inspect returned {content:?}"))
+    check.require(is_correct, || format!("inspect returned {content:?}"))
 }
 
-/// Neither the token nor the value it replaces appears in `Debug`, labels, warnings, receipts or
-/// errors. It obstructs the place, and so comes last.
+/// Checks that neither the token nor the replaced value appears in `Debug`, labels, warnings, receipts
+/// or errors. Call it last, because it obstructs the target.
 ///
 /// # Errors
 ///
-/// How the check fails.
+/// The violation.
 pub async fn nothing_printable_contains_a_token(
     fixture: &dyn SinkFixture,
 ) -> Result<(), Violation> {
     let check = Check("nothing printable contains a token");
     fixture.overwrite(EXTERNAL).await;
-    let (sink, mut words) = (check.sink(fixture)?, Words::default());
-    words.sink(sink.as_ref());
+    let (sink, mut printed) = (check.sink(fixture)?, Printed::default());
+    printed.sink(sink.as_ref());
     let preparation = check.prepare(sink.as_ref()).await?;
-    words.preparation(&preparation);
+    printed.preparation(&preparation);
     let receipt = check.write(preparation.writer.as_ref(), FIRST).await?;
-    words.receipt(&receipt);
-    words.debug("an inspection", &check.inspect(sink.as_ref(), Some(&receipt)).await?);
-    words.debug("an inspection", &check.inspect(sink.as_ref(), None).await?);
+    printed.receipt(&receipt);
+    printed.debug("an inspection", &check.inspect(sink.as_ref(), Some(&receipt)).await?);
+    printed.debug("an inspection", &check.inspect(sink.as_ref(), None).await?);
     match sink.survey().await {
-        Ok(survey) => words.debug("a survey", &survey),
-        Err(error) => words.error(&error),
+        Ok(survey) => printed.debug("a survey", &survey),
+        Err(error) => printed.error(&error),
     }
 
     fixture.obstruct().await;
     match preparation.writer.write(&Token::new(SECOND)).await {
-        Ok(receipt) => words.receipt(&receipt),
-        Err(error) => words.error(&error),
+        Ok(receipt) => printed.receipt(&receipt),
+        Err(error) => printed.error(&error),
     }
     match sink.prepare().await {
-        Ok(preparation) => words.preparation(&preparation),
-        Err(error) => words.error(&error),
+        Ok(preparation) => printed.preparation(&preparation),
+        Err(error) => printed.error(&error),
     }
     match sink.inspect(Some(&receipt)).await {
-        Ok(inspection) => words.debug("an inspection", &inspection),
-        Err(error) => words.error(&error),
+        Ok(inspection) => printed.debug("an inspection", &inspection),
+        Err(error) => printed.error(&error),
     }
-    // Again, now that both have seen tokens.
-    words.sink(sink.as_ref());
-    words.preparation(&preparation);
+    // Printed again, because the sink and the preparation may have stored a token in the meantime.
+    printed.sink(sink.as_ref());
+    printed.preparation(&preparation);
     let tokens = [FIRST, SECOND, EXTERNAL].map(Token::new);
-    match words.leak(&tokens) {
-        Some(what) => check.fail(&format!("{what} does")),
+    match printed.leak(&tokens) {
+        Some(what) => check.fail(&format!("{what} contains one")),
         None => Ok(()),
     }
 }
@@ -267,19 +272,19 @@ fn is_value(content: &Content, value: &str) -> bool {
     matches!(content, Content::Value(held) if held.fingerprint == Fingerprint::of(value))
 }
 
-/// A check's name, with the steps that checks have in common.
+/// The name of a check, with methods for the steps that the checks share.
 #[derive(Clone, Copy)]
 struct Check(&'static str);
 
 impl Check {
     fn fail<T>(self, how: &str) -> Result<T, Violation> {
-        // A sink's text may contain what it should not; a test's output goes to logs.
+        // A sink's message may contain a token, and the output of tests is logged.
         let redact = |how: String, value| Token::new(value).redact(&how).into_owned();
         let how = [FIRST, SECOND, EXTERNAL].into_iter().fold(how.to_owned(), redact);
         Err(Violation { check: self.0, how })
     }
 
-    fn demand(self, holds: bool, how: impl FnOnce() -> String) -> Result<(), Violation> {
+    fn require(self, holds: bool, how: impl FnOnce() -> String) -> Result<(), Violation> {
         if holds { Ok(()) } else { self.fail(&how()) }
     }
 
@@ -287,11 +292,11 @@ impl Check {
         match fixture.factory().build(fixture.table(), &fixture.context()) {
             Ok(sinks) => match sinks.into_iter().next() {
                 Some(sink) => Ok(sink),
-                None => self.fail("the table makes no sink"),
+                None => self.fail("the table builds no sink"),
             },
             Err(errors) => {
-                let messages: Vec<String> = errors.iter().map(|error| chain(error)).collect();
-                self.fail(&format!("the table was refused: {}", messages.join("; ")))
+                let messages: Vec<String> = errors.iter().map(|error| error_chain(error)).collect();
+                self.fail(&format!("the table was rejected: {}", messages.join("; ")))
             }
         }
     }
@@ -299,14 +304,14 @@ impl Check {
     async fn prepare(self, sink: &dyn TokenSink) -> Result<Preparation, Violation> {
         match sink.prepare().await {
             Ok(preparation) => Ok(preparation),
-            Err(error) => self.fail(&format!("prepare failed: {}", chain(&error))),
+            Err(error) => self.fail(&format!("prepare failed: {}", error_chain(&error))),
         }
     }
 
     async fn write(self, writer: &dyn TokenWriter, value: &str) -> Result<Receipt, Violation> {
         match writer.write(&Token::new(value)).await {
             Ok(receipt) => Ok(receipt),
-            Err(error) => self.fail(&format!("the write failed: {}", chain(&error))),
+            Err(error) => self.fail(&format!("the write failed: {}", error_chain(&error))),
         }
     }
 
@@ -317,19 +322,19 @@ impl Check {
     ) -> Result<Inspection, Violation> {
         match sink.inspect(last).await {
             Ok(inspection) => Ok(inspection),
-            Err(error) => self.fail(&format!("inspect failed: {}", chain(&error))),
+            Err(error) => self.fail(&format!("inspect failed: {}", error_chain(&error))),
         }
     }
 
     async fn stores(self, fixture: &dyn SinkFixture, value: &str) -> Result<(), Violation> {
         let stored = fixture.stored().await;
-        self.demand(stored.as_deref() == Some(value), || match &stored {
+        self.require(stored.as_deref() == Some(value), || match &stored {
             None => "an application reads no value after the write".to_owned(),
             Some(_) => "an application reads another value than the one written".to_owned(),
         })
     }
 
-    /// Asks a new sink, as the next run of the program would.
+    /// Inspects with a new sink, like the next run of the program.
     async fn finds_ours(
         self,
         fixture: &dyn SinkFixture,
@@ -342,6 +347,6 @@ impl Check {
             Evidence::Receipt => content == Content::UnchangedSinceOurWrite,
             Evidence::Nothing => matches!(content, Content::Unknown { .. }),
         };
-        self.demand(is_found, || format!("after the write, inspect returned {content:?}"))
+        self.require(is_found, || format!("after the write, inspect returned {content:?}"))
     }
 }

@@ -1,60 +1,60 @@
-//! What a plugin's tests provide to the conformance checks: the place that a sink writes to.
+//! The fixture that a plugin's tests provide for the conformance checks.
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 use tokensink_core::{BuildContext, SinkFactory};
 
-/// A place that a sink writes to, seen from outside the sink: through the file system, the fake
-/// server's own methods, another client.
+/// The target of a sink, accessed without the sink: through the file system, the methods of a fake
+/// server, or another client.
 ///
-/// Every check begins with an [`overwrite`](SinkFixture::overwrite), so one fixture serves them all.
+/// Every check begins with an [`overwrite`](SinkFixture::overwrite), so all checks can share a fixture.
 #[async_trait]
 pub trait SinkFixture: Send + Sync {
-    /// The sink's kind: what `Registry::linked()` has under its name.
+    /// Returns the factory of the sink's kind, from `Registry::linked()`.
     fn factory(&self) -> &'static SinkFactory;
 
-    /// A table that describes this place, without the options that every table may have. The checks
-    /// use the first sink it makes.
+    /// Returns a table for this target, without the options that every table may have. The checks use
+    /// the first sink that it builds.
     fn table(&self) -> Map<String, Value>;
 
-    /// What a new run of the program would build its sinks with.
+    /// Returns the context in which a new run of the program would build its sinks.
     fn context(&self) -> BuildContext;
 
-    /// What can be learned about this place by asking it.
+    /// Returns the evidence that an inspection can give.
     fn evidence(&self) -> Evidence;
 
-    /// Returns the token as an application would read it; `None` where there is none.
+    /// Returns the token as an application would read it, or `None` if there is none.
     async fn stored(&self) -> Option<String>;
 
-    /// Returns everything that is there: values, neighbours, versions, permissions. Leave out only
-    /// what the provider changes at every write, such as a time stamp.
+    /// Returns the complete state of the target: values, neighbouring values, versions, permissions.
+    /// Leave out only what the provider changes at every write, such as a time stamp.
     async fn snapshot(&self) -> String;
 
-    /// Stores `value` as another program would.
+    /// Stores `value` like another program.
     async fn overwrite(&self, value: &str);
 
-    /// Makes a write fail that was already prepared: revoke, archive, remove. Called last. A place
-    /// that cannot fail does nothing here.
+    /// Makes an already prepared write fail, for example by revoking a permission or removing the
+    /// target. It is called last. Do nothing here if the target cannot fail.
     async fn obstruct(&self);
 }
 
-/// What can be learned about a place by asking it.
+/// The evidence that an inspection of a target can give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
-    /// The value can be read, and so compared.
+    /// The value can be read and compared.
     Value,
-    /// The value is hidden; the provider shows whether our write is still the newest.
+    /// The value cannot be read, but the provider shows whether our write is still the newest.
     Receipt,
-    /// Neither.
+    /// Neither the value nor the newest write is known.
     Nothing,
 }
 
-/// A failed check, and how a sink fails it.
+/// A failed check.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{check}: {how}")]
 pub struct Violation {
     /// The check's name.
     pub check: &'static str,
-    /// What was observed instead. It contains no token.
+    /// The observation that violates it. It contains no token.
     pub how: String,
 }

@@ -1,4 +1,4 @@
-//! A sink without a disk or a network, which does what the script says.
+//! A sink in memory whose behavior is scripted.
 
 use std::future::pending;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use tokensink_core::{
 use tokio::time::sleep;
 
 use crate::Evidence;
-use crate::script::{Call, Ending, Fault, ScriptedResponse};
-use crate::world::{Author, World, lands};
+use crate::script::{Call, Ending, ScriptedError, ScriptedResponse};
+use crate::world::{Author, World, take_effect_after};
 
-/// A place in a [`World`].
+/// A sink of a [`World`].
 #[derive(Clone, Debug)]
 pub struct MemorySink {
     info: SinkInfo,
@@ -29,12 +29,12 @@ pub struct MemorySink {
     surveyed: Survey,
     is_provable: bool,
     is_unproven: bool,
-    /// The destination, and how many preparations do not show it yet.
+    /// The destination, and the number of preparations before it is shown.
     foreign_destination: Option<(usize, String)>,
 }
 
 impl World {
-    /// The sink of this index, with `evidence` of what it holds, as the newest run sees it.
+    /// Returns the sink with this index for the newest run. Its inspections give `evidence`.
     pub fn sink(&self, index: usize, evidence: Evidence) -> MemorySink {
         let target = TargetId::new("memory", index);
         let info = SinkInfo::new(target, format!("place {index}"), TakesEffect::Immediately);
@@ -57,61 +57,61 @@ impl World {
 }
 
 impl MemorySink {
-    /// The same place, under a provider's limits.
+    /// Sets the rate limits.
     #[must_use]
     pub fn within(self, rate_limits: RateLimits) -> Self {
         Self { info: self.info.with_rate_limits(rate_limits), ..self }
     }
 
-    /// The same place, with another estimate of its writes.
+    /// Sets the estimate of a write.
     #[must_use]
     pub fn estimating(self, estimate: WriteEstimate) -> Self {
         Self { estimate, ..self }
     }
 
-    /// The same place, with a warning.
+    /// Sets a warning of the preparation.
     #[must_use]
     pub fn warning(self, text: &str) -> Self {
         Self { warning: Some(text.to_owned()), ..self }
     }
 
-    /// The same place, whose identity turns out to be `target` when it is prepared.
+    /// Sets the target's identity that the preparation reports.
     #[must_use]
     pub fn resolving_to(self, target: TargetId) -> Self {
         Self { resolved_target: Some(target), ..self }
     }
 
-    /// The same place, with these values beside its own.
+    /// Sets the nearby values that an inspection reports.
     #[must_use]
     pub fn beside(self, nearby: Vec<NearbyValue>) -> Self {
         Self { nearby, ..self }
     }
 
-    /// The same place, with this survey.
+    /// Sets the result of the survey.
     #[must_use]
     pub fn surveying(self, surveyed: Survey) -> Self {
         Self { surveyed, ..self }
     }
 
-    /// The same place, where a write that changes nothing proves the permission.
+    /// Makes `prove` prove the permission.
     #[must_use]
     pub fn provable(self) -> Self {
         Self { is_provable: true, ..self }
     }
 
-    /// The same place, where preparing cannot prove the permission.
+    /// Makes the preparation unable to prove the permission.
     #[must_use]
     pub fn unproven(self) -> Self {
         Self { is_unproven: true, ..self }
     }
 
-    /// The same place, which leads to a destination that the user would not expect.
+    /// Sets an unexpected destination that the preparation reports.
     #[must_use]
     pub fn outside(self, destination: &str) -> Self {
         self.outside_after(0, destination)
     }
 
-    /// The same place, which leads to such a destination after this many preparations.
+    /// Sets an unexpected destination that is reported only after this many preparations.
     #[must_use]
     pub fn outside_after(self, preparations: usize, destination: &str) -> Self {
         Self { foreign_destination: Some((preparations, destination.to_owned())), ..self }
@@ -124,7 +124,7 @@ impl MemorySink {
         (prepared.count() > *preparations).then(|| destination.clone())
     }
 
-    /// The same place, with facts changed by `change`.
+    /// Changes the facts about the sink.
     #[must_use]
     pub fn with_info(self, change: impl FnOnce(SinkInfo) -> SinkInfo) -> Self {
         Self { info: change(self.info), ..self }
@@ -137,7 +137,7 @@ impl MemorySink {
         }
     }
 
-    /// The response to an inspection of what was held `ago`.
+    /// Returns the content as it was `ago`.
     fn inspected(&self, ago: Duration, last: Option<&Receipt>) -> Content {
         let Some(held) = self.world.held_ago(self.index, ago) else { return Content::Absent };
         let version = self.world.version_ago(self.index, ago).to_string();
@@ -151,19 +151,19 @@ impl MemorySink {
         }
     }
 
-    /// Waits as the script says; `Ok` is how long ago the truth was that may be told now.
+    /// Waits as scripted. Returns the age of the state that a successful response contains.
     async fn read(&self, call: Call) -> Result<Duration, SinkError> {
-        let fate = self.world.called(self.run, call, None);
-        match fate.ending {
-            Ending::Answered => {
-                sleep(fate.takes).await;
-                Ok(fate.takes / 2)
+        let response = self.world.called(self.run, call, None);
+        match response.ending {
+            Ending::Succeeded => {
+                sleep(response.takes).await;
+                Ok(response.takes / 2)
             }
-            Ending::AnsweredLate(lag) => {
-                sleep(fate.takes).await;
-                Ok(fate.takes / 2 + lag)
+            Ending::SucceededWithStaleValue(lag) => {
+                sleep(response.takes).await;
+                Ok(response.takes / 2 + lag)
             }
-            _ => Err(failure(fate).await),
+            _ => Err(failure(response).await),
         }
     }
 }
@@ -205,50 +205,50 @@ impl TokenWriter for MemorySink {
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
-        let fate = self.world.called(self.run, Call::Write(self.index), Some(token));
+        let response = self.world.called(self.run, Call::Write(self.index), Some(token));
         let (world, by) = (self.world.clone(), Author::Run(self.run));
         let (index, value) = (self.index, Some(token.clone()));
-        let land = move || world.store(index, value, by);
-        match fate.ending {
-            Ending::Answered | Ending::AnsweredLate(_) => {
-                let landing = lands(fate.takes / 2, land);
-                sleep(fate.takes).await;
-                let version = landing.await.map_err(|error| {
-                    SinkError::other("the made-up place is gone").with_source(error)
+        let store = move || world.store(index, value, by);
+        match response.ending {
+            Ending::Succeeded | Ending::SucceededWithStaleValue(_) => {
+                let effect = take_effect_after(response.takes / 2, store);
+                sleep(response.takes).await;
+                let version = effect.await.map_err(|error| {
+                    SinkError::other("the task of the write is gone").with_source(error)
                 })?;
                 return Ok(Receipt::default().with("version", version.to_string()));
             }
-            Ending::AnswerLost(after)
+            Ending::ResponseLost(after)
             | Ending::Hangs(Some(after))
-            | Ending::FailedButLands(_, after) => {
-                lands(after, land);
+            | Ending::FailedWithEffect(_, after) => {
+                take_effect_after(after, store);
             }
             Ending::Hangs(None) | Ending::Failed(_) | Ending::Panics => {}
         }
-        Err(failure(fate).await)
+        Err(failure(response).await)
     }
 }
 
-/// How a call that goes wrong ends.
-async fn failure(fate: ScriptedResponse) -> SinkError {
-    match fate.ending {
+/// Waits as scripted and returns the scripted error.
+async fn failure(response: ScriptedResponse) -> SinkError {
+    match response.ending {
         Ending::Hangs(_) => pending::<()>().await,
-        _ => sleep(fate.takes).await,
+        _ => sleep(response.takes).await,
     }
-    let because = "as scripted";
-    let fault = match fate.ending {
-        Ending::Failed(fault) | Ending::FailedButLands(fault, _) => fault,
+    let message = "as scripted";
+    let error = match response.ending {
+        Ending::Failed(error) | Ending::FailedWithEffect(error, _) => error,
         Ending::Panics => std::panic::panic_any(Scripted),
-        _ => Fault::Transient,
+        _ => ScriptedError::Transient,
     };
-    match fault {
-        Fault::Permanent => SinkError::permission_denied(because),
-        Fault::Limited(wait) => SinkError::rate_limited(wait, because),
-        Fault::Conflict => SinkError::conflict(because),
-        Fault::Transient | Fault::NotSent => SinkError::transient(because),
+    match error {
+        ScriptedError::Permanent => SinkError::permission_denied(message),
+        ScriptedError::RateLimited(wait) => SinkError::rate_limited(wait, message),
+        ScriptedError::Conflict => SinkError::conflict(message),
+        ScriptedError::Transient | ScriptedError::NotSent => SinkError::transient(message),
     }
 }
 
-/// The payload of a panic that the script asked for, so that a hook can keep it quiet.
+/// The payload of a scripted panic. A panic hook can recognize it and print nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct Scripted;

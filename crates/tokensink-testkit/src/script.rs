@@ -1,130 +1,128 @@
-//! What becomes of each call to a double: decided by a script, so that a test can make anything
-//! happen at any moment.
+//! Scripts decide the response to each call of a test double.
 
 use std::time::Duration;
 
-/// One call to a double.
+/// A call of a test double. The number is the index of the sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Call {
-    /// The issuer is asked for the live token.
+    /// [`TokenSource::current`](tokensink_core::TokenSource::current).
     Current,
-    /// The issuer is asked to reset it.
+    /// [`TokenIssuer::reset`](tokensink_core::TokenIssuer::reset).
     Reset,
-    /// QStash is asked whether it lets a token in.
+    /// [`TokenSource::accepts`](tokensink_core::TokenSource::accepts).
     Accepts,
-    /// The sink of this index is prepared.
+    /// [`TokenSink::prepare`](tokensink_core::TokenSink::prepare).
     Prepare(usize),
-    /// The sink of this index is inspected.
+    /// [`TokenSink::inspect`](tokensink_core::TokenSink::inspect).
     Inspect(usize),
-    /// The sink of this index is surveyed.
+    /// [`TokenSink::survey`](tokensink_core::TokenSink::survey).
     Survey(usize),
-    /// The write of the sink of this index is proven.
+    /// [`TokenWriter::prove`](tokensink_core::TokenWriter::prove).
     Prove(usize),
-    /// The sink of this index is written.
+    /// [`TokenWriter::write`](tokensink_core::TokenWriter::write).
     Write(usize),
 }
 
-/// What becomes of one call.
+/// The response to a call.
 #[derive(Clone, Copy, Debug)]
 pub struct ScriptedResponse {
-    /// How long the caller waits. A call that takes effect does so after half of it.
+    /// How long the caller waits. A call that takes effect does so after half of this time.
     pub takes: Duration,
-    /// What it gets then.
+    /// The result of the call.
     pub ending: Ending,
 }
 
-/// How a call ends.
+/// The result of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// Well.
-    Answered,
-    /// Well, but what it tells, of the token or of a sink, was true this long ago.
-    AnsweredLate(Duration),
-    /// With an error, and without an effect.
-    Failed(Fault),
-    /// With an error, although it takes effect this long after it was made: whoever refuses need not
-    /// be the one who carries it out.
-    FailedButLands(Fault, Duration),
-    /// The connection breaks: the caller cannot know that the call takes effect this long after it
-    /// was made.
-    AnswerLost(Duration),
-    /// Never. It may have taken effect, this long after the call was made.
+    /// Success.
+    Succeeded,
+    /// Success, but the response contains the state of this long ago.
+    SucceededWithStaleValue(Duration),
+    /// An error. The call has no effect.
+    Failed(ScriptedError),
+    /// An error, although the call takes effect this long after it was made, as if a proxy had
+    /// responded with an error after forwarding the request.
+    FailedWithEffect(ScriptedError, Duration),
+    /// The connection breaks. The call takes effect this long after it was made, which the caller
+    /// cannot know.
+    ResponseLost(Duration),
+    /// The call does not return. If there is a duration, it takes effect this long after it was made.
     Hangs(Option<Duration>),
-    /// The plugin panics. For the issuer the same as a fault that may pass.
+    /// The plugin panics. For the issuer the same as a transient error.
     Panics,
 }
 
-/// What an error says.
+/// The kind of a scripted error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// It may pass.
+pub enum ScriptedError {
+    /// Probably temporary.
     Transient,
-    /// It will not.
+    /// A retry fails in the same way.
     Permanent,
-    /// The provider asks for a pause.
-    Limited(Duration),
-    /// Somebody else wrote in between.
+    /// The rate limit is reached, and the provider requests this pause.
+    RateLimited(Duration),
+    /// Another program wrote in the meantime.
     Conflict,
-    /// It is certain that nothing left this machine.
+    /// The request was certainly not sent.
     NotSent,
 }
 
 impl ScriptedResponse {
-    /// Answered well, at once.
-    pub const WELL: Self = Self { takes: Duration::ZERO, ending: Ending::Answered };
+    /// Success, at once.
+    pub const SUCCESS: Self = Self { takes: Duration::ZERO, ending: Ending::Succeeded };
 
-    /// An error at once.
-    pub const fn failed(fault: Fault) -> Self {
-        Self { takes: Duration::ZERO, ending: Ending::Failed(fault) }
+    /// Returns an error, at once.
+    pub const fn failed(error: ScriptedError) -> Self {
+        Self { takes: Duration::ZERO, ending: Ending::Failed(error) }
     }
 
-    /// Answered well after `takes`.
+    /// Returns success after `takes`.
     pub const fn slow(takes: Duration) -> Self {
-        Self { takes, ending: Ending::Answered }
+        Self { takes, ending: Ending::Succeeded }
     }
 }
 
-/// Decides what becomes of each call, in the order in which they are made.
+/// Decides the response to each call, in the order in which the calls are made.
 pub trait Script: Send {
-    /// The fate of the next call.
-    fn fate(&mut self, call: Call) -> ScriptedResponse;
+    /// Returns the response to the next call.
+    fn response(&mut self, call: Call) -> ScriptedResponse;
 }
 
 impl<F: FnMut(Call) -> ScriptedResponse + Send> Script for F {
-    fn fate(&mut self, call: Call) -> ScriptedResponse {
+    fn response(&mut self, call: Call) -> ScriptedResponse {
         self(call)
     }
 }
 
-/// Everything is answered well, at once.
+/// A script in which every call succeeds at once.
 #[derive(Clone, Copy, Debug)]
-pub struct Calm;
+pub struct AlwaysSucceeds;
 
-impl Script for Calm {
-    fn fate(&mut self, _: Call) -> ScriptedResponse {
-        ScriptedResponse::WELL
+impl Script for AlwaysSucceeds {
+    fn response(&mut self, _: Call) -> ScriptedResponse {
+        ScriptedResponse::SUCCESS
     }
 }
 
-/// Some calls meet the fates that were planned for them, in order; all others are answered well,
-/// at once.
+/// A script with planned responses to some calls, in order. All other calls succeed at once.
 #[derive(Clone, Debug, Default)]
 pub struct Planned(Vec<(Call, ScriptedResponse)>);
 
 impl Planned {
-    /// The next `call` that has no plan yet meets `fate`.
+    /// Plans `response` for the next `call` without a planned response.
     #[must_use]
-    pub fn then(mut self, call: Call, fate: ScriptedResponse) -> Self {
-        self.0.push((call, fate));
+    pub fn then(mut self, call: Call, response: ScriptedResponse) -> Self {
+        self.0.push((call, response));
         self
     }
 }
 
 impl Script for Planned {
-    fn fate(&mut self, call: Call) -> ScriptedResponse {
+    fn response(&mut self, call: Call) -> ScriptedResponse {
         match self.0.iter().position(|(planned, _)| *planned == call) {
             Some(index) => self.0.remove(index).1,
-            None => ScriptedResponse::WELL,
+            None => ScriptedResponse::SUCCESS,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! An issuer without a network, which does what the script says.
+//! An issuer in memory whose behavior is scripted.
 
 use std::fmt;
 use std::future::pending;
@@ -9,10 +9,10 @@ use tokensink_core::{
 };
 use tokio::time::sleep;
 
-use crate::script::{Call, Ending, Fault};
-use crate::world::{Author, World, lands};
+use crate::script::{Call, Ending, ScriptedError};
+use crate::world::{Author, World, take_effect_after};
 
-/// The account of a [`World`].
+/// The issuer of a [`World`].
 #[derive(Clone, Debug)]
 pub struct ScriptedIssuer {
     world: World,
@@ -20,7 +20,7 @@ pub struct ScriptedIssuer {
 }
 
 impl World {
-    /// The issuer of this world's token, as the newest run sees it.
+    /// Returns the issuer for the newest run.
     pub fn issuer(&self) -> ScriptedIssuer {
         ScriptedIssuer { world: self.clone(), run: self.this_run() }
     }
@@ -28,31 +28,31 @@ impl World {
 
 impl fmt::Display for ScriptedIssuer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the made-up account")
+        f.write_str("the scripted account")
     }
 }
 
 impl ScriptedIssuer {
-    /// Waits as the script says; `Ok` is how long ago the truth was that may be told now.
+    /// Waits as scripted. Returns the age of the state that a successful response contains.
     async fn read(&self, call: Call, token: Option<&Token>) -> Result<Duration, IssuerError> {
-        let fate = self.world.called(self.run, call, token);
-        match fate.ending {
-            Ending::Answered => {
-                sleep(fate.takes).await;
-                Ok(fate.takes / 2)
+        let response = self.world.called(self.run, call, token);
+        match response.ending {
+            Ending::Succeeded => {
+                sleep(response.takes).await;
+                Ok(response.takes / 2)
             }
-            Ending::AnsweredLate(lag) => {
-                sleep(fate.takes).await;
-                Ok(fate.takes / 2 + lag)
+            Ending::SucceededWithStaleValue(lag) => {
+                sleep(response.takes).await;
+                Ok(response.takes / 2 + lag)
             }
             Ending::Hangs(_) => pending().await,
-            Ending::Failed(fault) | Ending::FailedButLands(fault, _) => {
-                sleep(fate.takes).await;
-                Err(issuer_error(fault))
+            Ending::Failed(error) | Ending::FailedWithEffect(error, _) => {
+                sleep(response.takes).await;
+                Err(issuer_error(error))
             }
-            Ending::AnswerLost(_) | Ending::Panics => {
-                sleep(fate.takes).await;
-                Err(issuer_error(Fault::Transient))
+            Ending::ResponseLost(_) | Ending::Panics => {
+                sleep(response.takes).await;
+                Err(issuer_error(ScriptedError::Transient))
             }
         }
     }
@@ -68,51 +68,53 @@ impl TokenSource for ScriptedIssuer {
 
     async fn accepts(&self, token: &Token) -> Result<bool, IssuerError> {
         let ago = self.read(Call::Accepts, Some(token)).await?;
-        Ok(self.world.lets_in(token, ago))
+        Ok(self.world.accepts(token, ago))
     }
 }
 
 #[async_trait]
 impl TokenIssuer for ScriptedIssuer {
     async fn reset(&self) -> Result<Issued, ResetError> {
-        let fate = self.world.called(self.run, Call::Reset, None);
+        let response = self.world.called(self.run, Call::Reset, None);
         let (world, by) = (self.world.clone(), Author::Run(self.run));
         let unknown = || ResetError::OutcomeUnknown { message: "as scripted".to_owned() };
-        match fate.ending {
-            Ending::Answered | Ending::AnsweredLate(_) => {
-                let landing = lands(fate.takes / 2, move || world.reset(by));
-                sleep(fate.takes).await;
-                let token = landing.await.map_err(|_| unknown())?;
-                Ok(issued(match fate.ending {
-                    Ending::AnsweredLate(lag) => self.world.live_ago(fate.takes / 2 + lag),
+        match response.ending {
+            Ending::Succeeded | Ending::SucceededWithStaleValue(_) => {
+                let effect = take_effect_after(response.takes / 2, move || world.reset(by));
+                sleep(response.takes).await;
+                let token = effect.await.map_err(|_| unknown())?;
+                Ok(issued(match response.ending {
+                    Ending::SucceededWithStaleValue(lag) => {
+                        self.world.live_ago(response.takes / 2 + lag)
+                    }
                     _ => token,
                 }))
             }
-            Ending::AnswerLost(after) => {
-                lands(after, move || world.reset(by));
-                sleep(fate.takes).await;
+            Ending::ResponseLost(after) => {
+                take_effect_after(after, move || world.reset(by));
+                sleep(response.takes).await;
                 Err(unknown())
             }
             Ending::Hangs(after) => {
                 if let Some(after) = after {
-                    lands(after, move || world.reset(by));
+                    take_effect_after(after, move || world.reset(by));
                 }
                 pending().await
             }
-            Ending::Failed(fault) | Ending::FailedButLands(fault, _) => {
-                if let Ending::FailedButLands(_, after) = fate.ending {
-                    lands(after, move || world.reset(by));
+            Ending::Failed(error) | Ending::FailedWithEffect(error, _) => {
+                if let Ending::FailedWithEffect(_, after) = response.ending {
+                    take_effect_after(after, move || world.reset(by));
                 }
-                sleep(fate.takes).await;
+                sleep(response.takes).await;
                 let message = "as scripted".to_owned();
-                Err(match fault {
-                    Fault::NotSent => ResetError::NotSent { message },
-                    Fault::Transient => ResetError::OutcomeUnknown { message },
+                Err(match error {
+                    ScriptedError::NotSent => ResetError::NotSent { message },
+                    ScriptedError::Transient => ResetError::OutcomeUnknown { message },
                     _ => ResetError::Refused { message },
                 })
             }
             Ending::Panics => {
-                sleep(fate.takes).await;
+                sleep(response.takes).await;
                 Err(unknown())
             }
         }
@@ -123,11 +125,13 @@ fn issued(token: Token) -> Issued {
     Issued::new(token)
 }
 
-fn issuer_error(fault: Fault) -> IssuerError {
+fn issuer_error(error: ScriptedError) -> IssuerError {
     let message = "as scripted".to_owned();
-    match fault {
-        Fault::Permanent => IssuerError::Permanent { message },
-        Fault::Limited(wait) => IssuerError::Transient { message, retry_after: Some(wait) },
+    match error {
+        ScriptedError::Permanent => IssuerError::Permanent { message },
+        ScriptedError::RateLimited(wait) => {
+            IssuerError::Transient { message, retry_after: Some(wait) }
+        }
         _ => IssuerError::Transient { message, retry_after: None },
     }
 }

@@ -1,14 +1,14 @@
-//! What a linked kind builds from a table, as the command line has it built.
+//! Builds sinks from a table, like the CLI.
 
 use serde_json::Value;
 use tokensink_core::{BuildContext, Environment, HostPolicy, Registry, SinkError, TokenSink};
 
-/// Builds the sinks of a table of `kind`, below the root directory and with these variables set.
-/// Hosts of this machine, where fake servers listen, are allowed.
+/// Builds the sinks of a table of `kind`, with the root directory as base and with these environment
+/// variables. Loopback hosts, where fake servers listen, are allowed.
 ///
 /// # Errors
 ///
-/// The errors of the table. That the kind is not linked is one, too.
+/// The errors of the table, or an error if the kind is not linked.
 pub fn build(
     kind: &str,
     table: Value,
@@ -24,7 +24,7 @@ pub fn build(
 ///
 /// # Errors
 ///
-/// The errors of the table. That the kind is not linked is one, too.
+/// The errors of the table, or an error if the kind is not linked.
 pub fn build_in(
     kind: &str,
     table: Value,

@@ -1,6 +1,6 @@
-//! A small world in memory: one account, some sinks, and everything that ever happened to them.
+//! An account and its sinks in memory, with the history of all calls and changes.
 //!
-//! It keeps no real secret: its tokens are made up, so that what was seen can be shown.
+//! The tokens are invented, so that the history can be shown.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,58 +19,58 @@ struct State {
     run: u32,
     live: Vec<Change>,
     sinks: Vec<Vec<Change>>,
-    calls: Vec<Called>,
-    lets_old_tokens_in: bool,
+    calls: Vec<RecordedCall>,
+    accepts_old_tokens: bool,
 }
 
-/// From when on something held a value.
+/// A change of the live token or of a sink's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// Since when.
+    /// The time of the change.
     pub at: Instant,
-    /// The token; `None` where nothing is stored.
+    /// The new value. `None` if nothing is stored.
     pub value: Option<Token>,
-    /// Whose doing it was.
+    /// The origin of the change.
     pub by: Author,
 }
 
-/// Who changed something.
+/// The origin of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Author {
-    /// It was so from the beginning.
-    Beginning,
-    /// This run of ours.
+    /// The initial state.
+    Initial,
+    /// The run with this number.
     Run(u32),
-    /// Somebody else.
-    Stranger,
+    /// Another program or a user.
+    External,
 }
 
 /// A call that was made.
 #[derive(Clone, Debug)]
-pub struct Called {
-    /// When.
+pub struct RecordedCall {
+    /// The time of the call.
     pub at: Instant,
-    /// Which.
+    /// The called operation.
     pub call: Call,
-    /// In which run.
+    /// The number of the run.
     pub run: u32,
-    /// With which token, where there is one.
+    /// The token that was passed, if any.
     pub token: Option<Token>,
-    /// What became of it.
-    pub fate: ScriptedResponse,
+    /// The response.
+    pub response: ScriptedResponse,
 }
 
 impl World {
-    /// A world with `sinks` sinks that all hold the live token.
+    /// Creates a world with `sinks` sinks that all contain the live token.
     pub fn new(sinks: usize, script: impl Script + 'static) -> Self {
-        let first = Change { at: Instant::now(), value: Some(token(0)), by: Author::Beginning };
+        let first = Change { at: Instant::now(), value: Some(token(0)), by: Author::Initial };
         let state = State {
             script: Box::new(script),
             run: 0,
             live: vec![first.clone()],
             sinks: vec![vec![first]; sinks],
             calls: Vec::new(),
-            lets_old_tokens_in: false,
+            accepts_old_tokens: false,
         };
         Self(Arc::new(Mutex::new(state)))
     }
@@ -79,12 +79,12 @@ impl World {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on `script` decides.
-    pub fn play(&self, script: impl Script + 'static) {
+    /// Replaces the script.
+    pub fn set_script(&self, script: impl Script + 'static) {
         self.state().script = Box::new(script);
     }
 
-    /// Doubles that are made from now on belong to the next run. Returns its number.
+    /// Begins the next run, to which new test doubles belong, and returns its number.
     pub fn begin_run(&self) -> u32 {
         let mut state = self.state();
         state.run += 1;
@@ -95,69 +95,69 @@ impl World {
         self.state().run
     }
 
-    /// The live token.
+    /// Returns the live token.
     pub fn live(&self) -> Token {
         self.live_ago(Duration::ZERO)
     }
 
-    /// The token that was live this long ago.
+    /// Returns the token that was live this long ago.
     pub fn live_ago(&self, ago: Duration) -> Token {
         value_at(&self.state().live, Instant::now() - ago).unwrap_or_else(|| token(0))
     }
 
-    /// From now on a token that ever was live is let in, as if resets did not reach QStash.
-    pub fn let_old_tokens_in(&self) {
-        self.state().lets_old_tokens_in = true;
+    /// Makes QStash accept every token that was ever live, as if it never learned of a reset.
+    pub fn accept_old_tokens(&self) {
+        self.state().accepts_old_tokens = true;
     }
 
-    /// Whether QStash lets a token in, if the news of a reset take `lag`. A lag only ever makes the
-    /// gate late to open: an old token is dead at once.
-    pub(crate) fn lets_in(&self, token: &Token, lag: Duration) -> bool {
-        if self.state().lets_old_tokens_in {
+    /// Returns whether QStash accepts a token if it learns of a reset after `lag`. The lag delays only
+    /// the acceptance of a new token: an old token is revoked at once.
+    pub(crate) fn accepts(&self, token: &Token, lag: Duration) -> bool {
+        if self.state().accepts_old_tokens {
             return self.resets().iter().any(|change| change.value.as_ref() == Some(token));
         }
         self.live() == *token && self.live_ago(lag) == *token
     }
 
-    /// Every token that ever was live, oldest first.
+    /// Returns every token that was ever live, oldest first.
     pub fn resets(&self) -> Vec<Change> {
         self.state().live.clone()
     }
 
-    /// What the sink of this index holds.
+    /// Returns the value of the sink with this index.
     pub fn held(&self, sink: usize) -> Option<Token> {
         self.held_ago(sink, Duration::ZERO)
     }
 
-    /// What it held this long ago.
+    /// Returns the value that the sink had this long ago.
     pub fn held_ago(&self, sink: usize, ago: Duration) -> Option<Token> {
         value_at(&self.state().sinks[sink], Instant::now() - ago)
     }
 
-    /// All that it ever held, oldest first.
+    /// Returns all changes of a sink, oldest first.
     pub fn history(&self, sink: usize) -> Vec<Change> {
         self.state().sinks[sink].clone()
     }
 
-    /// How often the sink was stored, up to this long ago: a version number.
+    /// Returns the version number that the sink had this long ago.
     pub fn version_ago(&self, sink: usize, ago: Duration) -> usize {
         let until = Instant::now() - ago;
         self.state().sinks[sink].iter().filter(|change| change.at <= until).count()
     }
 
-    /// Every call so far.
-    pub fn calls(&self) -> Vec<Called> {
+    /// Returns all calls so far.
+    pub fn calls(&self) -> Vec<RecordedCall> {
         self.state().calls.clone()
     }
 
-    /// Somebody else resets the token.
+    /// Resets the token like another program.
     pub fn reset_externally(&self) {
-        self.reset(Author::Stranger);
+        self.reset(Author::External);
     }
 
-    /// Somebody else stores something in a sink.
+    /// Changes the value of a sink like another program.
     pub fn store_externally(&self, sink: usize, value: Option<Token>) {
-        self.store(sink, value, Author::Stranger);
+        self.store(sink, value, Author::External);
     }
 
     pub(crate) fn reset(&self, by: Author) -> Token {
@@ -174,13 +174,13 @@ impl World {
         history.len()
     }
 
-    /// Notes the call and asks the script what becomes of it.
+    /// Records the call and returns the script's response.
     pub(crate) fn called(&self, run: u32, call: Call, token: Option<&Token>) -> ScriptedResponse {
         let mut state = self.state();
-        let fate = state.script.fate(call);
+        let response = state.script.response(call);
         let (at, token) = (Instant::now(), token.cloned());
-        state.calls.push(Called { at, call, run, token, fate });
-        fate
+        state.calls.push(RecordedCall { at, call, run, token, response });
+        response
     }
 }
 
@@ -191,9 +191,9 @@ impl std::fmt::Debug for World {
     }
 }
 
-/// The token that the `generation`th reset brings.
+/// Returns the token of the given generation.
 fn token(generation: usize) -> Token {
-    Token::new(format!("made-up-token-{generation:04}"))
+    Token::new(format!("test-token-{generation:04}"))
 }
 
 fn value_at(history: &[Change], moment: Instant) -> Option<Token> {
@@ -201,14 +201,14 @@ fn value_at(history: &[Change], moment: Instant) -> Option<Token> {
     known.and_then(|change| change.value.clone())
 }
 
-/// Lets something happen in the world, whether or not the caller still waits: what has left this
-/// machine cannot be called back.
-pub(crate) fn lands<T: Send + 'static>(
-    after: Duration,
-    happens: impl FnOnce() -> T + Send + 'static,
+/// Applies a change after a delay, also if the caller is dropped: a request that was sent cannot be
+/// cancelled.
+pub(crate) fn take_effect_after<T: Send + 'static>(
+    delay: Duration,
+    change: impl FnOnce() -> T + Send + 'static,
 ) -> tokio::task::JoinHandle<T> {
     tokio::spawn(async move {
-        sleep(after).await;
-        happens()
+        sleep(delay).await;
+        change()
     })
 }

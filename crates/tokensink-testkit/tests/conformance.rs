@@ -1,4 +1,5 @@
-//! Each check fails on a sink with the matching flaw, and passes for a sound one.
+//! Tests of the conformance checks: each fails for a sink with the matching flaw, and all pass for a
+//! correct sink.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
@@ -15,11 +16,11 @@ use tokensink_core::{
     async_trait,
 };
 use tokensink_testkit::{
-    Call, Calm, Change, Evidence, Fault, MemorySink, ScriptedResponse, SinkFixture, Violation,
-    World, assert_conformance,
+    AlwaysSucceeds, Call, Change, Evidence, MemorySink, ScriptedError, ScriptedResponse,
+    SinkFixture, Violation, World, assert_conformance,
 };
 
-/// How a sink can be broken.
+/// A flaw of a sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 enum Flaw {
     None,
@@ -47,7 +48,7 @@ struct MemoryConfig {
     evidence: String,
 }
 
-/// Knows the very option that no plugin may know.
+/// A config that accepts the option that must be unknown to every plugin.
 #[derive(Deserialize, JsonSchema)]
 struct TolerantConfig {
     flaw: Flaw,
@@ -67,7 +68,7 @@ macro_rules! memory_kind {
             type Sink = Flawed;
 
             fn build(self, context: &BuildContext) -> Result<Vec<Flawed>, Vec<SinkError>> {
-                let world = context.shared("world", || World::new(1, Calm));
+                let world = context.shared("world", || World::new(1, AlwaysSucceeds));
                 let seen = context.shared("seen", Seen::default);
                 let inner = world.sink(0, evidence_of(&self.evidence));
                 let mut info = inner.info().clone();
@@ -240,12 +241,12 @@ impl SinkFixture for Place {
     }
 
     async fn overwrite(&self, value: &str) {
-        self.world.play(Calm);
+        self.world.set_script(AlwaysSucceeds);
         self.world.store_externally(0, Some(Token::new(value)));
     }
 
     async fn obstruct(&self) {
-        self.world.play(|_: Call| ScriptedResponse::failed(Fault::Permanent));
+        self.world.set_script(|_: Call| ScriptedResponse::failed(ScriptedError::Permanent));
     }
 }
 
@@ -254,7 +255,7 @@ async fn violations_of(
     evidence: &'static str,
     factory: &'static SinkFactory,
 ) -> Vec<Violation> {
-    let place = Place { world: World::new(1, Calm), flaw, evidence, factory };
+    let place = Place { world: World::new(1, AlwaysSucceeds), flaw, evidence, factory };
     assert_conformance(&place).await.err().unwrap_or_default()
 }
 
@@ -282,7 +283,7 @@ async fn each_check_fails_on_a_sink_with_the_matching_flaw() {
         (
             Flaw::InspectGuessesWithoutReceipt,
             "receipt",
-            "another value is never taken for the token",
+            "another value is never reported as the token",
         ),
         (Flaw::InspectIsStale, "value", "a receipt reveals an external write"),
         (Flaw::InspectClaimsItsReceipt, "receipt", "a receipt reveals an external write"),
@@ -294,7 +295,7 @@ async fn each_check_fails_on_a_sink_with_the_matching_flaw() {
         let violations = violations_of(flaw, evidence, &MEMORY).await;
         assert!(
             violations.iter().any(|violation| violation.check == check),
-            "{flaw:?} over {evidence} should fail {check:?}, not {violations:?}"
+            "{flaw:?} with evidence {evidence} should violate {check:?}, not {violations:?}"
         );
         let shown = format!("{violations:?}");
         assert!(!shown.contains("eyJVc2VySUQi"), "{shown}");
@@ -302,8 +303,8 @@ async fn each_check_fails_on_a_sink_with_the_matching_flaw() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_accepted_unknown_option_is_noticed() {
+async fn an_accepted_unknown_option_is_a_violation() {
     let violations = violations_of(Flaw::None, "value", &TOLERANT).await;
     let checks: Vec<&str> = violations.iter().map(|violation| violation.check).collect();
-    assert_eq!(checks, ["an unknown option is refused by name"]);
+    assert_eq!(checks, ["an unknown option is rejected by name"]);
 }

@@ -1,4 +1,4 @@
-//! One QStash of an Upstash account: found, read, reset.
+//! The issuer of one QStash in an Upstash account: finds it, reads its token and resets it.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,51 +15,53 @@ use crate::hosts::{DEVELOPER_API, QSTASH};
 use crate::probe::{self, Probe};
 use crate::user::{TokenKind, User};
 
-/// Which QStash, and where it is.
+/// Which QStash to use, and the addresses of its APIs.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The Developer API, ending with a slash.
+    /// The base URL of the Developer API. It ends with a slash.
     pub api_url: Url,
-    /// QStash itself; `None`: the host of the QStash's region.
+    /// The base URL of QStash. `None` means the host of the QStash's region.
     pub qstash_url: Option<Url>,
-    /// Which QStash, by id.
+    /// The id of the QStash, if it is chosen by id.
     pub id: Option<String>,
-    /// Which QStash, by region.
+    /// The region of the QStash, if it is chosen by region.
     pub region: Option<String>,
-    /// How long one request may take.
+    /// The time limit of one request.
     pub timeout: Duration,
 }
 
-/// Why no QStash could be chosen.
+/// An error while choosing a QStash.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The Developer API could not be asked.
+    /// A request to the Developer API failed.
     #[error(transparent)]
     Issuer(#[from] IssuerError),
-    /// TLS could not start.
+    /// The HTTP client could not be built.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// The account has none, none that fits, or several; or id and region contradict each other.
+    /// The account has no QStash, no matching one, or several; or id and region contradict each
+    /// other.
     #[error("{0}")]
     NoChoice(String),
 }
 
-/// The issuer: one QStash of one account.
+/// A token issuer for one QStash of one account.
 pub struct Upstash {
     api: DeveloperApi,
     id: String,
     region: String,
-    /// How the id is known.
+    /// Where the id comes from: it decides what a 404 means.
     subject: Subject,
     probe: Probe,
 }
 
 impl Upstash {
-    /// Finds the QStash by id, by region, or as the only one.
+    /// Finds the QStash by id, by region, or as the account's only one.
     ///
     /// # Errors
     ///
-    /// When the API cannot be asked, or the choice is not clear: the message lists what there is.
+    /// When a request fails, or when no QStash or several match: the message then lists the ones
+    /// that the account has.
     pub async fn connect(
         credentials: &Credentials,
         settings: &Settings,
@@ -81,12 +83,13 @@ impl Upstash {
         Ok(Self { api, id: user.id, region: user.region, subject, probe })
     }
 
-    /// Asks the account what `token` may do. A probe of QStash cannot tell: a read-only token reads
-    /// as well (upstash.com/docs/qstash/howto/readonly-token).
+    /// Returns what `token` may do, according to the account. A probe of QStash cannot show it,
+    /// because a read-only token is accepted there too
+    /// (upstash.com/docs/qstash/howto/readonly-token).
     ///
     /// # Errors
     ///
-    /// When the API cannot be asked.
+    /// When a request to the Developer API fails.
     pub async fn kind_of(
         token: &Token,
         credentials: &Credentials,
@@ -96,7 +99,7 @@ impl Upstash {
         Ok(TokenKind::among(&users, token))
     }
 
-    /// The hosts that are not Upstash's own, each as a sentence for the user.
+    /// Returns the hosts that are not Upstash's own, each as a phrase for the user.
     pub fn foreign_hosts(&self) -> Vec<String> {
         let api = Some(&self.api.base).filter(|url| !DEVELOPER_API.owns(url));
         let qstash = Some(self.probe.url()).filter(|url| !QSTASH.owns(url));
@@ -105,19 +108,19 @@ impl Upstash {
         api.into_iter().chain(qstash).collect()
     }
 
-    /// The id of the QStash.
     pub fn id(&self) -> &str {
         &self.id
     }
 }
 
 impl Upstash {
-    fn unknown(&self, said: &str) -> ResetError {
-        ResetError::OutcomeUnknown { message: format!("{}: {said}", self.api.host()) }
+    fn unknown(&self, problem: &str) -> ResetError {
+        ResetError::OutcomeUnknown { message: format!("{}: {problem}", self.api.host()) }
     }
 }
 
-/// Both were given, and one of them is a mistake: nobody can tell which.
+/// Checks the region of a QStash that was chosen by id. If the two contradict each other, either
+/// may be the wrong one, so neither is preferred.
 fn expect_region(user: User, region: Option<&str>) -> Result<User, ConnectError> {
     match region {
         Some(region) if region != user.region => Err(ConnectError::NoChoice(format!(
@@ -128,7 +131,7 @@ fn expect_region(user: User, region: Option<&str>) -> Result<User, ConnectError>
     }
 }
 
-/// One of several, by region or because it is the only one.
+/// Returns the QStash in `region`, or the account's only one.
 fn choose(mut users: Vec<User>, region: Option<&str>) -> Result<User, ConnectError> {
     let all = users
         .iter()
@@ -139,7 +142,7 @@ fn choose(mut users: Vec<User>, region: Option<&str>) -> Result<User, ConnectErr
     let there = region.map_or_else(String::new, |region| format!(" in {region}"));
     let problem = match (users.pop(), users.is_empty()) {
         (Some(user), true) if !user.id.is_empty() => return Ok(user),
-        (Some(_), true) => "Upstash names no id for this QStash".to_owned(),
+        (Some(_), true) => "Upstash returned this QStash without an id".to_owned(),
         (None, _) if all.is_empty() => "this account has no QStash".to_owned(),
         (None, _) => format!("there is no QStash{there}; set `region` or `id` in [upstash]: {all}"),
         (Some(_), false) => {
@@ -172,7 +175,8 @@ impl TokenSource for Upstash {
     async fn current(&self) -> Result<Issued, IssuerError> {
         self.api.user(&self.id, self.subject).await?.issued().ok_or_else(|| {
             IssuerError::Permanent {
-                message: "Upstash shows no token for this QStash: may the API key manage it?"
+                message: "Upstash returned this QStash without a token: check that the API key \
+                          may manage it"
                     .to_owned(),
             }
         })
@@ -189,34 +193,35 @@ impl TokenIssuer for Upstash {
         let path = format!("qstash/rotate-token/{}", self.id);
         let request = self.api.request(Method::POST, &path);
         let request = request.map_err(|message| ResetError::NotSent { message })?;
-        let answer = match Response::to(request).await {
-            Ok(answer) => answer,
+        let response = match Response::to(request).await {
+            Ok(response) => response,
             Err(failure) if failure.is_unsent() => {
-                return Err(ResetError::NotSent { message: self.api.unanswered(&failure) });
+                return Err(ResetError::NotSent { message: self.api.transport_message(&failure) });
             }
             Err(failure) => return Err(self.unknown(&failure.to_string())),
         };
-        let said = match answer.status {
-            StatusCode::OK => match answer.json::<User>() {
+        let problem = match response.status {
+            StatusCode::OK => match response.json::<User>() {
                 Ok(user) if user.id == self.id || user.id.is_empty() => match user.issued() {
                     Some(issued) => return Ok(issued),
-                    None => "the answer carries no token".to_owned(),
+                    None => "the response contains no token".to_owned(),
                 },
-                Ok(_) => "the answer is about another QStash".to_owned(),
-                Err(_) => "the answer is not what is documented".to_owned(),
+                Ok(_) => "the response is about another QStash".to_owned(),
+                Err(_) => "the response does not have the documented form".to_owned(),
             },
-            // A proxy may refuse after it has let the request through.
-            status if is_refusal(status) && answer.is_error_document() => {
+            // Only Upstash's own error document proves that nothing was reset: a proxy may answer
+            // with an error after it has forwarded the request.
+            status if is_refusal(status) && response.is_error_document() => {
                 return Err(ResetError::Refused {
-                    message: self.api.explain(&answer, self.subject),
+                    message: self.api.explain(&response, self.subject),
                 });
             }
             status if is_refusal(status) => {
-                format!("{}, which is not how Upstash refuses", self.api.error_message(&answer))
+                format!("{}, which is not an error of Upstash", self.api.error_message(&response))
             }
-            _ => self.api.error_message(&answer),
+            _ => self.api.error_message(&response),
         };
-        Err(self.unknown(&said))
+        Err(self.unknown(&problem))
     }
 }
 

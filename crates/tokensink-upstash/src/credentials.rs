@@ -1,8 +1,8 @@
-//! Where the Developer API's credentials come from.
+//! Finds the credentials of the Developer API.
 //!
-//! There are three places: what a flag names, the environment, and what `upstash login` saved. The
-//! first that has either half must have both: an email from one and a key from another could belong
-//! to two accounts.
+//! They are read from the flags, the environment, or the file that `upstash login` wrote, in this
+//! order. The first source that has an email address or a key must have both: an email address from
+//! one source and a key from another could belong to different accounts.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -21,57 +21,58 @@ pub struct Credentials {
     warning: Option<String>,
 }
 
-/// What flags name. A key is never a flag's value: every process on a machine can read those.
+/// The credential flags. The key itself is never a flag's value, because every process on the
+/// machine can read the arguments of a program.
 #[derive(Clone, Debug, Default)]
 pub struct Named {
     /// The account's email address.
     pub email: Option<String>,
-    /// A file that holds the key.
+    /// The file that contains the key.
     pub api_key_file: Option<PathBuf>,
-    /// A variable that holds the key.
+    /// The name of the environment variable that contains the key.
     pub api_key_env: Option<String>,
 }
 
-/// Reads a whole file, within bounds of size and time.
+/// Reads a whole file, with limits on its size and on the time.
 pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<Secret>;
 
-/// Why there are no credentials.
+/// An error while looking for credentials.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
-    /// No place has any.
+    /// No source has credentials.
     #[error(
         "there are no Upstash credentials: set UPSTASH_EMAIL and UPSTASH_API_KEY, or run `upstash login`"
     )]
     None,
-    /// One half is there. The other is not looked for elsewhere.
+    /// A source has only the email address or only the key.
     #[error(
-        "{place} has no {missing}; it is not taken from elsewhere, so that two accounts are never mixed"
+        "{place} has no {missing}; it is not read from another source, so that two accounts are never mixed"
     )]
     Half {
-        /// Where the other half is.
+        /// The incomplete source.
         place: String,
-        /// The half that is missing.
+        /// The missing half.
         missing: &'static str,
     },
-    /// A value cannot be meant as it is.
+    /// A value is not a usable email address, key or path.
     #[error("{name} cannot be used: {problem}")]
     Value {
-        /// The variable, flag or file that holds it.
+        /// The variable, flag or file that contains it.
         name: String,
-        /// What is wrong with it, without the value.
+        /// The problem, without the value.
         problem: String,
     },
-    /// A file could not be used.
+    /// A file is missing, not readable or not valid.
     #[error("cannot read the Upstash credentials from {file}: {problem}")]
     File {
-        /// Its path.
+        /// The file's path.
         file: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
 }
 
-/// One half of the credentials, and what holds it.
+/// An email address or a key, with the name of the variable, flag or file that contains it.
 struct Found {
     value: Secret,
     name: String,
@@ -82,7 +83,7 @@ impl Found {
         Self { value: value.trimmed(), name: name.into() }
     }
 
-    /// The value, if a request can carry it.
+    /// Returns the value if it can be sent in a request header.
     fn checked(self) -> Result<Secret, CredentialsError> {
         match request_value_problem(self.value.expose()) {
             None => Ok(self.value),
@@ -94,11 +95,11 @@ impl Found {
 }
 
 impl Credentials {
-    /// Returns the credentials of the first place that has any.
+    /// Returns the credentials of the first source that has any.
     ///
     /// # Errors
     ///
-    /// When no place has, or the first one that has is incomplete or cannot be used.
+    /// When no source has any, or when the first one that has is incomplete or not usable.
     pub fn find(
         named: &Named,
         environment: &Environment,
@@ -118,12 +119,12 @@ impl Credentials {
         Err(CredentialsError::None)
     }
 
-    /// Where they were found, for people.
+    /// Returns where the credentials were found, for messages.
     pub fn origin(&self) -> &str {
         &self.origin
     }
 
-    /// What deserves attention: a file that others may read.
+    /// Returns a warning if other users may read the file that contains the key.
     pub fn warning(&self) -> Option<&str> {
         self.warning.as_deref()
     }
@@ -133,7 +134,9 @@ impl Credentials {
             .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o077 != 0);
         let warning = is_open.then(|| {
             let file = file.display();
-            format!("{file} holds an API key and others may read it: run `chmod 600 {file}`")
+            format!(
+                "{file} contains an API key and other users may read it: run `chmod 600 {file}`"
+            )
         });
         Self { warning, ..self }
     }
@@ -183,7 +186,7 @@ fn from_flags(
         }
         (None, Some(name)) => {
             // The key itself may have been given instead of a name, so it is not repeated.
-            let place = || "the environment variable that a flag names".to_owned();
+            let place = || "the environment variable of `--upstash-api-key-env`".to_owned();
             let secret = environment.secret(name).cloned();
             let secret = secret
                 .ok_or_else(|| CredentialsError::Half { place: place(), missing: "API key" })?;
@@ -192,7 +195,7 @@ fn from_flags(
         (None, None) => None,
     };
     let email = named.email.as_ref().map(|email| Found::new(Secret::new(email), "--upstash-email"));
-    let found = Credentials::whole(email, api_key, "what the flags name")?;
+    let found = Credentials::whole(email, api_key, "the set of credential flags")?;
     Ok(match &named.api_key_file {
         Some(file) => found.map(|found| found.kept_in(file)),
         None => found,
@@ -205,7 +208,8 @@ fn from_environment(environment: &Environment) -> Result<Option<Credentials>, Cr
     Credentials::whole(email, api_key, "the environment (UPSTASH_EMAIL, UPSTASH_API_KEY)")
 }
 
-/// The files of the official command line, newest first (github.com/upstash/cli, `src/config.ts`).
+/// Returns the files in which Upstash's own CLI saves a login, newest format first
+/// (github.com/upstash/cli, `src/config.ts`).
 fn login_files(environment: &Environment) -> Result<Vec<PathBuf>, CredentialsError> {
     let path = |name: &str| environment.setting(name).map(PathBuf::from);
     let home = path("HOME");
@@ -246,7 +250,7 @@ fn from_login(
 ) -> Result<Option<Credentials>, CredentialsError> {
     let Some(text) = read(file, read_file)? else { return Ok(None) };
     let login: Login = serde_json::from_str(trimmed(text.expose())).map_err(|error| {
-        problem(file, &format!("it is not what `upstash login` writes: line {}", error.line()))
+        problem(file, &format!("it is not a file of `upstash login` (line {})", error.line()))
     })?;
     let origin = file.display().to_string();
     let found = |value: Option<String>, key: &str| {
@@ -284,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_place_that_says_anything_decides() {
+    fn flags_come_before_the_environment_and_that_before_the_login_file() {
         let home = tempfile::tempdir().unwrap();
         let login = home.path().join(".config/upstash");
         fs::create_dir_all(&login).unwrap();
@@ -314,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn two_places_are_never_mixed() {
+    fn credentials_of_two_sources_are_never_mixed() {
         let error = Credentials::find(
             &Named::default(),
             &environment(&[("UPSTASH_EMAIL", "e@x")]),
@@ -329,9 +333,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_empty_is_not_sent() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("key");
+    fn an_empty_credential_is_rejected() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("key");
         let find = |email: &str, key: &str| {
             fs::write(&file, key).unwrap();
             let named = Named {
@@ -343,13 +347,13 @@ mod tests {
             Credentials::find(&named, &environment(&whole), &read_plainly)
         };
         assert_eq!(find("f@x", " key\n").unwrap().api_key.expose(), "key");
-        let said = find("f@x", " \n").unwrap_err().to_string();
-        assert!(said.contains(&format!("credentials from {}: it is empty", file.display())));
-        let said = find(" ", "key").unwrap_err().to_string();
-        assert!(said.contains("the flags name has no email address"), "{said}");
+        let error = find("f@x", " \n").unwrap_err().to_string();
+        assert!(error.contains(&format!("credentials from {}: it is empty", file.display())));
+        let error = find(" ", "key").unwrap_err().to_string();
+        assert!(error.contains("credential flags has no email address"), "{error}");
 
-        let login = folder.path().join(".upstash.json");
-        let home = [("HOME", folder.path().to_str().unwrap())];
+        let login = directory.path().join(".upstash.json");
+        let home = [("HOME", directory.path().to_str().unwrap())];
         fs::write(&login, r#"{"email":"l@x","apiKey":""}"#).unwrap();
         let error =
             Credentials::find(&Named::default(), &environment(&home), &read_plainly).unwrap_err();
@@ -357,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_there_is_said_to_be_for_credentials() {
+    fn the_error_for_a_missing_key_file_names_the_credentials() {
         let named = Named {
             email: Some("f@x".into()),
             api_key_file: Some("/no/such".into()),
@@ -372,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_in_the_place_of_its_variable_is_not_repeated() {
+    fn a_key_given_as_the_variable_name_is_not_shown() {
         for pasted in ["0b56a1f0-7c1d-4e0a-9d3e-1f5f3f0a7c11", "short", "A_KEY"] {
             let named = Named {
                 email: Some("f@x".into()),
@@ -381,14 +385,17 @@ mod tests {
             };
             let error =
                 Credentials::find(&named, &Environment::default(), &read_plainly).unwrap_err();
-            let said = format!("{error} {error:?}");
-            assert!(said.contains("variable that a flag names has no API key"), "{said}");
-            assert!(!said.contains(pasted), "{said}");
+            let shown = format!("{error} {error:?}");
+            assert!(
+                shown.contains("variable of `--upstash-api-key-env` has no API key"),
+                "{shown}"
+            );
+            assert!(!shown.contains(pasted), "{shown}");
         }
     }
 
     #[test]
-    fn the_legacy_file_is_read_and_a_broken_one_named() {
+    fn the_legacy_login_file_is_read_and_named_when_it_is_invalid() {
         let home = tempfile::tempdir().unwrap();
         let legacy = home.path().join(".upstash.json");
         let variables = environment(&[("HOME", home.path().to_str().unwrap())]);
@@ -410,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn blanks_around_a_credential_are_never_sent() {
+    fn whitespace_around_a_credential_is_removed() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(".upstash.json");
         let home = ("HOME", directory.path().to_str().unwrap());
@@ -437,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn a_credential_that_cannot_be_meant_is_refused_by_name() {
+    fn an_invalid_credential_is_rejected_by_the_name_of_its_source() {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
         for value in ["two\nlines", "a hunter2", "esc\u{1b}[31m", "\"hunter2\"", "\u{200b}hunter2"]
@@ -471,7 +478,7 @@ mod tests {
                 (
                     flags(None, Some("K")),
                     environment(&[("K", value)]),
-                    "variable that a flag names",
+                    "variable of `--upstash-api-key-env`",
                 ),
                 (Named::default(), environment(&[("HOME", home)]), "`api_key` in "),
             ] {
@@ -484,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_only_a_shell_understands_is_refused() {
+    fn a_path_that_needs_shell_expansion_is_rejected() {
         let home = ("HOME", "/srv/me");
         let named = Named {
             email: Some("f@x".to_owned()),

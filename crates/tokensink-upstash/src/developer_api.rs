@@ -1,4 +1,4 @@
-//! Requests to the Developer API, and what its responses mean.
+//! Sends requests to the Developer API and interprets the responses.
 
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
@@ -9,7 +9,8 @@ use crate::account::Settings;
 use crate::user::User;
 use crate::{ConnectError, Credentials};
 
-/// The error for a question without a whole response: permanent where a proxy demands a credential.
+/// Returns the error for a read that failed in transport. It is permanent if a proxy demands a
+/// credential.
 pub(crate) fn issuer_error(message: String, error: &TransportError) -> IssuerError {
     match error {
         TransportError::ProxyDenied(_) => IssuerError::Permanent { message },
@@ -17,14 +18,14 @@ pub(crate) fn issuer_error(message: String, error: &TransportError) -> IssuerErr
     }
 }
 
-/// What a request is about, which decides what a 404 means.
+/// The object of a request, which decides what a 404 means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
-    /// The account's list.
+    /// The account's list of QStash.
     Account,
-    /// The QStash whose id the config names.
+    /// The QStash whose id is in the config.
     ConfiguredId,
-    /// A QStash that the list contained.
+    /// A QStash from the account's list.
     ListedId,
 }
 
@@ -43,7 +44,7 @@ impl DeveloperApi {
     ) -> Result<Self, ConnectError> {
         let basic = basic(&credentials.email, credentials.api_key.expose());
         let basic = basic.map_err(|error| {
-            let message = format!("the Upstash credentials do not fit into a header: {error}");
+            let message = format!("the Upstash credentials cannot be sent in a header: {error}");
             IssuerError::Permanent { message }
         })?;
         Ok(Self {
@@ -55,19 +56,19 @@ impl DeveloperApi {
     }
 
     pub(crate) async fn users(&self) -> Result<Vec<User>, IssuerError> {
-        let answer =
+        let response =
             self.read("qstash/users", "list the account's QStash", Subject::Account).await?;
-        answer.json().map_err(|error| self.unreadable("the list of QStash", &error))
+        response.json().map_err(|error| self.unreadable("the list of QStash", &error))
     }
 
     pub(crate) async fn user(&self, id: &str, subject: Subject) -> Result<User, IssuerError> {
         let path = format!("qstash/user/{id}");
-        let answer = self.read(&path, "read the current token", subject).await?;
-        let user: User = answer.json().map_err(|error| self.unreadable("the QStash", &error))?;
+        let response = self.read(&path, "read the current token", subject).await?;
+        let user: User = response.json().map_err(|error| self.unreadable("the QStash", &error))?;
         if user.id == id {
             return Ok(user);
         }
-        let message = format!("Upstash answered for another QStash than {id}");
+        let message = format!("Upstash returned another QStash than {id}");
         Err(IssuerError::Permanent { message })
     }
 
@@ -80,19 +81,19 @@ impl DeveloperApi {
         let request = self
             .request(Method::GET, path)
             .map_err(|message| IssuerError::Permanent { message })?;
-        let answer = Response::to(request).await.map_err(|error| {
-            issuer_error(format!("could not {doing}: {}", self.unanswered(&error)), &error)
+        let response = Response::to(request).await.map_err(|error| {
+            issuer_error(format!("could not {doing}: {}", self.transport_message(&error)), &error)
         })?;
-        if answer.status.is_success() {
-            return Ok(answer);
+        if response.status.is_success() {
+            return Ok(response);
         }
         let message =
-            format!("could not {doing}: {}: {}", self.host(), self.explain(&answer, subject));
-        let may_pass = answer.status.is_server_error()
+            format!("could not {doing}: {}: {}", self.host(), self.explain(&response, subject));
+        let may_pass = response.status.is_server_error()
             || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT]
-                .contains(&answer.status);
+                .contains(&response.status);
         Err(if may_pass {
-            IssuerError::Transient { message, retry_after: retry_after(&answer.headers) }
+            IssuerError::Transient { message, retry_after: retry_after(&response.headers) }
         } else {
             IssuerError::Permanent { message }
         })
@@ -107,50 +108,52 @@ impl DeveloperApi {
         self.base.host_str().unwrap_or("Upstash")
     }
 
-    /// Why there is no whole answer to a question that may be asked again.
-    pub(crate) fn unanswered(&self, failure: &TransportError) -> String {
+    /// Returns the message for a request without a complete response that is safe to send again.
+    pub(crate) fn transport_message(&self, error: &TransportError) -> String {
         let host = self.host();
-        format!("{host}: {failure}; see `api_url` and the network, then try again")
+        format!("{host}: {error}; check `api_url` and the network, then try again")
     }
 
     fn unreadable(&self, what: &str, error: &serde_json::Error) -> IssuerError {
         let (host, column) = (self.host(), error.column());
         let message = format!(
-            "{host}: the answer about {what} is not what is documented (at column {column}); see \
-             `api_url` and what stands in between, then try again"
+            "{host}: the response for {what} does not have the documented form (column {column}); \
+             check `api_url` and any proxy in between, then try again"
         );
         IssuerError::Transient { message, retry_after: None }
     }
 
-    /// What the server says went wrong, without the key.
-    pub(crate) fn error_message(&self, answer: &Response) -> String {
-        answer.error_message(&[&self.api_key])
+    /// Returns the server's error message, without the key.
+    pub(crate) fn error_message(&self, response: &Response) -> String {
+        response.error_message(&[&self.api_key])
     }
 
-    /// What an error answer means, and what to do about it
+    /// Returns the meaning of an error response and what to do about it
     /// (upstash.com/docs/devops/developer-api/http_status_codes).
-    pub(crate) fn explain(&self, answer: &Response, subject: Subject) -> String {
-        let said = self.error_message(answer);
-        if said.to_lowercase().contains("readonly api key") {
+    pub(crate) fn explain(&self, response: &Response, subject: Subject) -> String {
+        let message = self.error_message(response);
+        if message.to_lowercase().contains("readonly api key") {
             return format!(
-                "{said}; the API key is read-only: make one that may write in the Upstash console"
+                "{message}; the API key is read-only: create one with write access in the Upstash \
+                 console"
             );
         }
-        let meaning = match answer.status {
+        let meaning = match response.status {
             StatusCode::UNAUTHORIZED => {
-                "the email address or the API key is wrong: see the keys in the Upstash console"
+                "the email address or the API key is wrong: check the keys in the Upstash console"
             }
             StatusCode::FORBIDDEN => {
-                "this account may not use the Developer API; if it was made through a marketplace \
-                 (Vercel, Fly), press reset in the console and run `tokensink sync --token-stdin`"
+                "this account may not use the Developer API; if it was created through a \
+                 marketplace (Vercel, Fly), reset the token in the console and run `tokensink sync \
+                 --token-stdin`"
             }
             StatusCode::NOT_FOUND => match subject {
-                Subject::Account => "the Developer API is not at this address: see `api_url`",
+                Subject::Account => "the Developer API is not at this address: check `api_url`",
                 Subject::ConfiguredId => {
                     "there is no such QStash in this account: leave `id` out to choose by region"
                 }
                 Subject::ListedId => {
-                    "this QStash is no longer in the account: see the Upstash console"
+                    "this QStash is no longer in the account: check the Upstash console"
                 }
             },
             StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
@@ -158,13 +161,13 @@ impl DeveloperApi {
             }
             StatusCode::TOO_MANY_REQUESTS => "too many requests: try again in a minute",
             status if status.is_redirection() => {
-                "a redirect is not followed with credentials: see `api_url`"
+                "a redirect is not followed with credentials: check `api_url`"
             }
             status if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
                 "try again in a minute"
             }
-            _ => "see `api_url` and what stands in between",
+            _ => "check `api_url` and any proxy in between",
         };
-        format!("{said}; {meaning}")
+        format!("{message}; {meaning}")
     }
 }

@@ -1,7 +1,7 @@
-//! The issuer: the Upstash Developer API, which shows and resets the token, and the QStash probe,
-//! which shows whether a token is accepted.
+//! The token issuer: reads and resets the token with the Upstash Developer API, and probes QStash
+//! to find out whether it accepts a token.
 //!
-//! Nothing here retries: the engine decides when a request may be sent again.
+//! This crate never retries: the engine decides when a request may be sent again.
 
 mod account;
 mod credentials;

@@ -1,4 +1,4 @@
-//! A token that a person pasted: for accounts of a marketplace, which have no Developer API.
+//! A pasted token, for marketplace accounts, which have no access to the Developer API.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,36 +12,38 @@ use tokensink_http::ClientError;
 
 use crate::probe::{self, Probe};
 
-/// The regions that QStash has (upstash.com/docs/qstash/howto/multi-region).
+/// QStash's regions (upstash.com/docs/qstash/howto/multi-region).
 const REGIONS: [&str; 2] = ["eu-central-1", "us-east-1"];
 
-/// One token, which can be probed and not replaced.
+/// A token that can be probed but not reset.
 #[derive(Debug)]
 pub struct PastedToken {
     token: Token,
     probes: Vec<Probe>,
 }
 
-/// Why a pasted text is not a token.
+/// An error in a pasted token or its region.
 #[derive(Debug, thiserror::Error)]
 pub enum PastedTokenError {
-    /// What is wrong with it, without quoting it.
+    /// The text is not a token. The reason does not quote it.
     #[error("standard input contains no token: {0}")]
     NotAToken(&'static str),
-    /// No region by that name.
+    /// The region does not exist.
     #[error(transparent)]
     Region(#[from] IssuerError),
-    /// TLS could not start.
+    /// The HTTP client could not be built.
     #[error(transparent)]
     Client(#[from] ClientError),
 }
 
 impl PastedToken {
-    /// `text` as it was read; `qstash_url` or `region` says where to probe it, else each region is.
+    /// Parses `text` as it was read. The token is probed at `qstash_url` if that is given, else in
+    /// `region` if that is given, else in every region.
     ///
     /// # Errors
     ///
-    /// When the text is empty, has several lines, quotes, or more than the token.
+    /// When the text is empty, has several lines or quotes, or contains more than the token; when
+    /// the region does not exist.
     pub fn new(
         text: &Secret,
         qstash_url: Option<Url>,
@@ -56,9 +58,9 @@ impl PastedToken {
         } else if text.starts_with(['"', '\'']) || text.ends_with(['"', '\'']) {
             Some("it is quoted; paste the token alone")
         } else if text.contains(char::is_whitespace) {
-            Some("it has a blank in it; paste the token alone, without `Bearer`")
+            Some("it contains a blank; paste the token alone, without `Bearer`")
         } else if text.contains("QSTASH_TOKEN=") {
-            Some("it is an assignment; paste what stands behind the `=`")
+            Some("it is an assignment; paste only the value after the `=`")
         } else {
             request_value_problem(text)
         };
@@ -74,7 +76,12 @@ impl PastedToken {
         Ok(Self { token: Token::new(text), probes: probes.collect::<Result<_, _>>()? })
     }
 
-    /// The journal's key, in place of the QStash's id, which is not known.
+    /// Returns the token.
+    pub fn token(&self) -> &Token {
+        &self.token
+    }
+
+    /// Returns the key for the journal, which replaces the QStash's unknown id.
     pub fn id(&self) -> String {
         let only = self.probes.first().filter(|_| self.probes.len() == 1);
         format!("pasted-{}", only.map_or("any", Probe::host))
@@ -94,12 +101,12 @@ impl TokenSource for PastedToken {
     }
 
     async fn accepts(&self, token: &Token) -> Result<bool, IssuerError> {
-        // All at once: one that cannot be reached must not use up the time of the others.
-        let mut answers: FuturesUnordered<_> =
+        // All regions are probed at once, so that one without a response does not delay the others.
+        let mut responses: FuturesUnordered<_> =
             self.probes.iter().map(|probe| probe.accepts(token)).collect();
         let mut failure = None;
-        while let Some(answer) = answers.next().await {
-            match answer {
+        while let Some(response) = responses.next().await {
+            match response {
                 Ok(true) => return Ok(true),
                 Ok(false) => {}
                 Err(error) => failure = Some(error),
@@ -113,10 +120,10 @@ impl TokenSource for PastedToken {
 mod tests {
     use super::*;
 
-    /// A server that answers every probe well, or never. Returns its base URL.
-    async fn host(is_there: bool) -> Url {
+    /// Starts a server that accepts every token, or never responds. Returns its base URL.
+    async fn host(responds: bool) -> Url {
         let router = axum::Router::new().fallback(move || async move {
-            if !is_there {
+            if !responds {
                 std::future::pending::<()>().await;
             }
             r#"{"parallelismMax":100,"parallelismCount":0}"#
@@ -128,16 +135,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_region_that_does_not_answer_keeps_no_other_from_it() {
+    async fn a_region_without_a_response_does_not_delay_the_others() {
         for order in [[false, true], [true, false]] {
-            let patience = Duration::from_secs(600);
+            let timeout = Duration::from_secs(600);
             let mut probes = Vec::new();
-            for is_there in order {
-                probes.push(Probe::new(host(is_there).await, patience).unwrap());
+            for responds in order {
+                probes.push(Probe::new(host(responds).await, timeout).unwrap());
             }
             let pasted = PastedToken { token: Token::new("t"), probes };
             let accepted = pasted.accepts(&pasted.token);
-            // Whoever asks waits for a moment only.
+            // Much shorter than the timeout of a probe.
             let accepted = tokio::time::timeout(Duration::from_secs(20), accepted).await;
             assert!(accepted.unwrap().unwrap(), "{order:?}");
         }

@@ -1,11 +1,11 @@
-//! What the Developer API says of a QStash.
+//! A QStash as the Developer API describes it.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer};
 use tokensink_core::{Fingerprint, Issued, Secret, Token};
 
-/// A `QStashUser` of the Developer API, as far as it matters here. No field of it is documented as
+/// The used fields of a `QStashUser` of the Developer API. None of its fields is documented as
 /// required (upstash.com/docs/devops/developer-api).
 #[derive(Deserialize)]
 pub(crate) struct User {
@@ -22,7 +22,7 @@ pub(crate) struct User {
 }
 
 impl User {
-    /// The token and what else there is; `None` where there is no token in it.
+    /// Returns the token and the fingerprints of the other secrets, or `None` without a token.
     pub(crate) fn issued(self) -> Option<Issued> {
         let token = Token::from(self.token.filter(|token| !token.is_empty())?);
         let others = [("read_only_token", self.read_only_token), ("password", self.password)];
@@ -36,19 +36,19 @@ impl User {
     }
 }
 
-/// What a token may do, as an account shows it.
+/// What a token may do, according to the account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenKind {
-    /// It is the token of a QStash of the account: it publishes.
+    /// The token of a QStash of the account. It can publish.
     Full,
-    /// It is the read-only token of a QStash of the account: it publishes nothing.
+    /// The read-only token of a QStash of the account. It cannot publish.
     ReadOnly {
         /// The id of the QStash.
         id: String,
         /// Its region.
         region: String,
     },
-    /// No QStash of the account has it.
+    /// Not a token of any QStash of the account.
     NotOfTheAccount,
 }
 

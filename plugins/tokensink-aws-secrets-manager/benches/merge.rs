@@ -1,7 +1,5 @@
 //! What it costs to put the token into a JSON secret.
 
-#![allow(missing_docs, reason = "criterion's macros make functions")]
-
 #[allow(dead_code, unused_imports, reason = "the bench needs a part")]
 #[path = "../src/stored.rs"]
 mod stored;

@@ -81,7 +81,7 @@ impl StsEndpoint {
                 identity.account.ok_or_else(|| "AWS STS names no account".to_owned())
             }
             Ok(Err(aws_sdk_sts::error::SdkError::TimeoutError(_))) | Err(_) => {
-                Err("AWS STS gave no answer in time".to_owned())
+                Err("AWS STS sent no response in time".to_owned())
             }
             // The text of the response may contain a part of the credentials.
             Ok(Err(error)) => {

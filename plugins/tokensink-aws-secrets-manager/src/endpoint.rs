@@ -342,7 +342,7 @@ mod tests {
     fn an_endpoint_that_is_not_safe_is_an_error_that_names_the_profile() {
         for (profile, words) in [
             (&[("", "endpoint_url", "http://10.0.0.1")] as Entries, "in the clear"),
-            (&[("", "endpoint_url", "https://me:hunter2@x.example")], "carries credentials"),
+            (&[("", "endpoint_url", "https://me:hunter2@x.example")], "contains credentials"),
             (&[("", "endpoint_url", "localstack")], "is not a URL"),
         ] {
             let error = resolved(&SECRETS_MANAGER, profile, &[]).unwrap_err();

@@ -32,7 +32,7 @@ where
     let problem = format!("could not {doing}");
     match error {
         SdkError::TimeoutError(_) => {
-            SinkError::transient(format!("{problem} at {place}: no answer in time"))
+            SinkError::transient(format!("{problem} at {place}: no response in time"))
                 .with_help(SEE_THE_NETWORK)
         }
         SdkError::ServiceError(service) => {

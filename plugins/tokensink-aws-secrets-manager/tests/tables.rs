@@ -86,7 +86,7 @@ fn another_endpoint_is_accepted_from_outside_the_project_only() {
     assert!(build_at(other, &[], &[], &[]).is_err());
     // The keys of AWS do not go to a host that was allowed and nothing else.
     let said = build_at(other, &[], &["localstack.acme.example"], &[]).unwrap_err();
-    assert!(said.contains("no credential belongs to it"), "{said}");
+    assert!(said.contains("there is no credential for it"), "{said}");
     for variable in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER"] {
         assert_eq!(build_at(other, &[(variable, other)], &[], &[]), shown);
         let ignored = [(variable, other), ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")];

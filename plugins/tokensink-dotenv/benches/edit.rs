@@ -1,7 +1,5 @@
 //! What an edit costs between the reset and the write of the file.
 
-#![allow(missing_docs, reason = "criterion's macros make functions")]
-
 #[allow(dead_code, unused_imports, reason = "the bench needs a part")]
 #[path = "../src/dialect.rs"]
 mod dialect;

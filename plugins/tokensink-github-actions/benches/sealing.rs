@@ -1,7 +1,5 @@
 //! The cost of a sealed box before and after the token is known.
 
-#![allow(missing_docs, reason = "criterion's macros make functions")]
-
 #[allow(dead_code, unused_imports, reason = "the bench needs a part")]
 #[path = "../src/sealing.rs"]
 mod sealing;

@@ -16,6 +16,9 @@ pub(crate) const REPOSITORY_SECRET: &str = "repos/acme/api/actions/secrets/QSTAS
 
 pub(crate) const AWS_SECRET: &str = "aws-secret-access-key";
 
+/// A sink table for the file `.env`.
+pub(crate) const DOTENV: &str = "[sinks.local]\nkind = \"dotenv\"\npath = \".env\"\n";
+
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_tokensink-with-file-sink");
 
 pub(crate) struct World {

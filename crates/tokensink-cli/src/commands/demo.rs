@@ -21,7 +21,7 @@ pub(super) async fn run(world: &World<'_>) -> u8 {
     }
     let global = Global {
         config: stage.config_file(),
-        state_dir: Some(stage.state_folder()),
+        state_dir: Some(stage.state_directory()),
         allowed_hosts: Vec::new(),
         credentials: crate::args::Credentials::default(),
         ..world.global.clone()

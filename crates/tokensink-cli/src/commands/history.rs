@@ -7,7 +7,7 @@ use tokensink_engine::{Command, Outcome, Report};
 use super::{World, finish};
 use crate::args::Output;
 use crate::output::{print_json, print_rows_perhaps_without, print_sentence, print_stdout, warn};
-use crate::records::{ANOTHER_FOLDER, state_folder};
+use crate::records::{ANOTHER_DIRECTORY, state_directory};
 
 #[derive(Serialize)]
 struct Document {
@@ -30,13 +30,13 @@ pub(super) async fn run(world: &World<'_>) -> u8 {
 async fn read(world: &World<'_>) -> Result<Vec<RunSummary>, Report> {
     let refused = |outcome, why| {
         let mut report = Report::refused(Command::History, outcome, vec![why]);
-        report.next.push(ANOTHER_FOLDER.to_owned());
+        report.next.push(ANOTHER_DIRECTORY.to_owned());
         report
     };
-    let folder = state_folder(world.global, world.environment)
-        .map_err(|why| refused(Outcome::Invalid, why))?;
+    let directory = state_directory(world.global, world.environment)
+        .map_err(|error| refused(Outcome::Invalid, error.to_string()))?;
     let unreadable = |error: &dyn std::fmt::Display| refused(Outcome::Unchanged, error.to_string());
-    let journal = FileJournal::open(folder).map_err(|error| unreadable(&error))?;
+    let journal = FileJournal::open(directory).map_err(|error| unreadable(&error))?;
     let runs = journal.runs().await.map_err(|error| unreadable(&error))?;
     Ok(summarize(&runs))
 }

@@ -53,7 +53,7 @@ async fn carry_out(
             confirm(world, review, run).await?;
         }
     }
-    run.record_consent(&plan.destinations());
+    run.record_consent(plan.destinations()).await;
     let coordinator = &run.coordinator;
     let plan = if reset.rehearse { coordinator.rehearse(plan).await? } else { plan };
     Ok(coordinator.reset(plan, issuer).await)

@@ -53,16 +53,16 @@ fn show(stage: &Stage) {
     for (name, value) in stage.variables() {
         print_stdout(&format!("export {name}='{value}'"));
     }
-    print_stdout(&format!("export TOKENSINK_STATE_DIR='{}'", stage.state_folder().display()));
+    print_stdout(&format!("export TOKENSINK_STATE_DIR='{}'", stage.state_directory().display()));
     print_stdout(&format!("tokensink check --config '{}'", stage.config_file().display()));
     print_block("\n# That file:");
     print_block(&stage.config());
 }
 
 fn document(stage: &Stage) -> Document {
-    let state_folder = stage.state_folder().display().to_string();
+    let state_directory = stage.state_directory().display().to_string();
     let mut environment: BTreeMap<_, _> = stage.variables().iter().cloned().collect();
-    environment.insert("TOKENSINK_STATE_DIR".to_owned(), state_folder);
+    environment.insert("TOKENSINK_STATE_DIR".to_owned(), state_directory);
     Document {
         schema: "tokensink.sandbox/1",
         config: Config { file: stage.config_file(), text: stage.config() },

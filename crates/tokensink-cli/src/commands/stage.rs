@@ -101,7 +101,7 @@ impl Stage {
         self.folder.path().join("tokensink.toml")
     }
 
-    pub(super) fn state_folder(&self) -> PathBuf {
+    pub(super) fn state_directory(&self) -> PathBuf {
         self.folder.path().join("state")
     }
 

@@ -37,7 +37,7 @@ pub(super) async fn run(world: &World<'_>, sync: &Sync) -> Report {
 ///
 /// The report, when the user did not agree. Nothing was written.
 async fn ensure_consent(sync: &Sync, run: &mut Run, plan: &Plan) -> Result<(), Report> {
-    let missing = run.destinations_without_consent(plan);
+    let missing = run.destinations_without_consent(plan).await;
     if missing.is_empty() {
         return Ok(());
     }
@@ -62,7 +62,7 @@ async fn ensure_consent(sync: &Sync, run: &mut Run, plan: &Plan) -> Result<(), R
             return Err(report);
         }
     }
-    run.record_consent(&missing);
+    run.record_consent(missing).await;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! The layers of a config, the weakest first: the user's file, the project's file, the environment.
 //! Merged they are the config; apart they tell who said what, and where.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use config::{Config, File, FileFormat};
 use serde_json::Value;
@@ -116,13 +116,12 @@ impl Layers {
         Some(misplaced.at_line(Some(line)))
     }
 
-    /// The folder from which relative paths are seen.
+    /// The directory that relative paths start from.
     pub(crate) fn base_dir(&self) -> Result<PathBuf, Mistake> {
         let unusable = |error: std::io::Error| {
-            Mistake::new(&self.project.file, "", format!("its folder cannot be named: {error}"))
+            Mistake::new(&self.project.file, "", format!("cannot find its directory: {error}"))
         };
-        let absolute = std::path::absolute(&self.project.file).map_err(unusable)?;
-        Ok(absolute.parent().unwrap_or(Path::new("/")).to_owned())
+        self.project.directory().map_err(unusable)
     }
 
     /// Where the innermost part of `place` stands; in the stronger file, if both have as much of it.

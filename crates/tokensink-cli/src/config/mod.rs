@@ -39,21 +39,21 @@ pub(crate) struct Settings {
 }
 
 /// Reads and merges all layers.
-pub(crate) fn load(
+pub(crate) async fn load(
     project: &Path,
     user: Option<&Path>,
     environment: &Environment,
     allowed_hosts: &[AllowedHost],
 ) -> Result<Settings, Vec<Mistake>> {
     let project =
-        Source::read(project).map_err(|mistake| vec![mistake])?.ok_or_else(|| {
+        Source::read(project).await.map_err(|mistake| vec![mistake])?.ok_or_else(|| {
             let missing = Mistake::new(project, "", "there is no such file");
             vec![missing.with_help(
                 "`tokensink init` writes one to start from, or name yours with --config",
             )]
         })?;
-    let user = match user.map(Source::read) {
-        Some(read) => read.map_err(|mistake| vec![mistake])?,
+    let user = match user {
+        Some(user) => Source::read(user).await.map_err(|mistake| vec![mistake])?,
         None => None,
     };
     read(Layers::new(project, user, environment), environment, allowed_hosts)

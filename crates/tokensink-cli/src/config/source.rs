@@ -1,59 +1,60 @@
 //! A config file's text: read with care, and able to say on which line something stands.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Read as _};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
 use super::mistake::Mistake;
+use crate::bounded_io::{self, Content, STANDARD_INPUT};
 
 /// The largest config file that is read: thousands of sinks fit.
-const MAX_BYTES: u64 = 1024 * 1024;
+const MAX_BYTES: usize = 1024 * 1024;
 
 /// A config file that is TOML.
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) file: PathBuf,
     pub(crate) text: String,
+    /// It was read from a pipe: it is not in a directory.
+    is_stream: bool,
 }
 
 impl Source {
-    /// Reads `file`; `None` where there is none.
-    pub(crate) fn read(file: &Path) -> Result<Option<Self>, Mistake> {
-        let mistake = |problem: String| {
-            let advice = "put a file there that can be read, or name another one with --config";
-            Mistake::new(file, "", problem).with_help(advice)
-        };
-        // A pipe without a writer could not even be opened: nothing would end that wait.
-        match fs::metadata(file) {
-            Ok(found) if found.is_file() => {}
-            Ok(found) if found.is_dir() => return Err(mistake("is a folder".to_owned())),
-            Ok(_) => return Err(mistake("is not a regular file".to_owned())),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(mistake(format!("could not be looked at: {error}"))),
+    /// Reads `file`, which may be a pipe, or standard input where it is `-`; `None` where there is no
+    /// such file.
+    pub(crate) async fn read(file: &Path) -> Result<Option<Self>, Mistake> {
+        let is_standard_input = file == Path::new(STANDARD_INPUT);
+        let name = if is_standard_input { Path::new("standard input") } else { file };
+        match bounded_io::read(file, MAX_BYTES).await {
+            Ok(Content { bytes, is_stream }) => {
+                let source = Self::parse(name, bytes.to_vec())?;
+                Ok(Some(Self { is_stream, ..source }))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unreadable(name, &error)),
         }
-        let opened =
-            File::open(file).map_err(|error| mistake(format!("could not be opened: {error}")))?;
-        let mut bytes = Vec::new();
-        opened
-            .take(MAX_BYTES + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|error| mistake(format!("could not be read: {error}")))?;
-        Self::parse(file, bytes).map(Some)
     }
 
-    /// What `file` holds.
+    /// Checks that `bytes`, the content of `file`, are TOML.
     pub(super) fn parse(file: &Path, bytes: Vec<u8>) -> Result<Self, Mistake> {
-        let mistake = |problem: &str| Mistake::new(file, "", problem);
-        if bytes.len() as u64 > MAX_BYTES {
-            return Err(mistake("is larger than 1 MB").with_help("is this the right file?"));
+        if bytes.len() > MAX_BYTES {
+            return Err(unreadable(file, &ErrorKind::FileTooLarge.into()));
         }
         let text = String::from_utf8(bytes)
-            .map_err(|_| mistake("is not UTF-8").with_help("save it as UTF-8"))?;
-        let source = Self { file: file.to_owned(), text };
+            .map_err(|_| Mistake::new(file, "", "is not UTF-8").with_help("save it as UTF-8"))?;
+        let source = Self { file: file.to_owned(), text, is_stream: false };
         source.check_syntax()?;
         Ok(source)
+    }
+
+    /// Returns the directory that relative paths in the config start from: the file's, or the current
+    /// one for a pipe.
+    pub(super) fn directory(&self) -> io::Result<PathBuf> {
+        if self.is_stream {
+            return std::env::current_dir();
+        }
+        Ok(std::path::absolute(&self.file)?.parent().unwrap_or(Path::new("/")).to_owned())
     }
 
     fn check_syntax(&self) -> Result<(), Mistake> {
@@ -111,6 +112,18 @@ impl Source {
     }
 }
 
+fn unreadable(file: &Path, error: &io::Error) -> Mistake {
+    let (problem, help) = match error.kind() {
+        ErrorKind::FileTooLarge => ("is larger than 1 MB".to_owned(), "name the config file"),
+        ErrorKind::IsADirectory => ("is a directory".to_owned(), "name a file in it with --config"),
+        _ => (
+            format!("cannot be read: {error}"),
+            "make it readable, or name another file with --config",
+        ),
+    };
+    Mistake::new(file, "", problem).with_help(help)
+}
+
 fn is_bare(key: &str) -> bool {
     let bare = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
     !key.is_empty() && key.chars().all(bare)
@@ -123,7 +136,7 @@ mod tests {
     #[test]
     fn lines_are_found() {
         let text = "[upstash]\nregion = \"x\"\n\n[sinks.a]\nkind = \"dotenv\"\npath = \"p\"\n";
-        let source = Source { file: "f".into(), text: text.to_owned() };
+        let source = Source::parse(Path::new("f"), text.into()).unwrap();
         assert_eq!(source.line_of("upstash.region"), Some(2));
         assert_eq!(source.line_of("sinks.a"), Some(4));
         assert_eq!(source.line_of("sinks.a.path"), Some(6));

@@ -4,24 +4,26 @@ use std::time::Duration;
 
 use tokensink_engine::journal::{Entry, Journal as _, Record};
 use tokensink_engine::{Command, Outcome, Report, State};
-use tokensink_testkit::{Call, Calm, Ending, Fault, Planned, Script, ScriptedResponse};
+use tokensink_testkit::{
+    AlwaysSucceeds, Call, Ending, Planned, Script, ScriptedError, ScriptedResponse,
+};
 use tokio::time::sleep;
 
 use crate::stage::Stage;
 
-const TRANSIENT: ScriptedResponse = ScriptedResponse::failed(Fault::Transient);
+const TRANSIENT: ScriptedResponse = ScriptedResponse::failed(ScriptedError::Transient);
 const AWHILE: Duration = Duration::from_millis(250);
 const LAGGING: ScriptedResponse = ScriptedResponse {
     takes: Duration::ZERO,
-    ending: Ending::AnsweredLate(Duration::from_secs(3600)),
+    ending: Ending::SucceededWithStaleValue(Duration::from_secs(3600)),
 };
 
 /// A reset of which `script` decides what happens after the plan.
 async fn reset_with(script: impl Script + 'static) -> Report {
-    let stage = Stage::new(1, Calm);
+    let stage = Stage::new(1, AlwaysSucceeds);
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
-    stage.world.play(script);
+    stage.world.set_script(script);
     coordinator.reset(plan, stage.issuer()).await
 }
 
@@ -33,14 +35,14 @@ async fn in_doubt() -> Stage {
     stage
 }
 
-fn if_asked(asked: Call, fate: ScriptedResponse) -> impl Script {
-    move |call| if call == asked { fate } else { ScriptedResponse::WELL }
+fn if_asked(asked: Call, response: ScriptedResponse) -> impl Script {
+    move |call| if call == asked { response } else { ScriptedResponse::SUCCESS }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_old_token_that_still_works_is_told() {
-    let stage = Stage::new(1, Calm);
-    stage.world.let_old_tokens_in();
+    let stage = Stage::new(1, AlwaysSucceeds);
+    stage.world.accept_old_tokens();
     let report = stage.reset().await;
     assert_eq!(report.outcome, Outcome::Partial);
     assert_eq!(report.errors, ["QStash still accepts the old token"]);
@@ -58,14 +60,14 @@ async fn a_view_that_lags_is_a_warning() {
 #[tokio::test(start_paused = true)]
 async fn a_view_that_lags_is_no_proof_where_a_reset_may_still_land() {
     let lost =
-        ScriptedResponse { takes: Duration::ZERO, ending: Ending::AnswerLost(Duration::ZERO) };
+        ScriptedResponse { takes: Duration::ZERO, ending: Ending::ResponseLost(Duration::ZERO) };
     let mut is_written = false;
     let report = reset_with(move |call| {
         is_written |= call == Call::Write(0);
         match call {
             Call::Reset => lost,
             Call::Current if is_written => LAGGING,
-            _ => ScriptedResponse::WELL,
+            _ => ScriptedResponse::SUCCESS,
         }
     })
     .await;
@@ -86,7 +88,7 @@ async fn a_qstash_that_cannot_be_asked_is_no_proof_where_a_reset_may_still_land(
     let stage = in_doubt().await;
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Sync).await.unwrap();
-    stage.world.play(if_asked(Call::Accepts, TRANSIENT));
+    stage.world.set_script(if_asked(Call::Accepts, TRANSIENT));
     let report = coordinator.sync(plan).await;
     assert_eq!(report.outcome, Outcome::Unknown);
     assert!(report.errors[0].contains("as scripted"), "{:?}", report.errors);
@@ -98,7 +100,7 @@ async fn a_current_token_that_cannot_be_read_again_is_a_warning_or_no_proof() {
         let mut is_reset = false;
         move |call| {
             is_reset |= call == Call::Reset;
-            if is_reset && call == Call::Current { TRANSIENT } else { ScriptedResponse::WELL }
+            if is_reset && call == Call::Current { TRANSIENT } else { ScriptedResponse::SUCCESS }
         }
     })
     .await;
@@ -108,7 +110,7 @@ async fn a_current_token_that_cannot_be_read_again_is_a_warning_or_no_proof() {
     let stage = in_doubt().await;
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Sync).await.unwrap();
-    stage.world.play(if_asked(Call::Current, TRANSIENT));
+    stage.world.set_script(if_asked(Call::Current, TRANSIENT));
     let report = coordinator.sync(plan).await;
     assert_eq!(report.outcome, Outcome::Unknown);
     assert!(report.errors[0].contains("could not be read again"), "{:?}", report.errors);
@@ -117,7 +119,7 @@ async fn a_current_token_that_cannot_be_read_again_is_a_warning_or_no_proof() {
 #[tokio::test(start_paused = true)]
 async fn only_a_complete_run_is_recorded_as_settled() {
     for (script, settled) in
-        [(ScriptedResponse::WELL, 1), (ScriptedResponse::failed(Fault::Permanent), 0)]
+        [(ScriptedResponse::SUCCESS, 1), (ScriptedResponse::failed(ScriptedError::Permanent), 0)]
     {
         let stage = Stage::new(1, if_asked(Call::Write(0), script));
         stage.reset().await;
@@ -132,7 +134,7 @@ async fn no_sink_is_current_where_nobody_knows_which_token_is_live() {
     let mut is_written = false;
     let report = reset_with(move |call| {
         is_written |= call == Call::Write(0);
-        if is_written && call == Call::Accepts { LAGGING } else { ScriptedResponse::WELL }
+        if is_written && call == Call::Accepts { LAGGING } else { ScriptedResponse::SUCCESS }
     })
     .await;
     assert_eq!((report.outcome, report.outage_ms), (Outcome::Unknown, None));
@@ -146,7 +148,7 @@ async fn an_old_token_that_cannot_be_tried_is_a_doubt() {
     let report = reset_with(move |call| {
         // The new one and the old one are tried side by side, in this order.
         asked += usize::from(call == Call::Accepts);
-        if call == Call::Accepts && asked % 2 == 0 { TRANSIENT } else { ScriptedResponse::WELL }
+        if call == Call::Accepts && asked % 2 == 0 { TRANSIENT } else { ScriptedResponse::SUCCESS }
     })
     .await;
     assert_eq!(report.outcome, Outcome::Complete);
@@ -158,7 +160,7 @@ async fn an_old_token_that_cannot_be_tried_is_a_doubt() {
 }
 
 /// A reset that fails so before it is late; somebody else resets in the middle of that time.
-async fn reset_overtaken(fault: Fault) -> (Report, Stage) {
+async fn reset_overtaken(fault: ScriptedError) -> (Report, Stage) {
     let fails = ScriptedResponse { takes: 2 * AWHILE, ending: Ending::Failed(fault) };
     let stage = Stage::new(1, if_asked(Call::Reset, fails));
     (stage.reset_overtaken_after(AWHILE).await, stage)
@@ -167,21 +169,22 @@ async fn reset_overtaken(fault: Fault) -> (Report, Stage) {
 #[tokio::test(start_paused = true)]
 async fn a_refusal_is_not_believed_where_the_token_moved() {
     // Whoever stands between may refuse what got through.
-    let (report, stage) = reset_overtaken(Fault::Permanent).await;
+    let (report, stage) = reset_overtaken(ScriptedError::Permanent).await;
     assert_eq!(report.outcome, Outcome::Complete, "{:?}", report.errors);
     assert_eq!(stage.world.held(0), Some(stage.world.live()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_is_not_believed_where_upstash_shows_another_token() {
-    let fails = ScriptedResponse { takes: 2 * AWHILE, ending: Ending::Failed(Fault::Permanent) };
+    let fails =
+        ScriptedResponse { takes: 2 * AWHILE, ending: Ending::Failed(ScriptedError::Permanent) };
     let stage = Stage::new(1, if_asked(Call::Reset, fails));
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
-    stage.world.play(move |call| match call {
+    stage.world.set_script(move |call| match call {
         Call::Reset => fails,
         Call::Accepts => TRANSIENT,
-        _ => ScriptedResponse::WELL,
+        _ => ScriptedResponse::SUCCESS,
     });
     let moved = async {
         sleep(AWHILE).await;
@@ -196,18 +199,18 @@ async fn a_refusal_is_not_believed_where_upstash_shows_another_token() {
 #[tokio::test(start_paused = true)]
 async fn a_token_that_cannot_be_read_again_is_no_proof_though_the_old_one_works_too() {
     let lost =
-        ScriptedResponse { takes: Duration::ZERO, ending: Ending::AnswerLost(Duration::ZERO) };
-    let stage = Stage::new(1, Calm);
-    stage.world.let_old_tokens_in();
+        ScriptedResponse { takes: Duration::ZERO, ending: Ending::ResponseLost(Duration::ZERO) };
+    let stage = Stage::new(1, AlwaysSucceeds);
+    stage.world.accept_old_tokens();
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
     let mut is_written = false;
-    stage.world.play(move |call| {
+    stage.world.set_script(move |call| {
         is_written |= call == Call::Write(0);
         match call {
             Call::Reset => lost,
             Call::Current if is_written => TRANSIENT,
-            _ => ScriptedResponse::WELL,
+            _ => ScriptedResponse::SUCCESS,
         }
     });
     let report = coordinator.reset(plan, stage.issuer()).await;
@@ -217,7 +220,7 @@ async fn a_token_that_cannot_be_read_again_is_no_proof_though_the_old_one_works_
 
 #[tokio::test(start_paused = true)]
 async fn a_reset_that_never_left_is_not_sent_on_top_of_somebody_elses() {
-    let (report, stage) = reset_overtaken(Fault::NotSent).await;
+    let (report, stage) = reset_overtaken(ScriptedError::NotSent).await;
     assert_eq!((report.outcome, stage.count(Call::Reset)), (Outcome::Unchanged, 1));
     assert!(report.errors[0].contains("someone else reset"), "{:?}", report.errors);
 }
@@ -226,10 +229,10 @@ async fn a_reset_that_never_left_is_not_sent_on_top_of_somebody_elses() {
 async fn what_is_said_of_an_unknown_reset_is_what_was_seen() {
     let lost = ScriptedResponse {
         takes: Duration::ZERO,
-        ending: Ending::AnswerLost(Duration::from_secs(60)),
+        ending: Ending::ResponseLost(Duration::from_secs(60)),
     };
-    for (after, fate, words) in [
-        (Call::Current, ScriptedResponse::WELL, "still shows the old token"),
+    for (after, response, words) in [
+        (Call::Current, ScriptedResponse::SUCCESS, "still shows the old token"),
         (Call::Current, TRANSIENT, "could not be read"),
     ] {
         let mut is_reset = false;
@@ -238,8 +241,8 @@ async fn what_is_said_of_an_unknown_reset_is_what_was_seen() {
             is_reset |= call == Call::Reset;
             match call {
                 Call::Reset => lost,
-                call if was_reset && call == after => fate,
-                _ => ScriptedResponse::WELL,
+                call if was_reset && call == after => response,
+                _ => ScriptedResponse::SUCCESS,
             }
         })
         .await;
@@ -254,7 +257,7 @@ fn is_confirmed(entry: &Entry) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn a_reset_is_confirmed_once_and_by_a_reset_alone() {
-    let stage = Stage::new(1, Calm);
+    let stage = Stage::new(1, AlwaysSucceeds);
     stage.reset().await;
     assert_eq!(stage.record().await.iter().filter(|entry| is_confirmed(entry)).count(), 1);
     let stage = in_doubt().await;
@@ -265,7 +268,7 @@ async fn a_reset_is_confirmed_once_and_by_a_reset_alone() {
 #[tokio::test(start_paused = true)]
 async fn a_reset_that_was_only_seen_is_confirmed_when_it_has_held() {
     let lost =
-        ScriptedResponse { takes: Duration::ZERO, ending: Ending::AnswerLost(Duration::ZERO) };
+        ScriptedResponse { takes: Duration::ZERO, ending: Ending::ResponseLost(Duration::ZERO) };
     let stage = Stage::new(1, Planned::default().then(Call::Reset, lost));
     assert_eq!(stage.reset().await.outcome, Outcome::Complete);
     let record = stage.record().await;
@@ -278,7 +281,7 @@ async fn a_reset_that_was_only_seen_is_confirmed_when_it_has_held() {
         match call {
             Call::Reset => lost,
             Call::Current if is_written => LAGGING,
-            _ => ScriptedResponse::WELL,
+            _ => ScriptedResponse::SUCCESS,
         }
     });
     assert_eq!(stage.reset().await.outcome, Outcome::Unknown);
@@ -287,13 +290,13 @@ async fn a_reset_that_was_only_seen_is_confirmed_when_it_has_held() {
 
 #[tokio::test(start_paused = true)]
 async fn a_view_that_lags_after_a_crash_is_waited_for() {
-    let stage = Stage::new(1, Calm);
+    let stage = Stage::new(1, AlwaysSucceeds);
     stage.world.reset_externally();
     let lagging = ScriptedResponse {
         takes: Duration::ZERO,
-        ending: Ending::AnsweredLate(Duration::from_secs(3)),
+        ending: Ending::SucceededWithStaleValue(Duration::from_secs(3)),
     };
-    stage.world.play(if_asked(Call::Current, lagging));
+    stage.world.set_script(if_asked(Call::Current, lagging));
     let report = stage.sync().await;
     assert_eq!(report.outcome, Outcome::Complete, "{:?}", report.errors);
     assert_eq!(stage.world.held(0), Some(stage.world.live()));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokensink_core::{RateLimit, RateLimits, SharedPlace, WriteEstimate};
 use tokensink_engine::{Command, Forecast, Outcome};
-use tokensink_testkit::{Call, Calm};
+use tokensink_testkit::{AlwaysSucceeds, Call};
 
 use crate::stage::Stage;
 
@@ -27,7 +27,7 @@ async fn forecast(stage: &Stage) -> Forecast {
 
 #[tokio::test(start_paused = true)]
 async fn a_few_sinks_take_a_round_trip() {
-    let forecast = forecast(&Stage::new(2, Calm).estimating(estimate())).await;
+    let forecast = forecast(&Stage::new(2, AlwaysSucceeds).estimating(estimate())).await;
     assert_eq!(forecast.whole, AWAY);
     assert_eq!(forecast.sinks, [Some(AWAY); 2]);
     assert_eq!(forecast.dominated_by.unwrap(), "writing sink: place 1");
@@ -38,14 +38,16 @@ async fn a_few_sinks_take_a_round_trip() {
 async fn a_write_of_two_requests_takes_two_round_trips() {
     let mut twice = estimate();
     twice.requests = 2;
-    assert_eq!(forecast(&Stage::new(1, Calm).estimating(twice)).await.whole, 2 * AWAY);
+    assert_eq!(forecast(&Stage::new(1, AlwaysSucceeds).estimating(twice)).await.whole, 2 * AWAY);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_limit_is_named_where_it_decides() {
-    let enough = forecast(&Stage::new(2, Calm).estimating(estimate()).within(quota(2))).await;
+    let enough =
+        forecast(&Stage::new(2, AlwaysSucceeds).estimating(estimate()).within(quota(2))).await;
     assert!(enough.dominated_by.unwrap().starts_with("writing sink: "));
-    let limited = forecast(&Stage::new(3, Calm).estimating(estimate()).within(quota(2))).await;
+    let limited =
+        forecast(&Stage::new(3, AlwaysSucceeds).estimating(estimate()).within(quota(2))).await;
     assert_eq!(limited.whole, Duration::from_secs(60) + AWAY);
     assert_eq!(limited.sinks[1], Some(AWAY));
     assert_eq!(limited.dominated_by.unwrap(), "3 writes under a limit of 2 in 60 s (memory)");
@@ -53,7 +55,8 @@ async fn a_limit_is_named_where_it_decides() {
 
 #[tokio::test(start_paused = true)]
 async fn the_most_important_are_expected_first() {
-    let stage = Stage::new(4, Calm).estimating(estimate()).within(quota(2)).rising_in_priority();
+    let stage =
+        Stage::new(4, AlwaysSucceeds).estimating(estimate()).within(quota(2)).rising_in_priority();
     let forecast = forecast(&stage).await;
     // The plan has them in that order already.
     let last = Some(Duration::from_secs(60) + AWAY);
@@ -67,7 +70,7 @@ async fn many_writes_that_one_place_could_replace_get_advice() {
         place: "one organization secret".to_owned(),
     }));
     let advice = async |sinks: usize, estimate: &WriteEstimate| {
-        forecast(&Stage::new(sinks, Calm).estimating(estimate.clone())).await.advice
+        forecast(&Stage::new(sinks, AlwaysSucceeds).estimating(estimate.clone())).await.advice
     };
     assert_eq!(advice(40, &estimate()).await, None);
     assert_eq!(advice(9, &shared).await, None);
@@ -79,7 +82,8 @@ async fn many_writes_that_one_place_could_replace_get_advice() {
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_that_is_too_long_is_refused_with_its_reason() {
-    let stage = Stage::new(3, Calm).estimating(estimate()).within(quota(2)).allowing(30 * SECOND);
+    let stage =
+        Stage::new(3, AlwaysSucceeds).estimating(estimate()).within(quota(2)).allowing(30 * SECOND);
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
     let abort = coordinator.ensure_can_reset(&plan).unwrap_err();
@@ -91,13 +95,14 @@ async fn an_outage_that_is_too_long_is_refused_with_its_reason() {
         assert!(report.errors[0].contains("under a limit"), "{:?}", report.errors);
     }
     assert_eq!(stage.count(Call::Reset), 0);
-    let stage = Stage::new(2, Calm).estimating(estimate()).within(quota(2)).allowing(AWAY);
+    let stage =
+        Stage::new(2, AlwaysSucceeds).estimating(estimate()).within(quota(2)).allowing(AWAY);
     assert_eq!(stage.reset().await.outcome, Outcome::Complete);
 }
 
 #[tokio::test(start_paused = true)]
 async fn writes_of_a_rehearsal_do_not_make_those_after_the_reset_wait() {
-    let stage = Stage::new(2, Calm).within(quota(2));
+    let stage = Stage::new(2, AlwaysSucceeds).within(quota(2));
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
     let plan = coordinator.rehearse(plan).await.unwrap();

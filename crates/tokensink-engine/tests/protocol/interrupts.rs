@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokensink_engine::journal::Entry;
 use tokensink_engine::{Command, Outcome, SinkReport};
-use tokensink_testkit::{Call, Calm, Ending, Fault, Planned, ScriptedResponse};
+use tokensink_testkit::{AlwaysSucceeds, Call, Ending, Planned, ScriptedError, ScriptedResponse};
 
 use crate::stage::Stage;
 
@@ -19,7 +19,7 @@ async fn an_interrupt_before_the_reset_stops_it() {
     assert_eq!(report.errors, ["interrupted"]);
     assert!(report.sinks.iter().all(SinkReport::is_unasked), "{report:?}");
 
-    let stage = Stage::new(1, Calm);
+    let stage = Stage::new(1, AlwaysSucceeds);
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
     stage.interrupter.interrupt();
@@ -29,7 +29,7 @@ async fn an_interrupt_before_the_reset_stops_it() {
 
 #[tokio::test(start_paused = true)]
 async fn an_interrupt_while_the_intent_is_recorded_stops_the_reset() {
-    let stage = Stage::new(1, Calm).recording_the_intent_for(Duration::from_secs(4));
+    let stage = Stage::new(1, AlwaysSucceeds).recording_the_intent_for(Duration::from_secs(4));
     let interrupted = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         stage.interrupter.interrupt();
@@ -44,10 +44,10 @@ async fn an_interrupt_while_the_intent_is_recorded_stops_the_reset() {
 
 #[tokio::test(start_paused = true)]
 async fn an_interrupt_before_a_reset_is_sent_again_stops_it() {
-    let unsent = ScriptedResponse::failed(Fault::NotSent);
+    let unsent = ScriptedResponse::failed(ScriptedError::NotSent);
     let stage = Stage::new(
         1,
-        move |call| if call == Call::Reset { unsent } else { ScriptedResponse::WELL },
+        move |call| if call == Call::Reset { unsent } else { ScriptedResponse::SUCCESS },
     );
     let interrupted = async {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -81,7 +81,7 @@ async fn after_the_reset_the_first_one_waits_and_the_second_does_not() {
 
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_the_first_one_is_woken_by_it() {
-    let stage = Stage::new(0, Calm);
+    let stage = Stage::new(0, AlwaysSucceeds);
     let waited = tokio::time::timeout(Duration::from_secs(1), stage.interrupted());
     assert!(waited.await.is_err());
     stage.interrupter.interrupt();

@@ -15,9 +15,9 @@ const SECOND: Duration = Duration::from_secs(1);
 fn lagging(lag: Duration) -> impl FnMut(Call) -> ScriptedResponse + Send + 'static {
     move |call| match call {
         Call::Inspect(_) => {
-            ScriptedResponse { takes: Duration::ZERO, ending: Ending::AnsweredLate(lag) }
+            ScriptedResponse { takes: Duration::ZERO, ending: Ending::SucceededWithStaleValue(lag) }
         }
-        _ => ScriptedResponse::WELL,
+        _ => ScriptedResponse::SUCCESS,
     }
 }
 
@@ -51,9 +51,9 @@ async fn a_write_of_another_machine_after_ours_is_not_called_stale() {
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
     let slow = ScriptedResponse::slow(SECOND);
-    stage.world.play(move |call| match call {
+    stage.world.set_script(move |call| match call {
         Call::Inspect(_) => slow,
-        _ => ScriptedResponse::WELL,
+        _ => ScriptedResponse::SUCCESS,
     });
     let world = stage.world.clone();
     let other_machine = tokio::spawn(async move {
@@ -75,9 +75,9 @@ async fn a_value_that_still_differs_after_the_window_is_written_again() {
     let plan = coordinator.plan(Command::Reset).await.unwrap();
     // The inspection comes after the other write, and takes what was true at its middle.
     let slow = ScriptedResponse::slow(SECOND);
-    stage.world.play(move |call| match call {
+    stage.world.set_script(move |call| match call {
         Call::Inspect(_) => slow,
-        _ => ScriptedResponse::WELL,
+        _ => ScriptedResponse::SUCCESS,
     });
     let other = async {
         sleep(SECOND / 10).await;

@@ -5,17 +5,17 @@ use std::time::Duration;
 use tokensink_core::{RateLimits, Token};
 use tokensink_engine::journal::Journal as _;
 use tokensink_engine::{Command, Outcome};
-use tokensink_testkit::{Call, Calm, Fault, Planned, ScriptedResponse};
+use tokensink_testkit::{AlwaysSucceeds, Call, Planned, ScriptedError, ScriptedResponse};
 use tokio::time::sleep;
 
 use crate::stage::Stage;
 
-const DENIED: ScriptedResponse = ScriptedResponse::failed(Fault::Permanent);
+const DENIED: ScriptedResponse = ScriptedResponse::failed(ScriptedError::Permanent);
 
 #[tokio::test(start_paused = true)]
 async fn a_plan_that_has_grown_old_is_made_anew() {
     for (waits, prepared) in [(1, 1), (5, 1), (6, 2)] {
-        let stage = Stage::new(1, Calm);
+        let stage = Stage::new(1, AlwaysSucceeds);
         let coordinator = stage.coordinator().await;
         let plan = coordinator.plan(Command::Reset).await.unwrap();
         sleep(Duration::from_secs(waits)).await;
@@ -33,7 +33,7 @@ async fn a_slow_sink_lets_no_other_grow_old() {
         let stage =
             Stage::new(
                 2,
-                move |call| if call == Call::Prepare(1) { slow } else { ScriptedResponse::WELL },
+                move |call| if call == Call::Prepare(1) { slow } else { ScriptedResponse::SUCCESS },
             );
         let coordinator = stage.coordinator().await;
         let plan = coordinator.plan(Command::Reset).await.unwrap();
@@ -48,7 +48,7 @@ async fn a_slow_sink_lets_no_other_grow_old() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_most_important_are_written_first_where_a_limit_forces_an_order() {
     let one_by_one = RateLimits::concurrent("q", 1);
-    let stage = Stage::new(60, Calm).within(one_by_one).rising_in_priority();
+    let stage = Stage::new(60, AlwaysSucceeds).within(one_by_one).rising_in_priority();
     assert_eq!(stage.reset().await.outcome, Outcome::Complete);
     let calls = stage.world.calls().into_iter();
     let written: Vec<usize> = calls
@@ -63,7 +63,7 @@ async fn the_most_important_are_written_first_where_a_limit_forces_an_order() {
 #[tokio::test(start_paused = true)]
 async fn a_reset_of_somebody_else_before_ours_stops_it() {
     for waits in [1, 10] {
-        let stage = Stage::new(1, Calm);
+        let stage = Stage::new(1, AlwaysSucceeds);
         let coordinator = stage.coordinator().await;
         let plan = coordinator.plan(Command::Reset).await.unwrap();
         sleep(Duration::from_secs(waits)).await;
@@ -88,7 +88,7 @@ async fn what_was_not_sent_is_recorded_as_finished() {
 #[tokio::test(start_paused = true)]
 async fn a_sync_that_has_grown_old_asks_for_the_token_again() {
     for (waits, asked) in [(1, 2), (10, 3)] {
-        let stage = Stage::new(1, Calm);
+        let stage = Stage::new(1, AlwaysSucceeds);
         stage.world.store_externally(0, Some(Token::new("theirs")));
         let coordinator = stage.coordinator().await;
         let plan = coordinator.plan(Command::Sync).await.unwrap();
@@ -101,7 +101,7 @@ async fn a_sync_that_has_grown_old_asks_for_the_token_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_sync_that_was_overtaken_writes_no_dead_token() {
-    let stage = Stage::new(1, Calm);
+    let stage = Stage::new(1, AlwaysSucceeds);
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Sync).await.unwrap();
     sleep(Duration::from_secs(10)).await;

@@ -3,23 +3,25 @@
 use tokensink_core::Token;
 use tokensink_engine::journal::Entry;
 use tokensink_engine::{Command, Outcome};
-use tokensink_testkit::{Call, Calm, Evidence, Fault, MemorySink, Planned, ScriptedResponse};
+use tokensink_testkit::{
+    AlwaysSucceeds, Call, Evidence, MemorySink, Planned, ScriptedError, ScriptedResponse,
+};
 
 use crate::stage::Stage;
 
-const DENIED: ScriptedResponse = ScriptedResponse::failed(Fault::Permanent);
+const DENIED: ScriptedResponse = ScriptedResponse::failed(ScriptedError::Permanent);
 
 fn provable(_: usize, sink: MemorySink) -> MemorySink {
     sink.provable()
 }
 
 fn not_proven() -> impl FnMut(Call) -> ScriptedResponse + Send + 'static {
-    |call| if call == Call::Prove(0) { DENIED } else { ScriptedResponse::WELL }
+    |call| if call == Call::Prove(0) { DENIED } else { ScriptedResponse::SUCCESS }
 }
 
 #[tokio::test(start_paused = true)]
 async fn nothing_that_could_be_a_write_is_sent_before_consent() {
-    let stage = Stage::new(1, Calm);
+    let stage = Stage::new(1, AlwaysSucceeds);
     stage.world.store_externally(0, Some(Token::new("theirs")));
     let (check, status) = (stage.check().await, stage.status().await);
     assert_eq!((check.outcome, status.outcome), (Outcome::Drift, Outcome::Drift));
@@ -46,7 +48,7 @@ async fn a_proof_that_fails_ends_the_run_before_the_reset() {
 #[tokio::test(start_paused = true)]
 async fn a_proof_is_tried_again_where_that_may_help() {
     let fails_once =
-        Planned::default().then(Call::Prove(0), ScriptedResponse::failed(Fault::Transient));
+        Planned::default().then(Call::Prove(0), ScriptedResponse::failed(ScriptedError::Transient));
     let stage = Stage::new(1, fails_once);
     assert_eq!(stage.reset().await.outcome, Outcome::Complete);
     assert_eq!(stage.count(Call::Prove(0)), 2);
@@ -54,14 +56,14 @@ async fn a_proof_is_tried_again_where_that_may_help() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_rehearsed_is_proven_once() {
-    let stage = Stage::new(1, Calm);
+    let stage = Stage::new(1, AlwaysSucceeds);
     assert_eq!(stage.rehearsed_reset().await.outcome, Outcome::Complete);
     assert_eq!(stage.count(Call::Prove(0)), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_does_not_exist_yet_is_rehearsed_with_the_current_token() {
-    let stage = Stage::new(1, Calm);
+    let stage = Stage::new(1, AlwaysSucceeds);
     stage.world.store_externally(0, None);
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
@@ -73,10 +75,11 @@ async fn what_does_not_exist_yet_is_rehearsed_with_the_current_token() {
 async fn a_rehearsal_refuses_what_it_can_neither_rehearse_nor_prove() {
     // Its last write was of another token: known to hold something else, and only a write can tell
     // whether it may be written.
-    let stage = Stage::new(2, Calm).seen_by(Evidence::Value).shaping(|index, sink| match index {
-        0 => sink.unproven(),
-        _ => sink,
-    });
+    let stage =
+        Stage::new(2, AlwaysSucceeds).seen_by(Evidence::Value).shaping(|index, sink| match index {
+            0 => sink.unproven(),
+            _ => sink,
+        });
     stage.world.store_externally(0, Some(Token::new("theirs")));
     let report = stage.rehearsed_reset().await;
     assert_eq!((report.outcome, stage.count(Call::Reset)), (Outcome::Unchanged, 0));
@@ -94,8 +97,8 @@ async fn a_rehearsal_refuses_what_it_can_neither_rehearse_nor_prove() {
 
 #[tokio::test(start_paused = true)]
 async fn a_rehearsal_that_changed_a_value_counts_its_writes() {
-    let fates = Planned::default().then(Call::Write(1), DENIED);
-    let stage = Stage::new(2, fates).seen_by(Evidence::Nothing).shaping(provable);
+    let responses = Planned::default().then(Call::Write(1), DENIED);
+    let stage = Stage::new(2, responses).seen_by(Evidence::Nothing).shaping(provable);
     stage.world.store_externally(0, Some(Token::new("theirs")));
     let report = stage.rehearsed_reset().await;
     assert_eq!((report.outcome, stage.count(Call::Reset)), (Outcome::Unchanged, 0));
@@ -107,10 +110,10 @@ async fn a_rehearsal_that_changed_a_value_counts_its_writes() {
 
 #[tokio::test(start_paused = true)]
 async fn a_doubt_is_what_prepare_could_not_prove() {
-    let stage = Stage::new(1, Calm).seen_by(Evidence::Nothing);
+    let stage = Stage::new(1, AlwaysSucceeds).seen_by(Evidence::Nothing);
     let report = stage.check().await;
     assert!(report.next.iter().any(|step| step.contains("--rehearse")), "{:?}", report.next);
     assert!(report.sinks[0].evidence.ends_with("only a write can show it"));
-    let report = Stage::new(1, Calm).check().await;
+    let report = Stage::new(1, AlwaysSucceeds).check().await;
     assert_eq!(report.next, [""; 0]);
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokensink_engine::journal::Entry;
 use tokensink_engine::{Outcome, State};
-use tokensink_testkit::{Call, Calm, Ending, Fault, ScriptedResponse};
+use tokensink_testkit::{AlwaysSucceeds, Call, Ending, ScriptedError, ScriptedResponse};
 use tokio::time::Instant;
 
 use crate::stage::Stage;
@@ -18,11 +18,11 @@ fn ends(ending: Ending) -> ScriptedResponse {
 #[tokio::test(start_paused = true)]
 async fn a_refused_reset_that_takes_effect_is_delivered() {
     for after in [Duration::ZERO, SECOND * 3 / 10, 4 * SECOND] {
-        let refused = ends(Ending::FailedButLands(Fault::Permanent, after));
+        let refused = ends(Ending::FailedWithEffect(ScriptedError::Permanent, after));
         let stage =
             Stage::new(
                 2,
-                move |call| if call == Call::Reset { refused } else { ScriptedResponse::WELL },
+                move |call| if call == Call::Reset { refused } else { ScriptedResponse::SUCCESS },
             );
         let report = stage.reset().await;
         assert_eq!(report.outcome, Outcome::Complete, "{after:?}: {:?}", report.errors);
@@ -34,21 +34,21 @@ async fn a_refused_reset_that_takes_effect_is_delivered() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_reset_that_takes_effect_behind_a_lagging_read_is_not_reported_as_unchanged() {
-    let refused = ends(Ending::FailedButLands(Fault::Permanent, SECOND * 3 / 10));
-    let lagging = ends(Ending::AnsweredLate(3600 * SECOND));
+    let refused = ends(Ending::FailedWithEffect(ScriptedError::Permanent, SECOND * 3 / 10));
+    let lagging = ends(Ending::SucceededWithStaleValue(3600 * SECOND));
     let mut is_reset = false;
     let stage = Stage::new(1, move |call| {
         is_reset |= call == Call::Reset;
         match call {
             Call::Reset => refused,
             Call::Current if is_reset => lagging,
-            _ => ScriptedResponse::WELL,
+            _ => ScriptedResponse::SUCCESS,
         }
     });
     let report = stage.reset().await;
     assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Unknown, State::Unknown));
     assert!(!stage.record().await.contains(&Entry::NotReset));
-    stage.world.play(Calm);
+    stage.world.set_script(AlwaysSucceeds);
     assert_eq!(stage.reset().await.outcome, Outcome::Unchanged, "`sync` must come first");
     assert_eq!(stage.sync().await.outcome, Outcome::Complete);
     assert_eq!(stage.world.held(0), Some(stage.world.live()));
@@ -56,11 +56,12 @@ async fn a_refused_reset_that_takes_effect_behind_a_lagging_read_is_not_reported
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_reset_is_believed_once_the_old_token_was_accepted_for_the_settling_window() {
-    let refused = ScriptedResponse::failed(Fault::Permanent);
-    let stage = Stage::new(
-        1,
-        move |call| if call == Call::Reset { refused } else { ScriptedResponse::WELL },
-    );
+    let refused = ScriptedResponse::failed(ScriptedError::Permanent);
+    let stage =
+        Stage::new(
+            1,
+            move |call| if call == Call::Reset { refused } else { ScriptedResponse::SUCCESS },
+        );
     let started = Instant::now();
     let report = stage.reset().await;
     assert_eq!(report.outcome, Outcome::Unchanged);
@@ -70,15 +71,15 @@ async fn a_refused_reset_is_believed_once_the_old_token_was_accepted_for_the_set
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_is_not_believed_where_qstash_cannot_be_asked_about_the_old_token() {
-    let refused = ScriptedResponse::failed(Fault::Permanent);
-    let transient = ScriptedResponse::failed(Fault::Transient);
+    let refused = ScriptedResponse::failed(ScriptedError::Permanent);
+    let transient = ScriptedResponse::failed(ScriptedError::Transient);
     let mut is_reset = false;
     let stage = Stage::new(1, move |call| {
         is_reset |= call == Call::Reset;
         match call {
             Call::Reset => refused,
             Call::Accepts if is_reset => transient,
-            _ => ScriptedResponse::WELL,
+            _ => ScriptedResponse::SUCCESS,
         }
     });
     assert_eq!(stage.reset().await.outcome, Outcome::Unknown);

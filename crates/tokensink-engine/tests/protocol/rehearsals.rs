@@ -5,18 +5,20 @@ use std::time::Duration;
 use tokensink_core::Token;
 use tokensink_engine::journal::Entry;
 use tokensink_engine::{Command, Outcome, State};
-use tokensink_testkit::{Call, Calm, Ending, Evidence, Fault, Planned, ScriptedResponse};
+use tokensink_testkit::{
+    AlwaysSucceeds, Call, Ending, Evidence, Planned, ScriptedError, ScriptedResponse,
+};
 use tokio::time::sleep;
 
 use crate::stage::Stage;
 
 const HANGS: ScriptedResponse =
     ScriptedResponse { takes: Duration::ZERO, ending: Ending::Hangs(None) };
-const DENIED: ScriptedResponse = ScriptedResponse::failed(Fault::Permanent);
+const DENIED: ScriptedResponse = ScriptedResponse::failed(ScriptedError::Permanent);
 
 #[tokio::test(start_paused = true)]
 async fn a_rehearsal_writes_what_is_there_already() {
-    let stage = Stage::new(2, Calm);
+    let stage = Stage::new(2, AlwaysSucceeds);
     stage.world.store_externally(1, Some(Token::new("theirs")));
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
@@ -68,7 +70,7 @@ async fn a_rehearsal_that_may_still_land_stops_the_reset() {
     assert_eq!(report.outcome, Outcome::Unchanged);
     assert!(report.errors[0].contains("was not acknowledged"), "{:?}", report.errors);
 
-    let stage = Stage::new(1, Calm);
+    let stage = Stage::new(1, AlwaysSucceeds);
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
     let plan = coordinator.rehearse(plan).await.unwrap();
@@ -79,7 +81,7 @@ async fn a_rehearsal_that_may_still_land_stops_the_reset() {
 #[tokio::test(start_paused = true)]
 async fn a_reset_of_somebody_else_before_it_stops_it() {
     for waits in [1, 10] {
-        let stage = Stage::new(1, Calm);
+        let stage = Stage::new(1, AlwaysSucceeds);
         let coordinator = stage.coordinator().await;
         let plan = coordinator.plan(Command::Reset).await.unwrap();
         sleep(Duration::from_secs(waits)).await;
@@ -111,10 +113,10 @@ async fn a_reset_of_somebody_else_during_it_stops_ours() {
 
 #[tokio::test(start_paused = true)]
 async fn what_it_wrote_is_remembered_where_values_cannot_be_read() {
-    let fates = Planned::default().then(Call::Write(1), DENIED);
-    let stage = Stage::new(2, Calm).seen_by(Evidence::Receipt);
+    let responses = Planned::default().then(Call::Write(1), DENIED);
+    let stage = Stage::new(2, AlwaysSucceeds).seen_by(Evidence::Receipt);
     assert_eq!(stage.reset().await.outcome, Outcome::Complete);
-    stage.world.play(fates);
+    stage.world.set_script(responses);
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
     let report = coordinator.rehearse(plan).await.unwrap_err();

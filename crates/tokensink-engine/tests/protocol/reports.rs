@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use tokensink_engine::{Abort, Command, Outcome, Report, State};
-use tokensink_testkit::{Call, Calm, Ending, Evidence, Fault, Planned, ScriptedResponse};
+use tokensink_testkit::{
+    AlwaysSucceeds, Call, Ending, Evidence, Planned, ScriptedError, ScriptedResponse,
+};
 
 use crate::stage::Stage;
 
@@ -33,9 +35,9 @@ async fn a_cut_off_reset_must_be_synced_first() {
 #[tokio::test(start_paused = true)]
 async fn a_sink_that_is_left_out_is_not_forgotten() {
     let lost = ScriptedResponse { takes: Duration::ZERO, ending: Ending::Hangs(None) };
-    let fates =
-        Planned::default().then(Call::Reset, ScriptedResponse::WELL).then(Call::Reset, lost);
-    let stage = Stage::new(1, fates).leaving_out("ci");
+    let responses =
+        Planned::default().then(Call::Reset, ScriptedResponse::SUCCESS).then(Call::Reset, lost);
+    let stage = Stage::new(1, responses).leaving_out("ci");
     let check = stage.check().await;
     assert!(check.warnings[0].contains("left out: ci"), "{check:?}");
     let report = stage.reset().await;
@@ -55,11 +57,11 @@ async fn a_sink_that_is_left_out_is_not_forgotten() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_forecast_where_a_reset_cannot_be() {
-    let denied = ScriptedResponse::failed(Fault::Permanent);
+    let denied = ScriptedResponse::failed(ScriptedError::Permanent);
     let stage =
         Stage::new(
             2,
-            move |call| if call == Call::Prepare(0) { denied } else { ScriptedResponse::WELL },
+            move |call| if call == Call::Prepare(0) { denied } else { ScriptedResponse::SUCCESS },
         );
     let report = stage.check().await;
     assert_eq!((report.outcome, report.forecast_ms), (Outcome::Unchanged, None));
@@ -68,7 +70,7 @@ async fn nothing_is_forecast_where_a_reset_cannot_be() {
 
 #[tokio::test(start_paused = true)]
 async fn a_disk_that_hangs_keeps_no_run_from_ending() {
-    let stage = Stage::new(1, Calm).with_a_disk_that_hangs_on_writes();
+    let stage = Stage::new(1, AlwaysSucceeds).with_a_disk_that_hangs_on_writes();
     let report = stage.reset().await;
     assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Complete, State::Current));
     assert!(report.warnings[0].contains("the disk did not respond"), "{:?}", report.warnings);
@@ -77,7 +79,7 @@ async fn a_disk_that_hangs_keeps_no_run_from_ending() {
 #[tokio::test(start_paused = true)]
 async fn without_a_history_nothing_is_believed_at_once() {
     // The run before was cut off, and its reset lands while this one looks.
-    let stage = Stage::new(1, Calm);
+    let stage = Stage::new(1, AlwaysSucceeds);
     let stranger = async {
         tokio::time::sleep(Duration::from_secs(2)).await;
         stage.world.reset_externally();
@@ -93,7 +95,7 @@ async fn without_a_history_nothing_is_believed_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn it_names_its_run_and_what_it_rests_on() {
-    let stage = Stage::new(2, Calm).seen_by(Evidence::Nothing);
+    let stage = Stage::new(2, AlwaysSucceeds).seen_by(Evidence::Nothing);
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Check).await.unwrap();
     let report = coordinator.check(&plan);
@@ -109,12 +111,12 @@ async fn it_names_its_run_and_what_it_rests_on() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_sink_warns_of_is_told_with_its_name() {
-    let stage = Stage::new(1, Calm).warning("mind the gap");
+    let stage = Stage::new(1, AlwaysSucceeds).warning("mind the gap");
     assert_eq!(stage.reset().await.warnings, ["sink (place 0): mind the gap"]);
 
-    let transient = ScriptedResponse::failed(Fault::Transient);
+    let transient = ScriptedResponse::failed(ScriptedError::Transient);
     let unseen =
-        move |call| if call == Call::Inspect(0) { transient } else { ScriptedResponse::WELL };
+        move |call| if call == Call::Inspect(0) { transient } else { ScriptedResponse::SUCCESS };
     let stage = Stage::new(1, unseen);
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Status).await.unwrap();
@@ -127,7 +129,7 @@ async fn what_a_sink_warns_of_is_told_with_its_name() {
 
 #[tokio::test(start_paused = true)]
 async fn a_plugin_that_tells_the_token_is_redacted() {
-    let stage = Stage::new(1, Calm).telling();
+    let stage = Stage::new(1, AlwaysSucceeds).telling();
     let report = stage.reset().await;
     assert_eq!(report.outcome, Outcome::Partial);
     let text = format!("{report:?}");
@@ -154,7 +156,7 @@ fn each_outcome_has_its_exit_code() {
 
 #[tokio::test(start_paused = true)]
 async fn a_record_that_is_not_complete_is_told_once() {
-    let report = Stage::new(3, Calm).forgetting_writes().reset().await;
+    let report = Stage::new(3, AlwaysSucceeds).forgetting_writes().reset().await;
     assert_eq!(report.outcome, Outcome::Complete);
     let told = report.warnings.iter().filter(|warning| warning.contains("journal is not complete"));
     assert_eq!(told.count(), 1, "{:?}", report.warnings);

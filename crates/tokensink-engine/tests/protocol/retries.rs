@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use tokensink_core::Token;
 use tokensink_engine::{Outcome, Report, State};
-use tokensink_testkit::{Call, Ending, Fault, Planned, ScriptedResponse};
+use tokensink_testkit::{Call, Ending, Planned, ScriptedError, ScriptedResponse};
 use tokio::time::Instant;
 
 use crate::stage::Stage;
 
-const TRANSIENT: ScriptedResponse = ScriptedResponse::failed(Fault::Transient);
+const TRANSIENT: ScriptedResponse = ScriptedResponse::failed(ScriptedError::Transient);
 
 #[tokio::test(start_paused = true)]
 async fn the_issuer_is_asked_again_while_that_may_help() {
@@ -21,7 +21,7 @@ async fn the_issuer_is_asked_again_while_that_may_help() {
     let stage =
         Stage::new(
             1,
-            |call| if call == Call::Current { TRANSIENT } else { ScriptedResponse::WELL },
+            |call| if call == Call::Current { TRANSIENT } else { ScriptedResponse::SUCCESS },
         );
     let started = Instant::now();
     let report = stage.reset().await;
@@ -33,7 +33,7 @@ async fn the_issuer_is_asked_again_while_that_may_help() {
 
 #[tokio::test(start_paused = true)]
 async fn the_issuer_is_not_asked_again_in_vain() {
-    for fault in [Fault::Permanent, Fault::Limited(Duration::from_secs(3600))] {
+    for fault in [ScriptedError::Permanent, ScriptedError::RateLimited(Duration::from_secs(3600))] {
         let stage =
             Stage::new(1, Planned::default().then(Call::Current, ScriptedResponse::failed(fault)));
         let report = stage.reset().await;
@@ -45,21 +45,23 @@ async fn the_issuer_is_not_asked_again_in_vain() {
 
 #[tokio::test(start_paused = true)]
 async fn only_a_write_that_may_still_land_leaves_a_doubt() {
-    let denied = ScriptedResponse::failed(Fault::Permanent);
-    let stage = Stage::new(
-        1,
-        move |call| if call == Call::Write(0) { denied } else { ScriptedResponse::WELL },
-    );
+    let denied = ScriptedResponse::failed(ScriptedError::Permanent);
+    let stage =
+        Stage::new(
+            1,
+            move |call| if call == Call::Write(0) { denied } else { ScriptedResponse::SUCCESS },
+        );
     let report = stage.reset().await;
     assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Partial, State::Stale));
 
     // The answer is lost each time, and nothing lands while anybody looks.
-    let never = Ending::AnswerLost(Duration::from_secs(9999));
+    let never = Ending::ResponseLost(Duration::from_secs(9999));
     let lost = ScriptedResponse { takes: Duration::ZERO, ending: never };
-    let stage = Stage::new(
-        1,
-        move |call| if call == Call::Write(0) { lost } else { ScriptedResponse::WELL },
-    );
+    let stage =
+        Stage::new(
+            1,
+            move |call| if call == Call::Write(0) { lost } else { ScriptedResponse::SUCCESS },
+        );
     let report = stage.reset().await;
     assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Partial, State::Unknown));
     assert!(report.sinks[0].attempts >= 6);
@@ -67,12 +69,12 @@ async fn only_a_write_that_may_still_land_leaves_a_doubt() {
     // After a conflict it could not be prepared again: what was never accepted cannot take effect.
     let mut prepared = 0;
     let fails_later = move |call| match call {
-        Call::Write(0) => ScriptedResponse::failed(Fault::Conflict),
+        Call::Write(0) => ScriptedResponse::failed(ScriptedError::Conflict),
         Call::Prepare(0) => {
             prepared += 1;
-            if prepared == 1 { ScriptedResponse::WELL } else { TRANSIENT }
+            if prepared == 1 { ScriptedResponse::SUCCESS } else { TRANSIENT }
         }
-        _ => ScriptedResponse::WELL,
+        _ => ScriptedResponse::SUCCESS,
     };
     let report = Stage::new(1, fails_later).reset().await;
     assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Partial, State::Stale));
@@ -80,7 +82,7 @@ async fn only_a_write_that_may_still_land_leaves_a_doubt() {
 
 #[tokio::test(start_paused = true)]
 async fn a_conflict_is_prepared_and_written_anew() {
-    let conflict = ScriptedResponse::failed(Fault::Conflict);
+    let conflict = ScriptedResponse::failed(ScriptedError::Conflict);
     let stage = Stage::new(1, Planned::default().then(Call::Write(0), conflict));
     assert_eq!(stage.reset().await.outcome, Outcome::Complete);
     assert_eq!((stage.count(Call::Prepare(0)), stage.count(Call::Write(0))), (2, 2));
@@ -93,14 +95,14 @@ async fn a_conflict_is_prepared_and_written_anew() {
 #[tokio::test(start_paused = true)]
 async fn a_conflict_that_an_inspection_sees_is_written_over() {
     let seen_later = Planned::default()
-        .then(Call::Inspect(0), ScriptedResponse::WELL)
-        .then(Call::Inspect(0), ScriptedResponse::failed(Fault::Conflict));
+        .then(Call::Inspect(0), ScriptedResponse::SUCCESS)
+        .then(Call::Inspect(0), ScriptedResponse::failed(ScriptedError::Conflict));
     let stage = Stage::new(1, seen_later);
     assert_eq!(stage.reset().await.outcome, Outcome::Complete);
     assert_eq!(stage.count(Call::Write(0)), 2);
 
     let fails_once = Planned::default()
-        .then(Call::Inspect(0), ScriptedResponse::WELL)
+        .then(Call::Inspect(0), ScriptedResponse::SUCCESS)
         .then(Call::Inspect(0), TRANSIENT);
     let stage = Stage::new(1, fails_once);
     assert_eq!(stage.reset().await.outcome, Outcome::Complete);
@@ -113,7 +115,7 @@ async fn a_preparation_is_tried_again_where_that_may_help() {
     assert_eq!(stage.reset().await.outcome, Outcome::Complete);
     assert_eq!(stage.count(Call::Prepare(0)), 2);
 
-    let denied = ScriptedResponse::failed(Fault::Permanent);
+    let denied = ScriptedResponse::failed(ScriptedError::Permanent);
     let stage = Stage::new(1, Planned::default().then(Call::Prepare(0), denied));
     let report = stage.reset().await;
     assert_eq!((report.outcome, stage.count(Call::Prepare(0))), (Outcome::Unchanged, 1));
@@ -125,7 +127,7 @@ async fn a_sink_that_keeps_failing_is_given_its_time_and_no_more() {
     let stage =
         Stage::new(
             1,
-            |call| if call == Call::Write(0) { TRANSIENT } else { ScriptedResponse::WELL },
+            |call| if call == Call::Write(0) { TRANSIENT } else { ScriptedResponse::SUCCESS },
         );
     let started = Instant::now();
     assert_eq!(stage.reset().await.outcome, Outcome::Partial);
@@ -134,11 +136,11 @@ async fn a_sink_that_keeps_failing_is_given_its_time_and_no_more() {
     let took = last.at - started;
     assert!((50.0..60.0).contains(&took.as_secs_f64()), "{took:?}");
 
-    let conflict = ScriptedResponse::failed(Fault::Conflict);
+    let conflict = ScriptedResponse::failed(ScriptedError::Conflict);
     let stage =
         Stage::new(
             1,
-            move |call| if call == Call::Write(0) { conflict } else { ScriptedResponse::WELL },
+            move |call| if call == Call::Write(0) { conflict } else { ScriptedResponse::SUCCESS },
         );
     let started = Instant::now();
     assert_eq!(stage.reset().await.outcome, Outcome::Partial);
@@ -150,7 +152,7 @@ async fn a_sink_that_keeps_failing_is_given_its_time_and_no_more() {
 
 #[tokio::test(start_paused = true)]
 async fn a_pause_that_the_provider_asks_for_is_not_taken_from_that_time() {
-    let pause = ScriptedResponse::failed(Fault::Limited(Duration::from_secs(70)));
+    let pause = ScriptedResponse::failed(ScriptedError::RateLimited(Duration::from_secs(70)));
     let fails_then = (0..3).fold(Planned::default().then(Call::Write(0), pause), |plan, _| {
         plan.then(Call::Write(0), TRANSIENT)
     });
@@ -160,7 +162,7 @@ async fn a_pause_that_the_provider_asks_for_is_not_taken_from_that_time() {
 
 #[tokio::test(start_paused = true)]
 async fn what_could_never_be_prepared_was_never_written() {
-    let fails = |call| if call == Call::Prepare(0) { TRANSIENT } else { ScriptedResponse::WELL };
+    let fails = |call| if call == Call::Prepare(0) { TRANSIENT } else { ScriptedResponse::SUCCESS };
     let stage = Stage::new(1, fails).optional();
     stage.world.store_externally(0, Some(Token::new("theirs")));
     let report = stage.sync().await;
@@ -179,18 +181,18 @@ async fn calls_in_15_seconds(
 
 #[tokio::test(start_paused = true)]
 async fn every_retry_has_a_floor() {
-    let at_once = ScriptedResponse::failed(Fault::Limited(Duration::ZERO));
-    for fate in [at_once, TRANSIENT] {
+    let at_once = ScriptedResponse::failed(ScriptedError::RateLimited(Duration::ZERO));
+    for response in [at_once, TRANSIENT] {
         let stage = || {
             let mut is_planned = false;
             move |call: Call| {
                 is_planned |= call == Call::Reset;
                 let after_reset = matches!(call, Call::Write(0)) && is_planned;
-                if after_reset { fate } else { ScriptedResponse::WELL }
+                if after_reset { response } else { ScriptedResponse::SUCCESS }
             }
         };
         let always = |asked: Call| {
-            move |call: Call| if call == asked { fate } else { ScriptedResponse::WELL }
+            move |call: Call| if call == asked { response } else { ScriptedResponse::SUCCESS }
         };
         for (call, most) in [
             (Call::Current, 40),
@@ -211,7 +213,7 @@ async fn every_retry_has_a_floor() {
 
 #[tokio::test(start_paused = true)]
 async fn what_may_pass_is_tried_again_once_the_old_token_is_revoked() {
-    for fault in [Fault::Permanent, Fault::Conflict] {
+    for fault in [ScriptedError::Permanent, ScriptedError::Conflict] {
         let fails = (0..3).fold(Planned::default(), |plan, _| {
             plan.then(Call::Write(0), ScriptedResponse::failed(fault))
         });
@@ -220,15 +222,15 @@ async fn what_may_pass_is_tried_again_once_the_old_token_is_revoked() {
     }
     // While nothing is known to be revoked it is reported at once.
     let denied =
-        Planned::default().then(Call::Write(0), ScriptedResponse::failed(Fault::Permanent));
+        Planned::default().then(Call::Write(0), ScriptedResponse::failed(ScriptedError::Permanent));
     let stage = Stage::new(1, denied);
     stage.world.store_externally(0, Some(Token::new("theirs")));
     let report = stage.sync().await;
     assert_eq!((report.outcome, report.sinks[0].attempts), (Outcome::Partial, 1));
     // That run did not finish its work: what the sink holds may be revoked.
     let denied =
-        Planned::default().then(Call::Write(0), ScriptedResponse::failed(Fault::Permanent));
-    stage.world.play(denied);
+        Planned::default().then(Call::Write(0), ScriptedResponse::failed(ScriptedError::Permanent));
+    stage.world.set_script(denied);
     let report = stage.sync().await;
     assert_eq!((report.outcome, report.sinks[0].attempts), (Outcome::Complete, 2));
 }
@@ -237,7 +239,7 @@ async fn what_may_pass_is_tried_again_once_the_old_token_is_revoked() {
 async fn a_sink_is_prepared_and_inspected_within_one_deadline() {
     let stage = Stage::new(1, |call| match call {
         Call::Prepare(_) | Call::Inspect(_) => TRANSIENT,
-        _ => ScriptedResponse::WELL,
+        _ => ScriptedResponse::SUCCESS,
     });
     let started = Instant::now();
     assert_eq!(stage.check().await.outcome, Outcome::Unchanged);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokensink_core::{RateLimit, RateLimits, Token};
 use tokensink_engine::{Command, Outcome, State};
-use tokensink_testkit::{Call, Calm, Ending, Fault, Planned, ScriptedResponse};
+use tokensink_testkit::{AlwaysSucceeds, Call, Ending, Planned, ScriptedError, ScriptedResponse};
 use tokio::time::{Instant, sleep};
 
 use crate::stage::Stage;
@@ -20,7 +20,7 @@ fn ends(ending: Ending) -> ScriptedResponse {
 #[tokio::test(start_paused = true)]
 async fn a_reset_that_lands_after_its_answer_was_lost_is_seen() {
     let stage =
-        Stage::new(1, Planned::default().then(Call::Reset, ends(Ending::AnswerLost(SECOND))));
+        Stage::new(1, Planned::default().then(Call::Reset, ends(Ending::ResponseLost(SECOND))));
     let report = stage.reset().await;
     assert_eq!((report.outcome, stage.count(Call::Reset)), (Outcome::Complete, 1));
     assert_eq!(stage.world.held(0), Some(stage.world.live()));
@@ -40,7 +40,7 @@ async fn a_reset_that_never_answers_is_seen_while_it_is_waited_for() {
 
 #[tokio::test(start_paused = true)]
 async fn what_certainly_never_left_is_sent_again() {
-    let unsent = ScriptedResponse::failed(Fault::NotSent);
+    let unsent = ScriptedResponse::failed(ScriptedError::NotSent);
     let twice = Planned::default().then(Call::Reset, unsent).then(Call::Reset, unsent);
     let stage = Stage::new(1, twice);
     let report = stage.reset().await;
@@ -48,7 +48,7 @@ async fn what_certainly_never_left_is_sent_again() {
 
     let stage = Stage::new(
         1,
-        move |call| if call == Call::Reset { unsent } else { ScriptedResponse::WELL },
+        move |call| if call == Call::Reset { unsent } else { ScriptedResponse::SUCCESS },
     );
     let report = stage.reset().await;
     assert_eq!(report.outcome, Outcome::Unchanged);
@@ -57,11 +57,13 @@ async fn what_certainly_never_left_is_sent_again() {
 
 #[tokio::test(start_paused = true)]
 async fn what_someone_else_wrote_over_ours_is_written_again() {
-    let stage = Stage::new(1, Planned::default().then(Call::Inspect(0), ScriptedResponse::WELL));
+    let stage = Stage::new(1, Planned::default().then(Call::Inspect(0), ScriptedResponse::SUCCESS));
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
     // The look takes two seconds, and tells what was true in their middle.
-    stage.world.play(Planned::default().then(Call::Inspect(0), ScriptedResponse::slow(2 * SECOND)));
+    stage
+        .world
+        .set_script(Planned::default().then(Call::Inspect(0), ScriptedResponse::slow(2 * SECOND)));
     let stranger = async {
         sleep(SECOND / 2).await;
         stage.world.store_externally(0, Some(Token::new("theirs")));
@@ -76,7 +78,7 @@ async fn what_someone_else_wrote_over_ours_is_written_again() {
 async fn someone_who_writes_without_end_does_not_keep_the_run_from_ending() {
     let stage = Stage::new(1, |call| match call {
         Call::Inspect(0) => ScriptedResponse::slow(SECOND),
-        _ => ScriptedResponse::WELL,
+        _ => ScriptedResponse::SUCCESS,
     });
     let world = stage.world.clone();
     let stranger = tokio::spawn(async move {
@@ -95,7 +97,7 @@ async fn someone_who_writes_without_end_does_not_keep_the_run_from_ending() {
 async fn a_reset_of_somebody_else_is_noticed_while_others_still_wait_for_their_turn() {
     let writes = RateLimit { requests: 1, per: 60 * SECOND };
     let quota = RateLimits::concurrent("q", 9).with_writes(writes);
-    let stage = Stage::new(3, Calm).within(quota);
+    let stage = Stage::new(3, AlwaysSucceeds).within(quota);
     let report = stage.reset_overtaken_after(5 * SECOND).await;
     assert_eq!(report.outcome, Outcome::Complete, "{:?}", report.errors);
     assert!(report.warnings[0].contains("someone else reset"), "{:?}", report.warnings);
@@ -119,17 +121,17 @@ async fn a_write_of_a_superseded_token_that_may_still_land_is_not_forgotten() {
 
 #[tokio::test(start_paused = true)]
 async fn a_write_that_was_given_up_before_its_token_was_superseded_is_not_forgotten() {
-    let lost = ends(Ending::AnswerLost(20 * SECOND));
-    let denied = ScriptedResponse::failed(Fault::Permanent);
+    let lost = ends(Ending::ResponseLost(20 * SECOND));
+    let denied = ScriptedResponse::failed(ScriptedError::Permanent);
     let mut writes = [lost, denied].into_iter();
     let mut is_reset = false;
     let stage = Stage::new(1, move |call| {
         is_reset |= call == Call::Reset;
         match call {
-            Call::Write(0) => writes.next().unwrap_or(ScriptedResponse::WELL),
+            Call::Write(0) => writes.next().unwrap_or(ScriptedResponse::SUCCESS),
             // What it tells is true in the middle, and the stranger comes before that.
             Call::Current if is_reset => ScriptedResponse::slow(4 * SECOND),
-            _ => ScriptedResponse::WELL,
+            _ => ScriptedResponse::SUCCESS,
         }
     });
     let report = stage.reset_overtaken_after(SECOND).await;
@@ -159,7 +161,7 @@ async fn someone_who_resets_without_end_does_not_keep_the_run_from_ending() {
         if is_reset && call == Call::Current {
             ScriptedResponse::slow(SECOND)
         } else {
-            ScriptedResponse::WELL
+            ScriptedResponse::SUCCESS
         }
     });
     let coordinator = stage.coordinator().await;
@@ -181,7 +183,7 @@ async fn someone_who_resets_without_end_does_not_keep_the_run_from_ending() {
 
 #[tokio::test(start_paused = true)]
 async fn a_reset_whose_answer_carries_the_old_token_is_looked_after() {
-    let late = ends(Ending::AnsweredLate(SECOND));
+    let late = ends(Ending::SucceededWithStaleValue(SECOND));
     let stage = Stage::new(1, Planned::default().then(Call::Reset, late));
     let report = stage.reset().await;
     assert_eq!((report.outcome, stage.count(Call::Reset)), (Outcome::Complete, 1));
@@ -192,14 +194,14 @@ async fn a_reset_whose_answer_carries_the_old_token_is_looked_after() {
 
 #[tokio::test(start_paused = true)]
 async fn each_sink_is_reported_with_what_it_took() {
-    let denied = ScriptedResponse::failed(Fault::Permanent);
+    let denied = ScriptedResponse::failed(ScriptedError::Permanent);
     let slow = ScriptedResponse::slow(SECOND);
-    let fates = move |call| match call {
+    let responses = move |call| match call {
         Call::Write(0) => slow,
         Call::Write(1) => denied,
-        _ => ScriptedResponse::WELL,
+        _ => ScriptedResponse::SUCCESS,
     };
-    let report = Stage::new(2, fates).reset().await;
+    let report = Stage::new(2, responses).reset().await;
     let (current, stale) = (&report.sinks[0], &report.sinks[1]);
     assert_eq!((current.outage_ms, current.attempts, &current.error), (Some(1000), 1, &None));
     assert_eq!(stale.outage_ms, None);

@@ -5,7 +5,9 @@ use std::time::Duration;
 use tokensink_core::Token;
 use tokensink_engine::journal::{Entry, Journal as _, Record};
 use tokensink_engine::{Command, Outcome, State};
-use tokensink_testkit::{Call, Calm, Ending, Evidence, Fault, Planned, ScriptedResponse};
+use tokensink_testkit::{
+    AlwaysSucceeds, Call, Ending, Evidence, Planned, ScriptedError, ScriptedResponse,
+};
 
 use crate::stage::Stage;
 
@@ -14,9 +16,10 @@ const HANGS: ScriptedResponse =
 
 #[tokio::test(start_paused = true)]
 async fn it_tells_drift_of_required_sinks() {
-    for (stage, outcome) in
-        [(Stage::new(1, Calm), Outcome::Drift), (Stage::new(1, Calm).optional(), Outcome::Complete)]
-    {
+    for (stage, outcome) in [
+        (Stage::new(1, AlwaysSucceeds), Outcome::Drift),
+        (Stage::new(1, AlwaysSucceeds).optional(), Outcome::Complete),
+    ] {
         let report = stage.status().await;
         assert_eq!((report.outcome, report.next.len()), (Outcome::Complete, 0));
         stage.world.store_externally(0, Some(Token::new("theirs")));
@@ -28,7 +31,7 @@ async fn it_tells_drift_of_required_sinks() {
 
 #[tokio::test(start_paused = true)]
 async fn a_sink_that_cannot_be_read_is_known_by_what_an_earlier_run_left_there() {
-    let stage = Stage::new(1, Calm).seen_by(Evidence::Receipt);
+    let stage = Stage::new(1, AlwaysSucceeds).seen_by(Evidence::Receipt);
     assert_eq!(stage.status().await.sinks[0].state, State::Unknown);
     stage.reset().await;
     assert_eq!(stage.status().await.sinks[0].state, State::Current);
@@ -38,7 +41,7 @@ async fn a_sink_that_cannot_be_read_is_known_by_what_an_earlier_run_left_there()
 
 #[tokio::test(start_paused = true)]
 async fn it_tells_when_each_sink_was_written() {
-    let stage = Stage::new(1, Calm);
+    let stage = Stage::new(1, AlwaysSucceeds);
     assert_eq!(stage.status().await.sinks[0].written_at, None);
     stage.reset().await;
     let runs = stage.journal.runs().await.unwrap();
@@ -63,11 +66,12 @@ async fn it_names_a_run_that_was_cut_off() {
     assert_eq!(report.outcome, Outcome::Drift);
 
     // A run that ended badly has ended all the same.
-    let denied = ScriptedResponse::failed(Fault::Permanent);
-    let stage = Stage::new(
-        1,
-        move |call| if call == Call::Write(0) { denied } else { ScriptedResponse::WELL },
-    );
+    let denied = ScriptedResponse::failed(ScriptedError::Permanent);
+    let stage =
+        Stage::new(
+            1,
+            move |call| if call == Call::Write(0) { denied } else { ScriptedResponse::SUCCESS },
+        );
     assert_eq!(stage.reset().await.outcome, Outcome::Partial);
     assert!(stage.status().await.warnings.is_empty());
 }

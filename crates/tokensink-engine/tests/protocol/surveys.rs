@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokensink_core::{NearbyValue, Survey, TargetId, Token};
 use tokensink_engine::{Command, Outcome};
-use tokensink_testkit::{Call, Calm, Ending, Fault, Planned, ScriptedResponse};
+use tokensink_testkit::{AlwaysSucceeds, Call, Ending, Planned, ScriptedError, ScriptedResponse};
 use tokio::time::{Instant, sleep};
 
 use crate::stage::Stage;
@@ -18,7 +18,7 @@ fn holding(place: &str, token: &Token) -> NearbyValue {
 
 #[tokio::test(start_paused = true)]
 async fn a_copy_of_a_known_token_is_named_before_the_reset() {
-    let stage = Stage::new(1, Calm);
+    let stage = Stage::new(1, AlwaysSucceeds);
     assert_eq!(stage.reset().await.outcome, Outcome::Complete);
     let (earlier, live) = (stage.world.resets()[0].value.clone().unwrap(), stage.world.live());
     let other = TargetId::new("dotenv", "/app/.env.local");
@@ -52,9 +52,9 @@ async fn a_copy_of_a_known_token_is_named_before_the_reset() {
 #[tokio::test(start_paused = true)]
 async fn a_survey_that_hangs_or_fails_is_one_warning_and_delays_little() {
     let stage = Stage::new(30, |call| match call {
-        Call::Survey(0) => ScriptedResponse::failed(Fault::Transient),
+        Call::Survey(0) => ScriptedResponse::failed(ScriptedError::Transient),
         Call::Survey(_) => HANGS,
-        _ => ScriptedResponse::WELL,
+        _ => ScriptedResponse::SUCCESS,
     });
     let started = Instant::now();
     let report = stage.check().await;
@@ -66,7 +66,7 @@ async fn a_survey_that_hangs_or_fails_is_one_warning_and_delays_little() {
 
 #[tokio::test(start_paused = true)]
 async fn a_repair_is_not_surveyed() {
-    let stage = Stage::new(1, Calm);
+    let stage = Stage::new(1, AlwaysSucceeds);
     stage.sync().await;
     stage.status().await;
     assert_eq!(stage.count(Call::Survey(0)), 0);
@@ -76,7 +76,7 @@ async fn a_repair_is_not_surveyed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_value_without_the_form_of_a_token_is_named_before_it_is_replaced() {
-    let stage = Stage::new(3, Calm);
+    let stage = Stage::new(3, AlwaysSucceeds);
     let warning = "1 sink holds something other than the current token: sink (place 1)";
     stage.world.store_externally(1, Some(Token::new("changeme")));
     // An older token, for example.
@@ -96,7 +96,7 @@ async fn two_sinks_that_turn_out_to_be_one_place_are_refused_before_anything_is_
     let same = |_, sink: tokensink_testkit::MemorySink| {
         sink.resolving_to(TargetId::new("aws", "arn:aws:secretsmanager:eu-1:1:secret:prod"))
     };
-    let stage = Stage::new(2, Calm).shaping(same);
+    let stage = Stage::new(2, AlwaysSucceeds).shaping(same);
     stage.world.store_externally(0, Some(Token::new("theirs")));
     for report in [stage.check().await, stage.reset().await, stage.sync().await] {
         assert_eq!(report.outcome, Outcome::Unchanged);
@@ -110,7 +110,7 @@ async fn two_sinks_that_turn_out_to_be_one_place_are_refused_before_anything_is_
 
 #[tokio::test(start_paused = true)]
 async fn the_plan_exposes_where_the_token_will_be_sent() {
-    let stage = Stage::new(2, Calm).shaping(|index, sink| match index {
+    let stage = Stage::new(2, AlwaysSucceeds).shaping(|index, sink| match index {
         0 => sink.with_info(|info| info.with_host("ghe.example")),
         _ => sink.outside("a file outside the directory of the config"),
     });
@@ -129,7 +129,7 @@ async fn the_plan_exposes_where_the_token_will_be_sent() {
 
 #[tokio::test(start_paused = true)]
 async fn a_destination_that_changes_after_the_plan_is_not_written() {
-    let stage = Stage::new(2, Calm).shaping(|index, sink| match index {
+    let stage = Stage::new(2, AlwaysSucceeds).shaping(|index, sink| match index {
         0 => sink,
         _ => sink.outside_after(1, "writes /elsewhere"),
     });
@@ -147,7 +147,7 @@ async fn a_destination_that_changes_after_the_plan_is_not_written() {
 
 #[tokio::test(start_paused = true)]
 async fn a_repair_does_not_follow_a_destination_that_changes_while_it_writes() {
-    let conflict = ScriptedResponse::failed(Fault::Conflict);
+    let conflict = ScriptedResponse::failed(ScriptedError::Conflict);
     let stage = Stage::new(1, Planned::default().then(Call::Write(0), conflict))
         .shaping(|_, sink| sink.outside_after(1, "writes /elsewhere"));
     stage.world.reset_externally();

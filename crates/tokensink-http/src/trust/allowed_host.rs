@@ -1,4 +1,4 @@
-//! A host that the user allows: `HOST` for every port, or `HOST:PORT`.
+//! Parses the hosts that the user allows: `HOST` for every port, or `HOST:PORT`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,14 +6,14 @@ use std::str::FromStr;
 use reqwest::Url;
 use tokensink_core::HostPolicy;
 
-/// A host that the user allows, in the form that a URL parser gives it.
+/// A host that the user allows, as normalized by a URL parser.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AllowedHost {
     host: String,
     port: Option<u16>,
 }
 
-/// Why a text does not name a host. Each message says what to write.
+/// The error for a text that is not a host. The message contains the correct form.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {problem}", shown(text))]
 pub struct AllowedHostError {
@@ -22,14 +22,15 @@ pub struct AllowedHostError {
 }
 
 impl AllowedHost {
-    /// Whether `url` has this host and this port; without a port, the one that its scheme has.
+    /// Returns whether `url` has this host and port. Without a port, it is the default port of the
+    /// URL's scheme.
     pub fn is_exactly(&self, url: &Url) -> bool {
         let usual = if url.scheme() == "http" { 80 } else { 443 };
         url.host_str() == Some(&self.host)
             && url.port_or_known_default() == Some(self.port.unwrap_or(usual))
     }
 
-    /// Allows this host.
+    /// Adds this host to the allowed hosts of `policy`.
     pub fn add_to(&self, policy: &mut HostPolicy) {
         policy.allowed.insert(self.to_string());
     }
@@ -73,7 +74,7 @@ impl FromStr for AllowedHost {
     }
 }
 
-/// What a person who pasted a URL means.
+/// Returns the host that was probably meant, if `text` is a URL.
 fn suggestion(text: &str) -> Option<AllowedHost> {
     let url = Url::parse(text).ok().filter(|url| ["http", "https"].contains(&url.scheme()))?;
     let host = check_host(url.host_str()?).ok()?;
@@ -107,8 +108,8 @@ fn parse_port(text: &str) -> Result<u16, String> {
     port.ok_or_else(|| "a port is a number from 1 to 65535".to_owned())
 }
 
-/// The host as a URL parser gives it. A text that such a parser reads as another host is refused:
-/// what a person sees and what is compared must be the same.
+/// Returns the host as normalized by a URL parser. A text that the parser changes to another host is
+/// rejected, because the host that the user sees must be the host that is compared.
 fn check_host(text: &str) -> Result<String, String> {
     let lowercase = text.to_ascii_lowercase();
     let url = Url::parse(&format!("https://{lowercase}/")).ok();
@@ -128,7 +129,7 @@ fn check_host(text: &str) -> Result<String, String> {
     Ok(parsed.to_owned())
 }
 
-/// What stands before an @ may be a password.
+/// Quotes `text` without the part before an `@`, which may contain a password.
 fn shown(text: &str) -> String {
     let shown =
         text.rsplit_once('@').map_or_else(|| text.to_owned(), |(_, rest)| format!("…@{rest}"));
@@ -140,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_are_read_in_the_form_of_a_url() {
+    fn hosts_are_normalized_like_in_a_url() {
         for (text, form) in [
             ("git.acme.example", "git.acme.example"),
             ("GIT.acme.example:8443", "git.acme.example:8443"),
@@ -158,8 +159,8 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused_with_what_to_write() {
-        for (text, advice) in [
+    fn the_error_for_an_invalid_host_contains_the_correct_form() {
+        for (text, help) in [
             ("", "write HOST or HOST:PORT"),
             ("https://git.acme.example", "write git.acme.example"),
             ("https://git.acme.example:8443/api/v3", "write git.acme.example:8443"),
@@ -198,14 +199,14 @@ mod tests {
             ("bücher.example", "ASCII form: xn--bcher-kva.example"),
             ("ｅｖｉｌ.example", "ASCII form: evil.example"),
         ] {
-            let said = text.parse::<AllowedHost>().unwrap_err().to_string();
-            assert!(said.contains(advice), "{text:?}: {said}");
+            let error = text.parse::<AllowedHost>().unwrap_err().to_string();
+            assert!(error.contains(help), "{text:?}: {error}");
         }
     }
 
     #[test]
-    fn a_password_is_not_repeated() {
-        let said = "https://me:hunter2@host".parse::<AllowedHost>().unwrap_err().to_string();
-        assert!(!said.contains("hunter2"), "{said}");
+    fn a_password_is_not_shown() {
+        let error = "https://me:hunter2@host".parse::<AllowedHost>().unwrap_err().to_string();
+        assert!(!error.contains("hunter2"), "{error}");
     }
 }

@@ -1,9 +1,9 @@
-//! Decides whether a credential may go to a host.
+//! Decides whether a credential may be sent to a host.
 //!
-//! A project's config file may come from a stranger. What it alone names gets no credential: a host
-//! that is not the vendor's own must be allowed outside the file, and then gets its own credential
-//! rather than the vendor's, unless it is this machine. [`authorize`] is the only place that decides
-//! this; plugins, the issuer and the command line call it.
+//! A project's config file may come from a stranger, so no credential is sent to a host that only this
+//! file names. A host that is not the vendor's own must be allowed outside the file. It then receives
+//! its own credential instead of the vendor's, unless it is loopback. [`authorize`] is the only function
+//! that decides this; the plugins, the issuer and the CLI call it.
 
 mod allowed_host;
 mod refusal;
@@ -20,22 +20,22 @@ use tokensink_core::{HostPolicy, Origin};
 
 use crate::is_loopback;
 
-/// A host that a setting names, and what else is known about it.
+/// A host from a setting, and the origin of the setting.
 #[derive(Clone, Copy, Debug)]
 pub struct HostSetting<'a> {
     /// The URL that the credential would be sent to.
     pub url: &'a Url,
     /// Where the URL was given.
     pub origin: Origin,
-    /// The variable that the table names for the credential, and where it was named.
+    /// The table's variable for the credential, and where it was given.
     pub token_env: Option<(&'a str, Origin)>,
-    /// The variable that the vendor defines for a host such as this one. Only where the environment
-    /// names this host too: `GH_ENTERPRISE_TOKEN` where `GH_HOST` does.
+    /// The variable that the vendor defines for hosts like this one. Set it only if the environment
+    /// also names this host: `GH_ENTERPRISE_TOKEN` if `GH_HOST` does.
     pub vendor_variable: Option<&'a str>,
 }
 
 impl<'a> HostSetting<'a> {
-    /// A URL without variables of its own.
+    /// Creates a setting without variables.
     pub fn new(url: &'a Url, origin: Origin) -> Self {
         Self { url, origin, token_env: None, vendor_variable: None }
     }
@@ -53,21 +53,21 @@ impl<'a> HostSetting<'a> {
     }
 }
 
-/// What may be sent to a host.
+/// The permission to send a credential to a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostGrant {
     /// The credential that may be sent there.
     pub credential: GrantedCredential,
-    /// The host, as `HOST` or `HOST:PORT`, where it is not the vendor's own. Show it to the user.
+    /// The host, as `HOST` or `HOST:PORT`, if it is not the vendor's own. It must be shown to the user.
     pub shown_host: Option<String>,
 }
 
-/// Which credential may be sent to a host.
+/// The credential that may be sent to a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GrantedCredential {
-    /// The one that the user has set up for the vendor.
+    /// The credential that the user has set up for the vendor.
     VendorDefault,
-    /// The one in this environment variable, and no other.
+    /// Only the credential in this environment variable.
     Variable(String),
 }
 
@@ -75,7 +75,8 @@ pub enum GrantedCredential {
 ///
 /// # Errors
 ///
-/// When the host is not allowed, or no credential belongs to it. Nothing may be sent there then.
+/// When the host is not allowed, or when there is no credential for it. The caller must not send
+/// anything to the host then.
 pub fn authorize(
     vendor: &Vendor,
     setting: &HostSetting<'_>,
@@ -113,7 +114,7 @@ pub fn authorize(
     }
 }
 
-/// The credential that belongs to this host and no other.
+/// Returns the credential for exactly this host, if there is one.
 fn own_credential(
     vendor: &Vendor,
     setting: &HostSetting<'_>,
@@ -127,7 +128,7 @@ fn own_credential(
     Some(GrantedCredential::Variable(variable.to_owned()))
 }
 
-/// How an entry may name the host of `url`, the most particular first.
+/// Returns the entries that match the host of `url`, the most specific first.
 fn entries_for(url: &Url) -> impl Iterator<Item = String> {
     let host = url.host_str().filter(|host| !host.is_empty()).map(str::to_owned);
     let with_port =
@@ -135,13 +136,13 @@ fn entries_for(url: &Url) -> impl Iterator<Item = String> {
     with_port.into_iter().chain(host)
 }
 
-/// The host of `url` as `HOST`, or as `HOST:PORT` where the port is not the scheme's own.
+/// Returns the host of `url` as `HOST`, or as `HOST:PORT` if the port is not the scheme's default.
 pub fn shown_host(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-/// Whether both URLs lead to one server: the same scheme, host and port.
+/// Returns whether both URLs have the same scheme, host and port.
 pub fn is_same_server(one: &Url, other: &Url) -> bool {
     one.has_host()
         && one.scheme() == other.scheme()

@@ -1,4 +1,4 @@
-//! Why a credential may not go to a host.
+//! The error for a host that must not receive a credential.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use tokensink_core::SinkError;
 use super::{DefaultCredential, Vendor, shown_host};
 use crate::is_loopback;
 
-/// A host that gets no credential.
+/// The error for a host that must not receive a credential.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub struct HostRefusal {
@@ -16,20 +16,20 @@ pub struct HostRefusal {
     pub host: String,
     /// The vendor whose API the host would serve.
     pub vendor: &'static str,
-    /// Why it gets none.
+    /// The reason.
     pub reason: RefusalReason,
     help: String,
 }
 
-/// Why a host gets no credential.
+/// The reason why a host must not receive a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RefusalReason {
-    /// Only the project's config file names it.
+    /// Only the project's config file names the host.
     NotAllowed,
-    /// The project's config file names the variable whose value would be sent there.
+    /// The project's config file names the variable whose value would be sent to the host.
     TokenEnvInProjectFile,
-    /// It is allowed, and no credential belongs to it.
+    /// The host is allowed, but there is no credential for it.
     NoCredential,
 }
 
@@ -40,17 +40,17 @@ impl HostRefusal {
         Self { host, vendor: vendor.name(), reason, help }
     }
 
-    /// What to do about it: an imperative fragment that names the exact setting.
+    /// Returns the user's next step, as an imperative fragment that names the exact setting.
     pub fn help(&self) -> &str {
         &self.help
     }
 
-    /// The option that the reason is about, if it is not the URL.
+    /// Returns the option that the reason is about, if it is not the URL.
     pub fn option(&self) -> Option<&'static str> {
         (self.reason == RefusalReason::TokenEnvInProjectFile).then_some("token_env")
     }
 
-    /// The error of a sink's table whose option `url_option` names the host.
+    /// Converts the refusal into the error for a sink's table whose option `url_option` is the URL.
     pub fn into_sink_error(self, url_option: &str) -> SinkError {
         let option = self.option().unwrap_or(url_option);
         SinkError::config(self.to_string()).for_option(option).with_help(self.help)
@@ -63,8 +63,8 @@ impl fmt::Display for HostRefusal {
         match self.reason {
             RefusalReason::NotAllowed => write!(
                 f,
-                "{host} is not a host of {vendor}, and only the project's config file names it: it \
-                 may get neither a credential nor the token"
+                "{host} is not a host of {vendor}, and only the project's config file names it: \
+                 neither a credential nor the token is sent to it"
             ),
             RefusalReason::TokenEnvInProjectFile => write!(
                 f,
@@ -73,8 +73,8 @@ impl fmt::Display for HostRefusal {
             ),
             RefusalReason::NoCredential => write!(
                 f,
-                "{host} is not a host of {vendor}, and no credential belongs to it: the default one \
-                 is not sent there"
+                "{host} is not a host of {vendor}, and there is no credential for it: the default \
+                 one is not sent to it"
             ),
         }
     }
@@ -86,7 +86,7 @@ fn help(vendor: Vendor, url: &Url, host: &str, reason: RefusalReason) -> String 
     let needs_own =
         !is_loopback(url) && vendor.default_credential() != DefaultCredential::DeliveredToken;
     let own = format!(
-        "set TOKENSINK_HOST_TOKENS={host}=VARIABLE, where VARIABLE holds the credential for it"
+        "set TOKENSINK_HOST_TOKENS={host}=VARIABLE, where VARIABLE contains the credential for it"
     );
     let or_outside = |text: String| match outside {
         Some(outside) => format!("{text}; or {outside}"),

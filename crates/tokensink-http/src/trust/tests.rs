@@ -1,4 +1,4 @@
-//! Which credential may go to which host.
+//! Tests of the decision which credential may be sent to a host.
 
 use super::*;
 
@@ -23,7 +23,7 @@ fn policy(allowed: &[&str], variables: &[(&str, &str)]) -> HostPolicy {
     policy
 }
 
-/// In one word: what is sent, or why nothing is.
+/// Returns the granted credential or the reason of the refusal.
 fn verdict(vendor: &Vendor, setting: &HostSetting<'_>, policy: &HostPolicy) -> String {
     match authorize(vendor, setting, policy) {
         Ok(grant) => match grant.credential {
@@ -45,7 +45,7 @@ fn from_project(vendor: &Vendor, text: &str, policy: &HostPolicy) -> String {
 }
 
 #[test]
-fn only_the_exact_host_at_the_usual_port_is_the_vendors_own() {
+fn only_the_exact_host_at_the_default_port_is_the_vendors_own() {
     for own in [
         "https://api.acme.example",
         "https://API.acme.example:443/v2/",
@@ -77,14 +77,14 @@ fn only_the_exact_host_at_the_usual_port_is_the_vendors_own() {
         "data:text/plain,api.acme.example",
     ] {
         for vendor in [&PLAIN, &BOUND, &TOKEN] {
-            let said = from_project(vendor, other, &HostPolicy::default());
-            assert_eq!(said, "not allowed", "{other}");
+            let verdict = from_project(vendor, other, &HostPolicy::default());
+            assert_eq!(verdict, "not allowed", "{other}");
         }
     }
 }
 
 #[test]
-fn an_entry_allows_its_port_or_every_port_and_no_other_host() {
+fn an_entry_without_a_port_allows_every_port_of_exactly_its_host() {
     for (entry, text, allowed) in [
         ("git.example", "https://git.example", true),
         ("git.example", "https://git.example:8443", true),
@@ -100,13 +100,13 @@ fn an_entry_allows_its_port_or_every_port_and_no_other_host() {
         ("[::1]:9", "http://[::1]:9", true),
         ("[::1]", "http://127.0.0.1:9", false),
     ] {
-        let said = from_project(&TOKEN, text, &policy(&[entry], &[]));
-        assert_eq!(said == "default", allowed, "{entry}: {text}: {said}");
+        let verdict = from_project(&TOKEN, text, &policy(&[entry], &[]));
+        assert_eq!(verdict == "default", allowed, "{entry}: {text}: {verdict}");
     }
 }
 
 #[test]
-fn an_allowed_host_gets_its_own_credential_and_this_machine_the_default() {
+fn an_allowed_host_gets_its_own_credential_and_loopback_the_default() {
     let allowed = policy(&["git.example", "127.0.0.1"], &[]);
     for (vendor, elsewhere) in
         [(&PLAIN, "no credential"), (&BOUND, "no credential"), (&TOKEN, "default")]
@@ -133,7 +133,7 @@ fn a_variable_for_a_host_does_not_allow_the_host() {
 }
 
 #[test]
-fn a_host_that_is_named_outside_the_project_is_allowed_and_shown() {
+fn a_host_that_is_set_outside_the_project_file_is_allowed_and_shown() {
     let url = url("https://git.example:8443/x");
     for origin in OUTSIDE {
         let setting = HostSetting::new(&url, origin);
@@ -148,7 +148,7 @@ fn a_host_that_is_named_outside_the_project_is_allowed_and_shown() {
 }
 
 #[test]
-fn a_variable_that_the_vendor_defines_for_a_host_goes_there() {
+fn the_vendors_variable_for_a_host_is_sent_to_it() {
     let url = url("https://git.example");
     let setting = HostSetting::new(&url, Origin::ProjectFile).with_vendor_variable(Some("GH_E"));
     assert_eq!(verdict(&BOUND, &setting, &HostPolicy::default()), "GH_E");
@@ -157,7 +157,7 @@ fn a_variable_that_the_vendor_defines_for_a_host_goes_there() {
 }
 
 #[test]
-fn a_project_names_variables_for_the_vendors_own_hosts_only() {
+fn a_project_file_may_name_variables_for_the_vendors_own_hosts_only() {
     let allowed = policy(&["git.example", "127.0.0.1"], &[("git.example", "OWN")]);
     for text in ["https://git.example", "http://127.0.0.1:9"] {
         let url = url(text);
@@ -225,13 +225,16 @@ fn a_refusal_names_the_host_the_reason_and_the_setting() {
         let refusal =
             authorize(&vendor, &HostSetting::new(&url, Origin::ProjectFile), policy).unwrap_err();
         assert!(refusal.help().contains(setting), "{text}: {}", refusal.help());
-        let said = refusal.to_string();
-        assert!(said.contains(&refusal.host) && said.contains("is not a host of Acme"), "{said}");
+        let error = refusal.to_string();
+        assert!(
+            error.contains(&refusal.host) && error.contains("is not a host of Acme"),
+            "{error}"
+        );
     }
 }
 
 #[test]
-fn regions_have_words_and_a_number() {
+fn the_form_of_a_region_is_recognized() {
     for region in ["eu-central-1", "us-gov-west-1", "us-iso-east-1", "ap-southeast-12"] {
         assert!(is_aws_region(region), "{region}");
     }

@@ -1,38 +1,40 @@
-//! The name of an environment variable, where people sometimes paste the secret itself.
+//! Names of environment variables. Users sometimes paste the secret itself in place of the name.
 
 use std::fmt;
 
 use crate::looks_like_a_token;
 
-/// How GitHub's tokens begin (github.blog/2021-04-05-behind-githubs-new-authentication-token-formats).
+/// The prefixes of GitHub's tokens
+/// (github.blog/2021-04-05-behind-githubs-new-authentication-token-formats).
 const TOKEN_PREFIXES: &[&str] = &["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"];
 
 /// The name of an environment variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VariableName(String);
 
-/// The text is not the name of a variable. It is not repeated: it may be the secret itself.
+/// The error for a text that is not the name of a variable. It does not contain the text, which may be
+/// the secret itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected the name of an environment variable")]
 pub struct InvalidVariableName;
 
 impl VariableName {
-    /// Reads a name.
+    /// Parses a name.
     ///
     /// # Errors
     ///
-    /// When it cannot be one, or may be a secret.
+    /// When the text is not a valid name, or may be a secret.
     pub fn parse(text: &str) -> Result<Self, InvalidVariableName> {
         let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let is_name = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
             && text.chars().all(is_word)
             && !TOKEN_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
-            // The oldest tokens of GitHub are forty hexadecimal digits.
+            // GitHub's oldest tokens have forty hexadecimal digits.
             && (text.contains('_') || !looks_like_a_token(text));
         if is_name { Ok(Self(text.to_owned())) } else { Err(InvalidVariableName) }
     }
 
-    /// The name.
+    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }

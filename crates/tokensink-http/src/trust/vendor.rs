@@ -1,4 +1,4 @@
-//! What is known about a vendor: its own hosts, and where its default credential may go.
+//! Vendors: their own hosts, and the hosts that may receive their default credential.
 
 use reqwest::Url;
 
@@ -12,21 +12,21 @@ pub struct Vendor {
     setting_outside: &'static str,
 }
 
-/// Where a vendor's default credential may go besides the vendor's own hosts.
+/// The hosts besides the vendor's own that may receive the vendor's default credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DefaultCredential {
-    /// To a host that is named outside the project's file, and to an allowed host of this machine.
+    /// Hosts that are set outside the project's file, and allowed loopback hosts.
     AnyNamedHost,
-    /// To an allowed host of this machine only: what people set up for the vendor's public service
-    /// is of no use anywhere else.
+    /// Allowed loopback hosts only: a credential for the vendor's public service is not valid
+    /// anywhere else.
     OwnHostsOnly,
-    /// There is none: what is sent is the delivered token itself, to every host that is allowed.
+    /// There is no default credential. The delivered token itself is sent, to every allowed host.
     DeliveredToken,
 }
 
 impl Vendor {
-    /// A vendor whose own hosts are those that `is_own_host` accepts. The predicate must compare
-    /// whole names: vendors host their customers' content below their domains.
+    /// Creates a vendor. Its own hosts are those that `is_own_host` accepts. The function must compare
+    /// whole names, because vendors host customer content below their domains.
     pub const fn new(
         name: &'static str,
         is_own_host: fn(&str) -> bool,
@@ -35,25 +35,25 @@ impl Vendor {
         Self { name, is_own_host, default_credential, has_one_variable: true, setting_outside: "" }
     }
 
-    /// Sets what a user does, as an imperative fragment, to name another host outside the project's
-    /// file with the vendor's own means: `set GH_HOST and GH_ENTERPRISE_TOKEN`.
+    /// Sets the help for setting another host outside the project's file with the vendor's own
+    /// settings. It is an imperative fragment: `set GH_HOST and GH_ENTERPRISE_TOKEN`.
     #[must_use]
     pub const fn with_setting_outside(self, setting_outside: &'static str) -> Self {
         Self { setting_outside, ..self }
     }
 
-    /// Marks a vendor whose credential does not fit into one environment variable.
+    /// Marks a vendor whose credential consists of more than one environment variable.
     #[must_use]
     pub const fn without_token_variables(self) -> Self {
         Self { has_one_variable: false, ..self }
     }
 
-    /// The vendor's name.
+    /// Returns the vendor's name.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Whether `url` leads to the vendor itself: `https`, the usual port, one of its own hosts.
+    /// Returns whether `url` is one of the vendor's own hosts, with `https` and the default port.
     pub fn owns(&self, url: &Url) -> bool {
         url.scheme() == "https"
             && url.port().is_none()
@@ -73,8 +73,8 @@ impl Vendor {
     }
 }
 
-/// Whether `label` has the form of an AWS region, such as `us-gov-west-1`. Upstash names its regions
-/// alike. A bucket of the old style is below `s3-eu-west-1`, which is not one.
+/// Returns whether `label` has the form of an AWS region, such as `us-gov-west-1`. Upstash's regions
+/// have the same form. `s3-eu-west-1`, from the host of an old-style bucket, does not have it.
 pub fn is_aws_region(label: &str) -> bool {
     let Some((area, number)) = label.rsplit_once('-') else { return false };
     let is_word = |part: &str| !part.is_empty() && part.bytes().all(|c| c.is_ascii_lowercase());

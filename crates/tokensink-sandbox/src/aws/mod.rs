@@ -18,10 +18,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde_json::{Value, json};
 
-use self::vault::{Refusal, Replica, Secret, Vault};
+use self::vault::{FakeSecret, Refusal, Replica, Vault};
 use crate::network::Network;
 use crate::protocol::Protocol;
-use crate::server::{Request, Server, locked};
+use crate::server::{ReceivedRequest, Server, locked};
 
 const ACCESS_KEY_ID: &str = "AKIDFAKE";
 const REGION: &str = "eu-central-1";
@@ -118,13 +118,13 @@ impl Aws {
         locked(&self.vault).throttled_puts = refusals;
     }
 
-    /// Makes the next `reads` values that are read lag: they are those of before the last write.
-    /// Secrets Manager is eventually consistent.
+    /// Makes the next `reads` of a value return the one before the last write. Secrets Manager is
+    /// eventually consistent.
     pub fn lag_next_values(&self, reads: usize) {
         locked(&self.vault).lagging_values = reads;
     }
 
-    /// Makes the next `reads` descriptions lag: they show the versions of before the last write.
+    /// Makes the next `reads` descriptions show the versions before the last write.
     pub fn lag_next_descriptions(&self, reads: usize) {
         locked(&self.vault).lagging_descriptions = reads;
     }
@@ -141,7 +141,7 @@ impl Aws {
 
     /// Makes the previous version the current one again, as an operator does to undo a change.
     pub fn roll_back(&self, name: &str) {
-        self.change(name, Secret::roll_back);
+        self.change(name, FakeSecret::roll_back);
     }
 
     /// Schedules a secret for deletion.
@@ -175,7 +175,7 @@ impl Aws {
         self.change(name, |secret| secret.primary_region = Some(primary_region));
     }
 
-    fn change(&self, name: &str, change: impl FnOnce(&mut Secret)) {
+    fn change(&self, name: &str, change: impl FnOnce(&mut FakeSecret)) {
         if let Some(secret) = locked(&self.vault).secrets.get_mut(name) {
             change(secret);
         }
@@ -194,13 +194,13 @@ impl Aws {
         locked(&self.vault).secrets.get(name).map_or(0, |secret| secret.versions.len())
     }
 
-    /// Returns every request so far. The operation is in [`Request::operation`]; a request to STS has
+    /// Returns every request so far. The operation is in [`ReceivedRequest::operation`]; a request to STS has
     /// none.
-    pub fn requests(&self) -> Vec<Request> {
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
         self.server.requests()
     }
 
-    /// Returns when each connection brought its first request.
+    /// Returns the time of each connection's first request.
     pub fn connections(&self) -> Vec<Instant> {
         self.server.connections()
     }

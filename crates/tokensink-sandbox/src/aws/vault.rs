@@ -12,10 +12,10 @@ const EPOCH: usize = 1_700_000_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Vault {
-    pub(super) secrets: BTreeMap<String, Secret>,
+    pub(super) secrets: BTreeMap<String, FakeSecret>,
     /// Values that another program writes just before the next write, by secret.
     pub(super) external_writes: BTreeMap<String, String>,
-    /// Where the caller is in another account than the secrets.
+    /// The caller's account, if it is not the account of the secrets.
     pub(super) caller_account: Option<&'static str>,
     pub(super) is_expired: bool,
     pub(super) expires_at_next_put: bool,
@@ -27,7 +27,7 @@ pub(super) struct Vault {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Secret {
+pub(super) struct FakeSecret {
     pub(super) versions: BTreeMap<String, Version>,
     pub(super) stages: Stages,
     /// The stages before the last write.
@@ -69,8 +69,8 @@ fn partial_arn(name: &str) -> String {
     format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}")
 }
 
-/// Whether an ARN ends as a complete one does. Secrets Manager then does not treat it as a partial
-/// one (docs.aws.amazon.com/secretsmanager/latest/userguide/troubleshoot.html).
+/// Returns whether an ARN ends like a complete one. Secrets Manager does not treat it as a partial ARN
+/// then (docs.aws.amazon.com/secretsmanager/latest/userguide/troubleshoot.html).
 fn seems_complete(arn: &str) -> bool {
     arn.rsplit_once('-').is_some_and(|(_, end)| end.len() == 6)
 }
@@ -110,7 +110,7 @@ impl Vault {
         Ok(())
     }
 
-    fn secret(&self, name: &str) -> Result<&Secret, Refusal> {
+    fn secret(&self, name: &str) -> Result<&FakeSecret, Refusal> {
         self.secrets.get(name).ok_or_else(not_found)
     }
 
@@ -125,7 +125,7 @@ impl Vault {
             return Err(("ResourceExistsException", why));
         }
         let version = request_token(input)?;
-        let mut secret = Secret::default();
+        let mut secret = FakeSecret::default();
         secret.promote(version.clone(), input["SecretString"].as_str().unwrap_or_default());
         let output = json!({"ARN": arn(&name), "Name": name, "VersionId": version});
         self.secrets.insert(name, secret);
@@ -211,14 +211,14 @@ impl Vault {
     }
 }
 
-impl Secret {
+impl FakeSecret {
     pub(super) fn promote(&mut self, version: String, value: &str) {
         let created = EPOCH + self.versions.len();
         self.versions.insert(version.clone(), Version { value: value.to_owned(), created });
         self.move_current_to(version);
     }
 
-    /// The stages as a read shows them.
+    /// Returns the stages that a read shows.
     fn stages_seen(&self, is_lagging: bool) -> &Stages {
         if is_lagging { &self.stages_before } else { &self.stages }
     }
@@ -267,7 +267,7 @@ fn request_token(input: &Value) -> Result<String, Refusal> {
     ))
 }
 
-/// Counts one down; whether there was one left.
+/// Decrements `left`. Returns whether it was above zero.
 fn take_one(left: &mut usize) -> bool {
     let is_left = *left > 0;
     *left = left.saturating_sub(1);

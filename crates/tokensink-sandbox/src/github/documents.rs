@@ -1,4 +1,4 @@
-//! The documents of GitHub's responses, complete by its own OpenAPI description.
+//! The JSON documents of GitHub's responses, with all fields that its OpenAPI description requires.
 
 use serde_json::{Map, Value, json};
 
@@ -8,7 +8,7 @@ const API: &str = "https://api.github.com";
 const SITE: &str = "https://github.com";
 const LONG_AGO: &str = "2026-01-01T00:00:00Z";
 
-/// Fields with an address below the repository's own.
+/// Fields with a URL below the repository's own.
 const BELOW_REPOSITORY: &[(&str, &str)] = &[
     ("archive_url", "/{archive_format}{/ref}"),
     ("assignees_url", "/assignees{/user}"),
@@ -49,7 +49,7 @@ const BELOW_REPOSITORY: &[(&str, &str)] = &[
     ("url", ""),
 ];
 
-/// Fields with an address below the owner's own.
+/// Fields with a URL below the owner's own.
 const BELOW_OWNER: &[(&str, &str)] = &[
     ("events_url", "/events{/privacy}"),
     ("followers_url", "/followers"),
@@ -63,19 +63,19 @@ const BELOW_OWNER: &[(&str, &str)] = &[
     ("url", ""),
 ];
 
-/// A repository as a list shows it.
+/// Returns a repository as an element of a minimal list.
 pub(super) fn minimal_repository(id: u64, full_name: &str) -> Value {
     Value::Object(in_a_list(id, full_name))
 }
 
-/// A repository as the list of an organization shows it.
+/// Returns a repository as an element of an organization's list.
 pub(super) fn listed_repository(repository: &FakeRepository) -> Value {
     let mut document = in_a_list(repository.id, &repository.name);
     document.extend(state_of(repository));
     Value::Object(document)
 }
 
-/// A repository as a response of its own shows it.
+/// Returns a repository as a single document.
 pub(super) fn full_repository(repository: &FakeRepository) -> Value {
     let full_name = &repository.name;
     let mut document = in_a_list(repository.id, full_name);
@@ -116,7 +116,7 @@ pub(super) fn full_repository(repository: &FakeRepository) -> Value {
     Value::Object(document)
 }
 
-/// The fields that depend on the caller and on the repository's state.
+/// Returns the fields that depend on the caller and on the repository's state.
 fn state_of(repository: &FakeRepository) -> [(String, Value); 3] {
     let (admin, push) = (repository.role >= Role::Admin, repository.role >= Role::Write);
     let permissions =
@@ -128,7 +128,7 @@ fn state_of(repository: &FakeRepository) -> [(String, Value); 3] {
     ]
 }
 
-/// An environment of a repository.
+/// Returns the document of a repository's environment.
 pub(super) fn environment(repository: &FakeRepository, name: &str) -> Value {
     let full_name = &repository.name;
     json!({

@@ -17,10 +17,10 @@ const POINTS: u32 = 900;
 const POINTS_OF_A_WRITE: u32 = 5;
 const WRITES: usize = 80;
 
-/// How long a request takes while limits are counted, so that requests can be concurrent.
+/// The duration of a request while limits are enforced, so that requests can be concurrent.
 pub(super) const SERVICE_TIME: Duration = Duration::from_millis(10);
 
-/// What the client has used.
+/// The requests and points that the client has used.
 #[derive(Debug, Default)]
 pub(super) struct SecondaryLimits {
     /// Cloned for each concurrent request.
@@ -31,7 +31,7 @@ pub(super) struct SecondaryLimits {
 }
 
 impl SecondaryLimits {
-    /// Accepts a request, which lasts until the result is dropped, or refuses it.
+    /// Accepts a request, which counts as concurrent until the result is dropped, or refuses it.
     pub(super) fn enter(&mut self, method: &Method, path: &str) -> Result<Arc<()>, Response> {
         let now = Instant::now();
         let is_write = method == Method::PUT;
@@ -61,14 +61,14 @@ impl SecondaryLimits {
     }
 }
 
-/// All repositories share one endpoint.
+/// Returns the endpoint of a request. All repositories share one.
 fn endpoint(method: &Method, path: &str) -> String {
     let segments: Vec<&str> = path.split('/').collect();
     let place = if segments.len() > 3 { segments[3..].join("/") } else { "repository".to_owned() };
     format!("{method} {place}")
 }
 
-/// GitHub refuses in three ways, one of which asks for no particular pause.
+/// Returns one of GitHub's three refusals, of which one has no `Retry-After`.
 fn refusal(number: usize, opens_in: Duration) -> Response {
     let status =
         if number % 3 == 2 { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::FORBIDDEN };

@@ -1,6 +1,6 @@
 //! A fake of GitHub: secrets of repositories, environments and organizations.
 //!
-//! It opens every sealed box with its own key, so that a wrong one is refused as GitHub refuses it.
+//! It decrypts every sealed box with its own key, so that it refuses an invalid one like GitHub.
 
 mod documents;
 mod limits;
@@ -32,11 +32,11 @@ use self::secrets::{FakeVisibility, Secrets, StoredSecret};
 use self::state::{FakeRepository, GitHubState, RefusedWrite, Role};
 use crate::network::Network;
 use crate::protocol::Protocol;
-use crate::server::{Request, Server, locked};
+use crate::server::{ReceivedRequest, Server, locked};
 
 const TOKEN: &str = "ghp_accepted_by_the_fake_server_only_00";
 
-/// The GitHub REST API, as far as it concerns secrets.
+/// A fake of the parts of the GitHub REST API for secrets.
 #[derive(Debug)]
 pub struct GitHub {
     server: Server,
@@ -47,7 +47,7 @@ pub struct GitHub {
 type Shared = Arc<Mutex<GitHubState>>;
 
 impl GitHub {
-    /// Starts it, empty.
+    /// Starts the server without repositories and organizations.
     ///
     /// # Errors
     ///
@@ -56,7 +56,7 @@ impl GitHub {
         Self::start_at(&Network::default()).await
     }
 
-    /// Starts it behind `network`.
+    /// Starts the server behind a simulated network.
     ///
     /// # Errors
     ///
@@ -91,12 +91,12 @@ impl GitHub {
         Ok(Self { server: Server::start(router, network, Protocol::Http2).await?, state, quota })
     }
 
-    /// Its base URL.
+    /// Returns the base URL.
     pub fn url(&self) -> String {
         self.server.url()
     }
 
-    /// The only token that it accepts.
+    /// Returns the only token that is accepted.
     pub fn token(&self) -> &str {
         TOKEN
     }
@@ -142,7 +142,7 @@ impl GitHub {
         self.change(repository, |found| found.role = Role::Write);
     }
 
-    /// Renames a repository; its old name redirects from then on.
+    /// Renames a repository. Its old name redirects from now on.
     pub fn rename(&self, repository: &str, name: &str) {
         self.change(repository, |found| {
             found.former_name = Some(std::mem::replace(&mut found.name, name.to_owned()));
@@ -161,14 +161,15 @@ impl GitHub {
         locked(&self.state).organizations.push(name.to_owned());
     }
 
-    /// Puts a secret at `path` (`repos/acme/api/actions/secrets/NAME`), as another program would.
+    /// Puts a secret at `path` (`repos/acme/api/actions/secrets/NAME`) like another program.
     pub fn put_externally(&self, path: &str, value: &str) {
         // A minute ahead, so that a clock of whole seconds distinguishes it from earlier writes.
         let seconds = locked(&self.state).now().as_second() + 60;
         self.put_externally_at(path, value, seconds);
     }
 
-    /// The same, at this time of GitHub's clock, in seconds since 1970.
+    /// Puts a secret like [`put_externally`](Self::put_externally), at this time of GitHub's clock, in
+    /// seconds since 1970.
     pub fn put_externally_at(&self, path: &str, value: &str, seconds: i64) {
         let mut state = locked(&self.state);
         let visibility = state.secrets.current(path).and_then(|one| one.visibility.clone());
@@ -184,62 +185,63 @@ impl GitHub {
         locked(&self.state).secrets.put(path, secret);
     }
 
-    /// Changes who may use an organization secret, as an administrator would: `all`, `private` or
-    /// `selected`, and then which repositories.
+    /// Changes the visibility of an organization secret like an administrator: `all`, `private`, or
+    /// `selected` with the ids of repositories.
     pub fn set_visibility(&self, path: &str, kind: &str, selected: &[u64]) {
         let visibility = FakeVisibility { kind: kind.to_owned(), selected: selected.to_vec() };
         locked(&self.state).secrets.set_visibility(path, visibility);
     }
 
-    /// The same, right after the next write to an organization secret, before its response.
+    /// Changes the visibility right after the next write to an organization secret, before its
+    /// response.
     pub fn set_visibility_after_next_write(&self, kind: &str, selected: &[u64]) {
         let visibility = FakeVisibility { kind: kind.to_owned(), selected: selected.to_vec() };
         locked(&self.state).next_visibility = Some(visibility);
     }
 
-    /// `all`, `private` or `selected`, of an organization secret.
+    /// Returns the visibility of an organization secret: `all`, `private` or `selected`.
     pub fn visibility(&self, path: &str) -> Option<String> {
         Some(locked(&self.state).secrets.current(path)?.visibility.as_ref()?.kind.clone())
     }
 
-    /// The repositories that may use an organization secret.
+    /// Returns the ids of the repositories that may use an organization secret.
     pub fn selected(&self, path: &str) -> Vec<u64> {
         let state = locked(&self.state);
         let visibility = state.secrets.current(path).and_then(|one| one.visibility.as_ref());
         visibility.map(|one| one.selected.clone()).unwrap_or_default()
     }
 
-    /// From now on reads show the state of that long ago.
+    /// Makes reads show the state of `lag` ago.
     pub fn lag_reads(&self, lag: Duration) {
         locked(&self.state).secrets.set_lag(lag);
     }
 
-    /// From now on reads show the state of now, whatever is written.
+    /// Makes reads show the current state, also after later writes.
     pub fn freeze_reads(&self) {
         locked(&self.state).secrets.freeze();
     }
 
-    /// From now on reads show the newest state again.
+    /// Makes reads show the newest state again.
     pub fn thaw_reads(&self) {
         locked(&self.state).secrets.thaw();
     }
 
-    /// From now on the response to a write takes that long after the write.
+    /// Delays the responses to writes. The writes themselves are not delayed.
     pub fn delay_write_responses(&self, delay: Duration) {
         locked(&self.state).write_responses_take = delay;
     }
 
-    /// From now on this server's clock is ahead of the machine's, or behind.
+    /// Moves this server's clock ahead of the machine's, or behind it.
     pub fn shift_clock(&self, ahead: SignedDuration) {
         locked(&self.state).clock_is_ahead = ahead;
     }
 
-    /// From now on the token needs a SAML authorization for this organization.
+    /// Requires a SAML authorization for this organization, which the token does not have.
     pub fn require_sso(&self, organization: &str) {
         locked(&self.state).sso_organizations.push(organization.to_owned());
     }
 
-    /// A secret's value, as a workflow would see it.
+    /// Returns a secret's value, as a workflow would read it.
     pub fn secret(&self, path: &str) -> Option<String> {
         locked(&self.state).secrets.current(path).map(|secret| secret.value.clone())
     }
@@ -251,33 +253,33 @@ impl GitHub {
         state.key_id += 1;
     }
 
-    /// From now on writes are neither done nor responded to, or are again.
+    /// Makes writes neither take effect nor return, or ends that.
     pub fn stall_writes(&self, stalled: bool) {
         locked(&self.state).writes_stall = stalled;
     }
 
-    /// From now on reads of what begins with `path` are refused.
+    /// Refuses reads of paths that begin with `path`.
     pub fn refuse_reads(&self, path: &str, status: u16) {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN);
         locked(&self.state).refused = Some((path.to_owned(), status));
     }
 
-    /// Requests left for the hour.
+    /// Returns the number of requests left in the hour.
     pub fn remaining(&self) -> u32 {
         locked(&self.quota).remaining()
     }
 
-    /// From now on requests are not counted, as on an Enterprise Server with limits off.
+    /// Stops counting requests, like an Enterprise Server without limits.
     pub fn count_no_requests(&self) {
         locked(&self.quota).stop_counting();
     }
 
-    /// From now on so many requests are left for the hour.
+    /// Sets the number of requests left in the hour.
     pub fn leave(&self, remaining: u32) {
         locked(&self.quota).leave(remaining);
     }
 
-    /// The next writes meet the secondary rate limit: a 403 or a 429, with or without a
+    /// Refuses the next writes with the secondary rate limit: a 403 or a 429, with or without a
     /// `Retry-After`.
     pub fn limit_next_writes(&self, status: u16, refusals: u32, retry_after: Option<&str>) {
         self.refuse_writes(
@@ -288,7 +290,7 @@ impl GitHub {
         );
     }
 
-    /// The next writes are refused with this status.
+    /// Refuses the next writes with this status.
     pub fn refuse_next_writes(&self, status: u16, refusals: u32) {
         self.refuse_writes(status, refusals, "Refused.", None);
     }
@@ -306,32 +308,32 @@ impl GitHub {
             std::iter::repeat_n(refused, refusals as usize).collect();
     }
 
-    /// From now on the secondary limits are counted, and enforced.
+    /// Enforces the secondary limits from now on.
     pub fn enforce_secondary_limits(&self) {
         locked(&self.state).secondary_limits = Some(SecondaryLimits::default());
     }
 
-    /// From now on the public key lacks its last byte.
+    /// Removes the last byte of the public key.
     pub fn shorten_key(&self) {
         locked(&self.state).key_is_short = true;
     }
 
-    /// Every sealed box that was accepted, as it arrived: the path of its secret, and the box in base64.
+    /// Returns every accepted sealed box in base64, with the path of its secret.
     pub fn boxes(&self) -> Vec<(String, String)> {
         locked(&self.state).boxes.clone()
     }
 
-    /// The private key, in base64: for another implementation to open the boxes with.
+    /// Returns the private key in base64, so that another implementation can decrypt the boxes.
     pub fn private_key(&self) -> String {
         STANDARD.encode(locked(&self.state).key.to_bytes())
     }
 
-    /// Every request so far.
-    pub fn requests(&self) -> Vec<Request> {
+    /// Returns every request so far.
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
         self.server.requests()
     }
 
-    /// When each connection brought its first request.
+    /// Returns the time of each connection's first request.
     pub fn connections(&self) -> Vec<Instant> {
         self.server.connections()
     }
@@ -429,7 +431,7 @@ fn route(
     response.unwrap_or_else(|| message(StatusCode::NOT_FOUND, "Not Found"))
 }
 
-/// The response to a token without the organization's SAML authorization
+/// Returns the response to a token without the organization's SAML authorization
 /// (docs.github.com/rest/authentication/authenticating-to-the-rest-api).
 fn sso_challenge(state: &GitHubState, path: &str) -> Option<Response> {
     let owner = path.split('/').nth(1)?;
@@ -445,7 +447,7 @@ fn sso_challenge(state: &GitHubState, path: &str) -> Option<Response> {
     Some(([("x-github-sso", challenge)], response).into_response())
 }
 
-/// Sets `Date` by this server's clock; without it, hyper does by the machine's.
+/// Sets the header `Date` by this server's clock. By default, hyper uses the machine's.
 async fn set_date(State(state): State<Shared>, mut response: Response) -> Response {
     let ahead = locked(&state).clock_is_ahead;
     if !ahead.is_zero() {

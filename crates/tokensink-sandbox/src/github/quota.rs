@@ -1,4 +1,4 @@
-//! The hourly quota: every request counts, and every response shows what is left
+//! The hourly quota. Every request counts, and every response shows the remaining number
 //! (docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api).
 
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use crate::server::locked;
 const HOUR: Duration = Duration::from_secs(3600);
 const REQUESTS: u32 = 5000;
 
-/// The requests that are left.
+/// The remaining requests of the hour.
 #[derive(Debug)]
 pub(super) struct HourlyQuota {
     is_counted: bool,
@@ -40,7 +40,7 @@ impl HourlyQuota {
         self.is_counted = false;
     }
 
-    /// Takes one request, if one is left.
+    /// Counts one request. Returns whether one was left.
     fn take(&mut self) -> bool {
         if self.renewed_at <= SystemTime::now() {
             *self = Self::new();
@@ -55,7 +55,7 @@ impl HourlyQuota {
     }
 }
 
-/// Accepts requests while the quota lasts, and shows it in the response.
+/// Accepts requests until the quota is used up, and adds the quota's headers to the response.
 pub(super) async fn count(
     State(quota): State<Arc<Mutex<HourlyQuota>>>,
     request: Request,

@@ -1,6 +1,6 @@
-//! Secrets and their earlier states: reads may show an earlier one.
+//! Secrets with their earlier states, which reads may show.
 //!
-//! GitHub answers reads from replicas that are behind by 0.3 to 4 s
+//! GitHub serves reads from replicas that are 0.3 to 4 s behind
 //! (github.com/integrations/terraform-provider-github, issues 3502 and 3069).
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ const LONG_AGO: &str = "2026-01-01T00:00:00Z";
 pub(super) struct StoredSecret {
     pub(super) value: String,
     pub(super) updated_at: Timestamp,
-    /// Which repositories of the organization may use it; `None` for a repository's own secret.
+    /// The visibility of an organization secret. `None` for a repository's own secret.
     pub(super) visibility: Option<FakeVisibility>,
 }
 
@@ -30,21 +30,21 @@ pub(super) struct FakeVisibility {
 /// All secrets, by path, such as `repos/acme/api/actions/secrets/NAME`.
 #[derive(Debug, Default)]
 pub(super) struct Secrets {
-    /// With the time of each state, the newest last.
+    /// All states of each secret with their times, the newest last.
     states: BTreeMap<String, Vec<(Instant, StoredSecret)>>,
-    /// Reads show the state of that long ago.
+    /// Reads show the state of this long ago.
     lag: Duration,
     /// Reads show no state later than this.
     frozen_at: Option<Instant>,
 }
 
 impl Secrets {
-    /// The newest state.
+    /// Returns the newest state.
     pub(super) fn current(&self, path: &str) -> Option<&StoredSecret> {
         self.states.get(path)?.last().map(|(_, secret)| secret)
     }
 
-    /// The state that a read shows.
+    /// Returns the state that a read shows.
     pub(super) fn shown(&self, path: &str) -> Option<&StoredSecret> {
         let now = Instant::now();
         let is_shown = |(since, _): &&(Instant, StoredSecret)| {
@@ -53,13 +53,13 @@ impl Secrets {
         self.states.get(path)?.iter().rev().find(is_shown).map(|(_, secret)| secret)
     }
 
-    /// The names below `directory` that a read shows, with their secrets.
+    /// Returns the names below `directory` that a read shows, with their secrets.
     pub(super) fn shown_below(&self, directory: &str) -> Vec<(&str, &StoredSecret)> {
         let paths = self.states.keys();
         paths.filter_map(|path| Some((name_below(directory, path)?, self.shown(path)?))).collect()
     }
 
-    /// Returns whether the secret is new.
+    /// Stores a secret. Returns whether it is new.
     pub(super) fn put(&mut self, path: &str, secret: StoredSecret) -> bool {
         let states = self.states.entry(path.to_owned()).or_default();
         states.push((Instant::now(), secret));
@@ -85,7 +85,7 @@ impl Secrets {
     }
 }
 
-/// The document about the secret at `path`.
+/// Returns the JSON document of the secret at `path`.
 pub(super) fn document(path: &str, secret: &StoredSecret) -> Value {
     let mut body = json!({
         "name": path.rsplit('/').next(),

@@ -1,4 +1,4 @@
-//! The state of the fake, and its responses.
+//! The state of the fake GitHub, and its responses.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -28,17 +28,17 @@ pub(super) struct GitHubState {
     pub(super) boxes: Vec<(String, String)>,
     pub(super) key_is_short: bool,
     pub(super) writes_stall: bool,
-    /// How long a write's response takes after the write.
+    /// The delay between a write and its response.
     pub(super) write_responses_take: Duration,
-    /// How far this server's clock is ahead of the machine's.
+    /// The difference between this server's clock and the machine's.
     pub(super) clock_is_ahead: SignedDuration,
-    /// Where reads are refused: the beginning of the path, and how.
+    /// The prefix of the paths whose reads are refused, and the status.
     pub(super) refused: Option<(String, StatusCode)>,
-    /// How the next writes are refused.
+    /// The refusals of the next writes.
     pub(super) refused_writes: VecDeque<RefusedWrite>,
-    /// Set by an administrator right after the next write to an organization secret.
+    /// The visibility that is set right after the next write to an organization secret.
     pub(super) next_visibility: Option<FakeVisibility>,
-    /// Organizations that the token has no SAML authorization for.
+    /// Organizations for which the token has no SAML authorization.
     pub(super) sso_organizations: Vec<String>,
     pub(super) secondary_limits: Option<SecondaryLimits>,
 }
@@ -74,7 +74,7 @@ impl GitHubState {
         Timestamp::now() + self.clock_is_ahead
     }
 
-    /// Returns the path by name; the path to redirect to, for a former name.
+    /// Returns the path with the repository's current name, or as an error the path to redirect to.
     pub(super) fn resolve(&self, path: &str) -> Result<String, String> {
         if let Some((id, rest)) = path.strip_prefix("repositories/").map(|path| {
             path.split_once('/')
@@ -100,7 +100,7 @@ impl GitHubState {
         self.repositories.iter().find(|one| one.name.eq_ignore_ascii_case(&name))
     }
 
-    /// Whether the owner of the secrets at `path` exists.
+    /// Returns whether the owner of the secrets at `path` exists.
     fn has_owner_of(&self, path: &str) -> bool {
         if let Some(organization) =
             path.strip_prefix("orgs/").and_then(|path| path.split('/').next())
@@ -144,7 +144,7 @@ impl GitHubState {
         let mut owned: Vec<&FakeRepository> = self.repositories.iter().collect();
         owned.retain(|one| one.name.split('/').next() == Some(organization));
         if query.contains("sort=pushed") {
-            // The newest repository is the one that was pushed to last.
+            // In this fake, the newest repository has the latest push.
             owned.sort_by_key(|one| std::cmp::Reverse(one.id));
         } else {
             owned.sort_by_key(|one| &one.name);
@@ -244,7 +244,7 @@ impl GitHubState {
     }
 }
 
-/// The part of a list that a query asks for.
+/// Returns the page of a list that a query selects.
 fn page<'a, T>(all: &'a [T], query: &str) -> &'a [T] {
     let number = |name: &str, default: usize| {
         let given = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));

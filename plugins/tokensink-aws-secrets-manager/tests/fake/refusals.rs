@@ -161,7 +161,7 @@ async fn an_impatient_table_makes_no_other_impatient() {
     };
     let impatient = built(&context.with_attempt_timeout(Duration::from_nanos(1)));
     let (kind, words) = refusal(impatient.as_ref()).await;
-    assert!(kind == SinkErrorKind::Transient && words.contains("no answer in time"), "{words}");
+    assert!(kind == SinkErrorKind::Transient && words.contains("no response in time"), "{words}");
     built(&context).prepare().await.unwrap();
 }
 
@@ -196,7 +196,7 @@ async fn an_endpoint_from_a_variable_is_safe_and_named_by_its_host() {
         assert_eq!(warnings, [format!("{name} sends it to {host}")]);
         for (url, words) in [
             ("http://10.0.0.1:4566/x", "in the clear"),
-            ("https://me:hunter2@localstack.example", "carries credentials"),
+            ("https://me:hunter2@localstack.example", "contains credentials"),
             ("https://me:hunter2@", "is not a URL"),
             ("localstack", "is not a URL"),
         ] {

@@ -1,21 +1,21 @@
-//! All that can be printed of a sink and of what it returns.
+//! Collects everything that can be printed of a sink and its results.
 
 use std::error::Error;
 use std::fmt::{Debug, Display, Write as _};
 
 use tokensink_core::{Preparation, Receipt, SinkError, Token, TokenSink};
 
-/// Everything that was printed so far, each piece under a name.
+/// The texts that were printed so far, each with a description.
 #[derive(Default)]
-pub(crate) struct Words(Vec<(&'static str, String)>);
+pub(crate) struct Printed(Vec<(&'static str, String)>);
 
-impl Words {
+impl Printed {
     pub(crate) fn add(&mut self, what: &'static str, text: impl Into<String>) {
         self.0.push((what, text.into()));
     }
 
-    pub(crate) fn debug(&mut self, what: &'static str, thing: &dyn Debug) {
-        self.add(what, format!("{thing:?}"));
+    pub(crate) fn debug(&mut self, what: &'static str, value: &dyn Debug) {
+        self.add(what, format!("{value:?}"));
     }
 
     pub(crate) fn sink(&mut self, sink: &dyn TokenSink) {
@@ -35,30 +35,31 @@ impl Words {
         self.add("the receipt's Display", receipt.to_string());
         match serde_json::to_string(receipt) {
             Ok(json) => self.add("the receipt in the journal", json),
-            Err(error) => self.add("the receipt's failure to be kept", error.to_string()),
+            Err(error) => self.add("the receipt's serialization error", error.to_string()),
         }
     }
 
     pub(crate) fn error(&mut self, error: &SinkError) {
         self.debug("an error's Debug", error);
-        self.add("an error", chain(error));
-        self.add("an error's advice", error.help().unwrap_or_default());
+        self.add("an error", error_chain(error));
+        self.add("an error's help", error.help().unwrap_or_default());
     }
 
-    /// The name of the first piece that carries one of `tokens`, in any form a server may echo.
+    /// Returns the description of the first text that contains one of `tokens`, in any form that a
+    /// server may echo.
     pub(crate) fn leak(&self, tokens: &[Token]) -> Option<&'static str> {
-        self.0.iter().find(|(_, text)| carries(text, tokens)).map(|(what, _)| *what)
+        self.0.iter().find(|(_, text)| contains_any(text, tokens)).map(|(what, _)| *what)
     }
 }
 
-fn carries(text: &str, tokens: &[Token]) -> bool {
-    // Debug escapes quotes and backslashes; a token that has them must be found all the same.
+fn contains_any(text: &str, tokens: &[Token]) -> bool {
+    // `Debug` escapes quotes and backslashes, also those of a token.
     let plain = text.replace('\\', "");
     tokens.iter().any(|token| token.redact(text) != text || token.redact(&plain) != plain)
 }
 
-/// An error with everything underneath it.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+/// Returns the error with its chain of sources.
+pub(crate) fn error_chain(error: &(dyn Error + 'static)) -> String {
     let mut text = shown(error);
     let mut cause = error.source();
     while let Some(inner) = cause {

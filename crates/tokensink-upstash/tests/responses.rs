@@ -1,4 +1,4 @@
-//! The issuer against answers that the stand-in never gives.
+//! Tests of the issuer with responses that the fake Upstash never sends.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
@@ -11,16 +11,16 @@ use tokensink_http::parse_base_url;
 use tokensink_upstash::{ConnectError, Credentials, Named, PastedToken, Settings, Upstash};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-/// A server that answers everything alike. Returns its base URL.
+/// Starts a server that sends the same response to every request. Returns its base URL.
 async fn answering(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> String {
     let headers: HeaderMap = headers
         .iter()
         .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
         .collect();
-    let answer = (StatusCode::from_u16(status).unwrap(), headers, body.to_owned());
+    let response = (StatusCode::from_u16(status).unwrap(), headers, body.to_owned());
     let router = Router::new().fallback(move || {
-        let answer = answer.clone();
-        async move { answer }
+        let response = response.clone();
+        async move { response }
     });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -33,7 +33,7 @@ fn pasted(urls: &str) -> PastedToken {
     PastedToken::new(&Secret::new("token"), Some(url), None, Duration::from_secs(5)).unwrap()
 }
 
-/// What QStash answers to the probe.
+/// QStash's response to a probe with an accepted token.
 const PARALLELISM: &str = r#"{"parallelismMax":100,"parallelismCount":0}"#;
 
 async fn probed(
@@ -45,10 +45,10 @@ async fn probed(
 }
 
 #[tokio::test]
-async fn each_answer_to_the_probe_means_something() {
+async fn the_status_of_a_probe_shows_whether_the_token_is_accepted() {
     assert!(probed(200, &[]).await.unwrap());
     assert!(!probed(401, &[]).await.unwrap());
-    // Known, but out of messages for today.
+    // The daily limit: the token is accepted.
     assert!(probed(429, &[("ratelimit-limit", "500")]).await.unwrap());
     let per_second =
         [("ratelimit-limit", "500"), ("burst-ratelimit-limit", "10"), ("retry-after", "7")];
@@ -68,7 +68,7 @@ async fn each_answer_to_the_probe_means_something() {
 }
 
 #[tokio::test]
-async fn a_success_that_is_not_of_qstash_accepts_no_token() {
+async fn a_success_of_another_server_is_not_an_accepted_token() {
     for (status, body) in [
         (200, "<html>sign in to the network</html>"),
         (200, ""),
@@ -85,7 +85,7 @@ async fn a_success_that_is_not_of_qstash_accepts_no_token() {
 }
 
 #[tokio::test]
-async fn a_token_of_another_region_is_not_accepted_by_a_404() {
+async fn a_404_means_a_token_of_another_region_only_with_the_error_of_qstash() {
     for (body, is_accepted) in [
         (r#"{"error":"user (u-1) not found in this region (eu-central-1)"}"#, Some(false)),
         (r#"{"error":"not found"}"#, None),
@@ -99,16 +99,16 @@ async fn a_token_of_another_region_is_not_accepted_by_a_404() {
 }
 
 #[tokio::test]
-async fn the_advice_about_a_404_fits_the_request() {
-    let said = connecting(404, r#"{"error":"no"}"#, None).await;
-    assert!(said.contains("list the account's QStash: 127.0.0.1: 404"), "{said}");
-    assert!(said.contains("`api_url`") && !said.contains("`id`"), "{said}");
-    let said = failing_later(404).await.current().await.unwrap_err().to_string();
-    assert!(said.contains("no longer in the account") && !said.contains("`id`"), "{said}");
+async fn the_help_for_a_404_depends_on_the_request() {
+    let error = connecting(404, r#"{"error":"no"}"#, None).await;
+    assert!(error.contains("list the account's QStash: 127.0.0.1: 404"), "{error}");
+    assert!(error.contains("`api_url`") && !error.contains("`id`"), "{error}");
+    let error = failing_later(404).await.current().await.unwrap_err().to_string();
+    assert!(error.contains("no longer in the account") && !error.contains("`id`"), "{error}");
 }
 
 #[tokio::test]
-async fn a_retry_after_of_zero_is_a_pause() {
+async fn a_retry_after_of_zero_becomes_one_second() {
     for status in [429, 503] {
         let url = answering(status, &[("retry-after", "0")], "").await;
         let error = pasted(&url).accepts(&Token::new("token")).await.unwrap_err();
@@ -143,28 +143,28 @@ async fn connecting(status: u16, body: &str, region: Option<&str>) -> String {
 }
 
 #[tokio::test]
-async fn each_answer_to_the_list_is_told_apart() {
+async fn each_response_to_the_list_request_has_its_message() {
     let one = r#"{"id":"q1","region":"eu-central-1","token":"t"}"#;
     for (status, body, words) in [
         (200, format!("[{one}]"), "QStash q1 (eu-central-1) Upstash"),
         (200, "[]".to_owned(), "this account has no QStash"),
-        (200, r#"[{"id":"","region":"eu-central-1","token":"t"}]"#.to_owned(), "names no id"),
+        (200, r#"[{"id":"","region":"eu-central-1","token":"t"}]"#.to_owned(), "without an id"),
         (200, r#"[{"id":"q","region":"../x","token":"t"}]"#.to_owned(), "qstash_url"),
-        (200, "<html>".to_owned(), "not what is documented"),
+        (200, "<html>".to_owned(), "does not have the documented form"),
         (302, String::new(), "a redirect is not followed"),
-        (418, String::new(), "see `api_url` and what stands in between"),
+        (418, String::new(), "check `api_url` and any proxy in between"),
         (500, String::new(), "try again in a minute"),
         (408, String::new(), "try again in a minute"),
     ] {
-        let said = connecting(status, &body, None).await;
-        assert!(said.contains(words), "{status} {body}: {said}");
-        assert_eq!([408, 500].contains(&status), said.contains("in a minute"), "{said}");
-        assert_eq!(status == 302, said.contains("redirect"), "{said}");
+        let error = connecting(status, &body, None).await;
+        assert!(error.contains(words), "{status} {body}: {error}");
+        assert_eq!([408, 500].contains(&status), error.contains("in a minute"), "{error}");
+        assert_eq!(status == 302, error.contains("redirect"), "{error}");
     }
 }
 
-/// A server that sends these bytes and closes. Returns its base URL.
-async fn saying(bytes: &'static [u8]) -> String {
+/// Starts a server that sends `bytes` and closes the connection. Returns its base URL.
+async fn sending(bytes: &'static [u8]) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
@@ -177,40 +177,40 @@ async fn saying(bytes: &'static [u8]) -> String {
 }
 
 #[tokio::test]
-async fn no_usable_answer_names_the_host_and_a_next_step() {
+async fn the_error_for_an_unusable_response_names_the_host_and_a_next_step() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let nobody = format!("http://{}", listener.local_addr().unwrap());
+    let closed = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let too_long = "x".repeat(tokensink_http::MAX_BODY_BYTES + 1);
     for (url, words) in [
-        (nobody, "could not connect"),
-        (saying(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{").await, "no whole answer"),
-        (saying(b"not HTTP at all\r\n\r\n").await, "no whole answer"),
+        (closed, "could not connect"),
+        (sending(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{").await, "incomplete response"),
+        (sending(b"not HTTP at all\r\n\r\n").await, "incomplete response"),
         (answering(200, &[], &too_long).await, "longer than 2 MB"),
-        (answering(200, &[], "<html>").await, "not what is documented"),
+        (answering(200, &[], "<html>").await, "does not have the documented form"),
         (answering(502, &[], "<html>").await, "502"),
         (answering(407, &[], "<html>").await, "407"),
     ] {
-        let said = connected(&url, None).await.unwrap_err().to_string();
-        let next = ["see `api_url`", "try again", "HTTPS_PROXY"];
-        assert!(said.contains(words) && said.contains("127.0.0.1"), "{said}");
-        assert!(next.iter().any(|step| said.contains(step)), "{said}");
-        assert!(!said.contains('\n') && !said.contains(". "), "{said}");
+        let error = connected(&url, None).await.unwrap_err().to_string();
+        let next = ["check `api_url`", "try again", "HTTPS_PROXY"];
+        assert!(error.contains(words) && error.contains("127.0.0.1"), "{error}");
+        assert!(next.iter().any(|step| error.contains(step)), "{error}");
+        assert!(!error.contains('\n') && !error.contains(". "), "{error}");
     }
 }
 
 #[tokio::test]
-async fn a_region_without_a_qstash_lists_those_that_have_one() {
+async fn the_error_for_a_region_without_a_qstash_lists_the_others() {
     let one = r#"[{"id":"q1","region":"eu-central-1","token":"t"}]"#;
-    let said = connecting(200, one, Some("us-east-1")).await;
+    let error = connecting(200, one, Some("us-east-1")).await;
     assert!(
-        said.contains("no QStash in us-east-1; set `region`")
-            && said.contains("q1 in eu-central-1"),
-        "{said}"
+        error.contains("no QStash in us-east-1; set `region`")
+            && error.contains("q1 in eu-central-1"),
+        "{error}"
     );
 }
 
-/// Lists one QStash, and answers every question about it with `status`.
+/// Connects to a server that lists one QStash and responds to every other request with `status`.
 async fn failing_later(status: u16) -> Upstash {
     let one = r#"[{"id":"q1","region":"eu-central-1","token":"t"}]"#;
     let status = StatusCode::from_u16(status).unwrap();
@@ -224,7 +224,7 @@ async fn failing_later(status: u16) -> Upstash {
 }
 
 #[tokio::test]
-async fn what_may_pass_is_told_from_what_stays() {
+async fn transient_and_permanent_errors_are_distinguished() {
     for status in [500, 503, 504, 429, 408] {
         let error = failing_later(status).await.current().await.unwrap_err();
         let IssuerError::Transient { retry_after, .. } = &error else {
@@ -239,7 +239,7 @@ async fn what_may_pass_is_told_from_what_stays() {
 }
 
 #[tokio::test]
-async fn a_pasted_token_is_named_by_its_host_and_tried_at_each() {
+async fn the_journal_key_of_a_pasted_token_names_its_host() {
     let url = answering(200, &[], PARALLELISM).await;
     assert_eq!(pasted(&url).id(), "pasted-127.0.0.1");
     let anywhere = PastedToken::new(&Secret::new("t"), None, None, Duration::from_secs(1)).unwrap();
