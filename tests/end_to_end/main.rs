@@ -21,6 +21,7 @@ mod options;
 mod output;
 mod phases;
 mod plugins;
+mod proxies;
 mod reset;
 mod sandbox_and_demo;
 mod screens;

@@ -30,7 +30,7 @@ pub use network::{check_network_settings, proxy_label, read_certificates};
 pub use reqwest;
 pub use response::{MAX_BODY_BYTES, Response, TransportError};
 pub use retry_after::{retry_after, server_time};
-pub use send::{error_kind, exchange, send, status_error, transport_error};
+pub use send::{PROXY_CREDENTIAL, error_kind, exchange, send, status_error, transport_error};
 pub use trust::{
     AllowedHost, AllowedHostError, DefaultCredential, GrantedCredential, HostGrant, HostRefusal,
     HostSetting, InvalidVariableName, RefusalReason, VariableName, Vendor, authorize,

@@ -17,7 +17,7 @@ use crate::network::proxy_label;
 /// The maximum size of a body. The largest expected one is a list of a hundred repositories.
 pub const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
 
-/// The text of hyper-util's error for a proxy's 407 to a CONNECT. The error's type is private.
+/// The end of hyper-util's error for a proxy's 407 to a CONNECT. The error's type is private.
 const PROXY_AUTHORIZATION_REQUIRED: &str = "proxy authorization required";
 
 /// A complete response. `Debug` does not show the body, because it may contain a secret.
@@ -38,7 +38,7 @@ pub enum TransportError {
     #[error("could not connect: {0}")]
     NotSent(String),
     /// The proxy demanded a credential or refused the given one. The request was not sent.
-    #[error("could not connect: {0}")]
+    #[error("could not connect: 407 {0}")]
     ProxyDenied(String),
     /// The response was not complete in time.
     #[error("no response in time: {0}")]
@@ -157,7 +157,7 @@ fn describe(error: &reqwest::Error, proxy: Option<&str>) -> TransportError {
     } else {
         "the request could not be built".to_owned()
     };
-    let is_proxy_denial = reason == PROXY_AUTHORIZATION_REQUIRED;
+    let is_proxy_denial = reason.ends_with(PROXY_AUTHORIZATION_REQUIRED);
     let reason = match proxy {
         Some(proxy) => format!("{reason}, through {proxy}"),
         None => reason,

@@ -13,7 +13,8 @@ use crate::retry_after::retry_after;
 /// The pause after a 429 without `Retry-After`.
 const DEFAULT_PAUSE: Duration = Duration::from_secs(5);
 
-const PROXY_CREDENTIAL: &str =
+/// What to do when a proxy demands a credential.
+pub const PROXY_CREDENTIAL: &str =
     "put the proxy's user name and password into its URL in HTTPS_PROXY, percent-encoded";
 
 /// Sends `request` and returns the response if its status is a success.
