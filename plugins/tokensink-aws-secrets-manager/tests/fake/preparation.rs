@@ -148,7 +148,7 @@ async fn a_silent_sts_is_waited_for_once() {
         }
     });
     let sink = sink_of(&aws, &aws.arn(NAME), &[("AWS_ENDPOINT_URL_STS", &url)]);
-    assert_account_unknown(sink.as_ref(), "no answer in time").await;
+    assert_account_unknown(sink.as_ref(), "no response in time").await;
     assert_eq!(connections.load(Ordering::SeqCst), 1);
     server.abort();
 }
