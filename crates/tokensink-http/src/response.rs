@@ -7,7 +7,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokensink_core::Secret;
+use tokensink_core::{Secret, SinkError};
 use zeroize::Zeroizing;
 
 use crate::client::innermost;
@@ -17,7 +17,7 @@ use crate::network::proxy_label;
 /// The maximum size of a body. The largest expected one is a list of a hundred repositories.
 pub const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
 
-/// The text of hyper-util's error for a proxy's 407 to a CONNECT. The error's type is private.
+/// The end of hyper-util's error for a proxy's 407 to a CONNECT. The error's type is private.
 const PROXY_AUTHORIZATION_REQUIRED: &str = "proxy authorization required";
 
 /// A complete response. `Debug` does not show the body, because it may contain a secret.
@@ -38,7 +38,7 @@ pub enum TransportError {
     #[error("could not connect: {0}")]
     NotSent(String),
     /// The proxy demanded a credential or refused the given one. The request was not sent.
-    #[error("could not connect: {0}")]
+    #[error("could not connect: 407 {0}")]
     ProxyDenied(String),
     /// The response was not complete in time.
     #[error("no response in time: {0}")]
@@ -100,6 +100,18 @@ impl Response {
         serde_json::from_slice(&self.body)
     }
 
+    /// Parses the body as the JSON document that the provider documents. `action` is what the request
+    /// does, such as `read the secret`; it begins the message of an error.
+    ///
+    /// # Errors
+    ///
+    /// When the body is not JSON of type `T`. The message does not contain the body.
+    pub fn document<T: DeserializeOwned>(&self, action: &str) -> Result<T, SinkError> {
+        self.json().map_err(|_| {
+            SinkError::other(format!("cannot {action}: the response is not what is documented"))
+        })
+    }
+
     /// Returns the status and the server's error message in one line, without `secrets`. The message
     /// is the `error` or `message` of a JSON body, or the start of a plain text.
     pub fn error_message(&self, secrets: &[&Secret]) -> String {
@@ -145,7 +157,7 @@ fn describe(error: &reqwest::Error, proxy: Option<&str>) -> TransportError {
     } else {
         "the request could not be built".to_owned()
     };
-    let is_proxy_denial = reason == PROXY_AUTHORIZATION_REQUIRED;
+    let is_proxy_denial = reason.ends_with(PROXY_AUTHORIZATION_REQUIRED);
     let reason = match proxy {
         Some(proxy) => format!("{reason}, through {proxy}"),
         None => reason,

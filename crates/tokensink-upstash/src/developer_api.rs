@@ -3,7 +3,9 @@
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
 use tokensink_core::{IssuerError, Secret};
-use tokensink_http::{Response, TransportError, basic, build_client, retry_after};
+use tokensink_http::{
+    PROXY_CREDENTIAL, Response, TransportError, basic, build_client, retry_after,
+};
 
 use crate::account::Settings;
 use crate::user::User;
@@ -111,7 +113,11 @@ impl DeveloperApi {
     /// Returns the message for a request without a complete response that is safe to send again.
     pub(crate) fn transport_message(&self, error: &TransportError) -> String {
         let host = self.host();
-        format!("{host}: {error}; check `api_url` and the network, then try again")
+        let help = match error {
+            TransportError::ProxyDenied(_) => PROXY_CREDENTIAL,
+            _ => "check `api_url` and the network, then try again",
+        };
+        format!("{host}: {error}; {help}")
     }
 
     fn unreadable(&self, what: &str, error: &serde_json::Error) -> IssuerError {
@@ -156,9 +162,7 @@ impl DeveloperApi {
                     "this QStash is no longer in the account: check the Upstash console"
                 }
             },
-            StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-                "put the proxy's user name and password into its URL in HTTPS_PROXY"
-            }
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED => PROXY_CREDENTIAL,
             StatusCode::TOO_MANY_REQUESTS => "too many requests: try again in a minute",
             status if status.is_redirection() => {
                 "a redirect is not followed with credentials: check `api_url`"
