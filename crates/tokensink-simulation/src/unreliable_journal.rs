@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use tokensink_core::async_trait;
-use tokensink_engine::journal::{Entry, Journal, JournalError, MemoryJournal, Run, RunId};
+use tokensink_engine::journal::{Entry, Journal, JournalError, MemoryJournal, RunId, RunRecord};
 use tokio::time::sleep;
 
 use crate::faults::between;
@@ -56,7 +56,7 @@ impl Journal for UnreliableJournal {
         self.inner.append(run, entry).await
     }
 
-    async fn runs(&self) -> Result<Vec<Run>, JournalError> {
+    async fn runs(&self) -> Result<Vec<RunRecord>, JournalError> {
         self.inner.runs().await
     }
 }
