@@ -94,9 +94,9 @@ async fn a_reset_on_top_of_an_unfinished_one_offers_sync() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_or_newer_record_stops_a_reset_and_no_repair() {
     for (bytes, expected) in [
-        (&b"garbage\n"[..], "no journal line"),
+        (&b"garbage\n"[..], "not a journal line"),
         (b"{\"v\":9,\"entry\":\"later\"}\n", "newer tokensink"),
-        (b"\0\0\0\0\n", "no journal line"),
+        (b"\0\0\0\0\n", "not a journal line"),
     ] {
         let world = World::new().await;
         world.run(&["sync"]).await;
