@@ -24,7 +24,7 @@ async fn third_party_kinds_are_listed_beside_the_built_in_ones() {
     let (code, report) = world.run(&["sinks", "dotenw"]).await;
     let told = words(&report);
     assert!(code == 2 && told.contains("did you mean `dotenv`?"), "{report}");
-    assert!(told.contains("linked are: aws-secrets-manager, dotenv, file,"), "{report}");
+    assert!(told.contains("the kinds are: aws-secrets-manager, dotenv, file,"), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -63,7 +63,10 @@ async fn a_next_step_is_about_what_went_wrong() {
         assert!(errors(&report)[0].ends_with(')'), "it says itself what to do: {report}");
     }
     let (_, report) = world.run(&["check", "--only", ""]).await;
-    assert!(errors(&report)[0].starts_with("--only names no sink (there are: "), "{report}");
+    assert!(
+        errors(&report)[0].starts_with("--only has an empty name (the sinks are: "),
+        "{report}"
+    );
     world.config("[sinks.local]\nkind = \"dotenv\"\n");
     let (_, report) = world.run(&["check"]).await;
     assert!(next(&report)[0].contains("`tokensink sinks KIND`"), "{report}");
@@ -105,7 +108,7 @@ async fn mistakes_are_told_once_and_in_the_order_of_the_file() {
     assert_eq!(errors(&report), ["tokensink.toml:1: [sinks]: expected a table"], "{report}");
     world.config(&format!("{DOTENV}path = \"x\"\n"));
     let (_, report) = world.run(&["check"]).await;
-    assert!(errors(&report)[0].contains("leave one of the two out"), "{report}");
+    assert!(errors(&report)[0].contains("remove one of the two"), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,7 +116,7 @@ async fn a_name_that_no_variable_can_mean_is_refused() {
     let world = World::new().await;
     world.config(&DOTENV.replace("local", "a__b"));
     let (code, report) = world.run(&["check"]).await;
-    assert!(code == 2 && words(&report).contains("no double underscore"), "{report}");
+    assert!(code == 2 && words(&report).contains("cannot contain a double underscore"), "{report}");
     world.config(&DOTENV.replace("local", "a-b"));
     assert_eq!(world.run(&["check"]).await.0, 0);
 }

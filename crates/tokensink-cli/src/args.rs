@@ -116,7 +116,7 @@ pub(crate) struct Reset {
     #[arg(long, short)]
     pub(crate) yes: bool,
     /// Refuse to start when the sinks would be stale for longer, such as 30s
-    #[arg(long, value_name = "TIME", value_parser = crate::config::duration_from_flag)]
+    #[arg(long, value_name = "TIME", value_parser = crate::config::parse_duration_flag)]
     pub(crate) max_outage: Option<Duration>,
     /// First write the current token to every sink, to prove that writes are let in
     #[arg(long)]

@@ -1,4 +1,4 @@
-//! From settings to a coordinator: the issuer is found, the journal opened, the lock taken.
+//! From config to a coordinator: the issuer is found, the journal opened, the lock taken.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokensink_engine::{
 
 use crate::args::{Global, Selection};
 use crate::bounded_io::{self, FILE_TIMEOUT, STANDARD_INPUT};
-use crate::config::{self, Invalid, Selected, Settings};
+use crate::config::{self, InvalidInput, LoadedConfig, Selected};
 use crate::consent::ConsentRecord;
 use crate::environment::user_config_file;
 use crate::issuer::{self, Chosen};
@@ -61,22 +61,22 @@ impl Run {
     /// Reads the config and finds everybody who takes part. Nothing is changed anywhere.
     pub(crate) async fn start(request: &Request<'_>, interrupt: Interrupt) -> Result<Self, Report> {
         let command = request.command;
-        let invalid = |Invalid { errors, next }| {
+        let invalid = |InvalidInput { errors, next }| {
             let mut report = Report::refused(command, Outcome::Invalid, errors);
             report.next.extend(next.map(str::to_owned));
             report
         };
         let interrupted =
             || Report::refused(command, Outcome::Unchanged, vec!["interrupted".to_owned()]);
-        let settings = tokio::select! {
-            settings = load(request) => settings.map_err(invalid)?,
+        let config = tokio::select! {
+            config = load(request) => config.map_err(invalid)?,
             () = interrupt.interrupted() => return Err(interrupted()),
         };
         let Selected { sinks, left_out, other_targets } =
-            select(request, &settings).map_err(invalid)?;
+            select(request, &config).map_err(invalid)?;
         let mut records = Records::open(command, request.global, request.environment)?;
         let chosen = tokio::select! {
-            chosen = issuer::choose(request, &settings.upstash) => chosen,
+            chosen = issuer::choose(request, &config.upstash) => chosen,
             () = interrupt.interrupted() => return Err(interrupted()),
         };
         let Chosen { source, issuer, id, warnings } = chosen.map_err(|failure| Report {
@@ -97,8 +97,8 @@ impl Run {
             interrupt: interrupt.clone(),
         };
         let timing = Timing {
-            reset_answer: settings.upstash.timeout,
-            settle: settings.upstash.settle,
+            reset_answer: config.upstash.timeout,
+            settle: config.upstash.settle,
             max_outage: request.max_outage,
             ..Timing::default()
         };
@@ -154,7 +154,7 @@ impl Run {
     }
 }
 
-async fn load(request: &Request<'_>) -> Result<Settings, Invalid> {
+async fn load(request: &Request<'_>) -> Result<LoadedConfig, InvalidInput> {
     let global = request.global;
     let reads_input = request.token_origin == TokenOrigin::StandardInput;
     if reads_input && global.config == Path::new(STANDARD_INPUT) {
@@ -164,13 +164,13 @@ async fn load(request: &Request<'_>) -> Result<Settings, Invalid> {
     let user = user_config_file(request.environment);
     config::load(&global.config, user.as_deref(), request.environment, &global.allowed_hosts)
         .await
-        .map_err(Invalid::from)
+        .map_err(InvalidInput::from)
 }
 
-fn select(request: &Request<'_>, settings: &Settings) -> Result<Selected, Invalid> {
+fn select(request: &Request<'_>, config: &LoadedConfig) -> Result<Selected, InvalidInput> {
     let registry = Registry::linked().map_err(|error| vec![error.to_string()])?;
-    let base_dir = settings.layers.base_dir().map_err(|mistake| vec![mistake])?;
+    let base_dir = config.layers.base_dir().map_err(|error| vec![error])?;
     let context =
-        BuildContext::new(base_dir, request.environment.clone()).with_hosts(settings.hosts.clone());
-    config::select(settings, request.selection, &registry, &context)
+        BuildContext::new(base_dir, request.environment.clone()).with_hosts(config.hosts.clone());
+    config::select(config, request.selection, &registry, &context)
 }

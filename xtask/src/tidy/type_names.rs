@@ -8,7 +8,7 @@ use super::tree::Tree;
 const ALLOWED: [&str; 2] = ["Config", "Error"];
 
 /// Names that still have two meanings. A name leaves this list when one of the types is renamed.
-const PENDING: [&str; 10] = [
+const PENDING: [&str; 9] = [
     "Command",
     "Credentials",
     "Failure",
@@ -17,7 +17,6 @@ const PENDING: [&str; 10] = [
     "Request",
     "Run",
     "Secret",
-    "Settings",
     "Upstash",
 ];
 

@@ -6,7 +6,7 @@ use tokensink_engine::{Command, Outcome, Report};
 
 use super::{World, finish};
 use crate::args::Output;
-use crate::config::{COMMON_OPTIONS, linked};
+use crate::config::{COMMON_OPTIONS, list_kinds};
 use crate::output::{print_block, print_json, print_rows, print_sentence, print_stdout};
 use crate::suggestion::nearest;
 
@@ -52,12 +52,12 @@ fn chosen(kind: Option<&str>) -> Result<Vec<&'static SinkFactory>, String> {
     let registry = Registry::linked().map_err(|error| error.to_string())?;
     let Some(kind) = kind else { return Ok(registry.iter().collect()) };
     let unknown = || {
-        let linked = linked(&registry);
+        let kinds = list_kinds(&registry);
         match nearest(kind, registry.kinds()) {
             Some(meant) => {
-                format!("there is no sink kind `{kind}` (did you mean `{meant}`? {linked})")
+                format!("there is no sink kind `{kind}` (did you mean `{meant}`? {kinds})")
             }
-            None => format!("there is no sink kind `{kind}` ({linked})"),
+            None => format!("there is no sink kind `{kind}` ({kinds})"),
         }
     };
     Ok(vec![registry.get(kind).ok_or_else(unknown)?])
