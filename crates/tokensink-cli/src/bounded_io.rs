@@ -20,7 +20,7 @@ pub(crate) const PIPE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The content of a file or a pipe.
 #[derive(Debug)]
-pub(crate) struct Content {
+pub(crate) struct FileContent {
     pub(crate) bytes: Zeroizing<Vec<u8>>,
     /// It came from standard input, a pipe or a device, not from a file in a directory.
     pub(crate) is_stream: bool,
@@ -32,12 +32,12 @@ pub(crate) struct Content {
 ///
 /// [`ErrorKind::IsADirectory`]; [`ErrorKind::FileTooLarge`] beyond `max_bytes`;
 /// [`ErrorKind::TimedOut`] after five seconds, or a minute for a pipe; those of the file system.
-pub(crate) async fn read(path: &Path, max_bytes: usize) -> io::Result<Content> {
+pub(crate) async fn read(path: &Path, max_bytes: usize) -> io::Result<FileContent> {
     if path == Path::new(STANDARD_INPUT) {
         // The handle of the standard library would keep what it reads in a buffer of its own.
         let input = File::from(stdin().as_fd().try_clone_to_owned()?);
         let bytes = within(PIPE_TIMEOUT, move || read_to_end(input, max_bytes)).await?;
-        return Ok(Content { bytes, is_stream: true });
+        return Ok(FileContent { bytes, is_stream: true });
     }
     let path = path.to_owned();
     let file = path.clone();
@@ -48,7 +48,7 @@ pub(crate) async fn read(path: &Path, max_bytes: usize) -> io::Result<Content> {
     let is_stream = !metadata.is_file();
     let limit = if is_stream { PIPE_TIMEOUT } else { FILE_TIMEOUT };
     let bytes = within(limit, move || read_to_end(File::open(path)?, max_bytes)).await?;
-    Ok(Content { bytes, is_stream })
+    Ok(FileContent { bytes, is_stream })
 }
 
 /// Reads at most `max_bytes`. The buffer never moves: no copy of a secret is left behind.

@@ -6,7 +6,7 @@ use tokensink_engine::{Command, Outcome, Report};
 
 use super::{World, finish};
 use crate::args::Output;
-use crate::output::{print_json, print_rows_perhaps_without, print_sentence, print_stdout, warn};
+use crate::output::{print_json, print_rows_stacking, print_sentence, print_stdout, warn};
 use crate::records::{ANOTHER_DIRECTORY, state_directory};
 
 #[derive(Serialize)]
@@ -47,9 +47,8 @@ fn show(runs: &[RunSummary]) {
         return;
     }
     let rows: Vec<[String; 6]> = runs.iter().map(row).collect();
-    let header = ["RUN", "COMMAND", "STARTED", "OUTCOME", "TOKEN", "SINKS"];
-    // A run's name tells when it started.
-    print_rows_perhaps_without("STARTED", header, &rows);
+    let header = ["RUN", "STARTED", "COMMAND", "OUTCOME", "TOKEN", "SINKS"];
+    print_rows_stacking("RUN, STARTED", header, &rows);
     for damage in runs.iter().filter_map(|run| run.damage.as_deref()) {
         warn(damage);
     }
@@ -63,8 +62,8 @@ fn row(run: &RunSummary) -> [String; 6] {
     let started = run.started_at.map(|at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string());
     [
         run.id.clone(),
-        run.command.map_or_else(unknown, |command| name_of(&command)),
         started.unwrap_or_else(unknown),
+        run.command.map_or_else(unknown, |command| name_of(&command)),
         run.outcome.map_or_else(|| "never finished".to_owned(), |outcome| name_of(&outcome)),
         token(run),
         sinks(run),

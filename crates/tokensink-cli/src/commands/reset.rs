@@ -65,7 +65,7 @@ fn show(reset: &Reset, review: &Report) {
         output::print_sinks(review);
         output::print_forecast(review);
     }
-    output::warn_of(review);
+    output::print_warnings(review);
 }
 
 /// Says what is about to happen, and how long it may hurt.

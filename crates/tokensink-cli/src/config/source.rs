@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use super::config_error::ConfigError;
-use crate::bounded_io::{self, Content, STANDARD_INPUT};
+use crate::bounded_io::{self, FileContent, STANDARD_INPUT};
 
 /// The maximum size of a config file: enough for thousands of sinks.
 const MAX_BYTES: usize = 1024 * 1024;
@@ -27,7 +27,7 @@ impl Source {
         let is_standard_input = file == Path::new(STANDARD_INPUT);
         let name = if is_standard_input { Path::new("standard input") } else { file };
         match bounded_io::read(file, MAX_BYTES).await {
-            Ok(Content { bytes, is_stream }) => {
+            Ok(FileContent { bytes, is_stream }) => {
                 let source = Self::parse(name, bytes.to_vec())?;
                 Ok(Some(Self { is_stream, ..source }))
             }
