@@ -60,7 +60,7 @@ async fn an_endpoint_of_the_profile_is_used_for_every_service_and_shown() {
     let url = profile.world.sandbox.aws.url();
     let (code, report) = profile.check(&format!("[default]\nendpoint_url = {url}\n")).await;
     assert_eq!(code, 0, "{report}");
-    let expected = format!("at {}, as the AWS profile `default` says", profile.host());
+    let expected = format!("at {}, set by the AWS profile `default`", profile.host());
     assert!(report["warnings"].to_string().contains(&expected), "{report}");
     let (to_secrets_manager, to_sts) = profile.requests();
     assert!(to_secrets_manager > 0 && to_sts == 1, "{report}");
@@ -79,9 +79,9 @@ async fn the_real_sts_is_not_asked_about_the_keys_of_another_secrets_manager() {
         let (code, report) = profile.check(&file).await;
         assert_eq!(code, 0, "{report}");
         let warnings = report["warnings"].to_string();
-        let shown = format!("at {}, as the AWS profile `default` says", profile.host());
+        let shown = format!("at {}, set by the AWS profile `default`", profile.host());
         assert!(warnings.contains(&shown), "{report}");
-        assert!(warnings.contains("the endpoint is one of Secrets Manager only"), "{report}");
+        assert!(warnings.contains("the endpoint is for Secrets Manager only"), "{report}");
         assert_eq!(profile.requests().1, 0);
         profile.assert_nothing_went_elsewhere().await;
     }
@@ -100,7 +100,7 @@ async fn an_sts_of_its_own_is_asked_and_shown() {
     let (code, report) = profile.check(&file).await;
     assert_eq!(code, 0, "{report}");
     let expected = format!(
-        "its account is asked for at {}, as the AWS profile `default` says",
+        "its account is requested at {}, set by the AWS profile `default`",
         sts_url.replace("http://", "")
     );
     assert!(report["warnings"].to_string().contains(&expected), "{report}");

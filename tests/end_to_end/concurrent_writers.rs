@@ -34,7 +34,7 @@ async fn a_key_of_another_program_survives_a_run_that_overwrote_it() {
 
     let (code, report) = world.run(&["status"]).await;
     assert!([4, 5].contains(&code), "{report}");
-    assert!(report.to_string().contains("lacks what someone else wrote"), "{report}");
+    assert!(report.to_string().contains("has overwritten a concurrent write"), "{report}");
     let (code, report) = world.run(&["sync"]).await;
     assert_eq!(code, 0, "{report}");
     assert_eq!(world.sandbox.aws.value("prod").unwrap(), theirs(&world.live()));

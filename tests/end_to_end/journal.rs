@@ -53,7 +53,7 @@ async fn status_shows_when_each_sink_was_written_and_notices_a_write_by_another_
     let (code, report) = world.run(&["status"]).await;
     let ci = report["sinks"].as_array().unwrap().iter().find(|sink| sink["name"] == "ci").unwrap();
     assert_eq!((code, ci["state"].as_str()), (0, Some("unknown")), "{report}");
-    assert!(ci["evidence"].as_str().unwrap().contains("written by someone else"), "{report}");
+    assert!(ci["evidence"].as_str().unwrap().contains("written by another program"), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,10 +123,10 @@ async fn a_state_folder_that_is_none_stops_a_reset_and_no_repair() {
     DirBuilder::new().mode(0o700).create(place("locked")).unwrap();
     fs::write(place("locked/locks"), "").unwrap();
     for (name, expected) in [
-        ("file", "not a folder"),
+        ("file", "not a directory"),
         ("link", "symbolic link"),
         ("sealed", "read-only"),
-        ("locked", "not a folder"),
+        ("locked", "not a directory"),
     ] {
         let before = world.live();
         let (code, report) = world.run(&["reset", "--yes", "--state-dir", name]).await;

@@ -1,16 +1,15 @@
-//! Why a command ended before its work was done.
+//! The errors that end a command early.
 
 use std::time::Duration;
 
-/// Why a command ended before its work was done. Every message says what stopped it; the sinks that
-/// stopped it are named in the report.
+/// An error that ended a command early. The message names the cause; the report names the sinks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Abort {
-    /// Ctrl-C came while nothing was changed.
+    /// The user interrupted the run before anything was changed.
     #[error("interrupted")]
     Interrupted,
-    /// A reset must know what earlier runs did.
+    /// There is no journal, which a reset needs in order to know the earlier runs.
     #[error("a reset needs a journal, and there is none")]
     NoHistory,
     /// An earlier run is not finished.
@@ -19,14 +18,14 @@ pub enum Abort {
     /// The source did not return the live token.
     #[error("{0}")]
     Source(String),
-    /// QStash does not accept the token that the source shows.
+    /// QStash does not accept the source's current token.
     #[error("QStash does not accept the current token of {0}")]
     TokenNotAccepted(String),
     /// The run could not be recorded.
     #[error("{0}")]
     Journal(String),
-    /// Another reset came before ours.
-    #[error("someone else reset the token meanwhile; it was not reset again")]
+    /// The token was reset by another program before our reset.
+    #[error("another program reset the token in the meantime; it was not reset again")]
     TokenReplaced,
     /// Required sinks cannot be written.
     #[error("a required sink is not ready")]
@@ -34,13 +33,13 @@ pub enum Abort {
     /// The sinks would be stale for too long.
     #[error("the sinks would be stale for longer than allowed")]
     OutageTooLong {
-        /// How long they would be.
+        /// The expected outage.
         forecast: Duration,
-        /// How long they may be.
+        /// The maximum outage.
         allowed: Duration,
-        /// What takes longest.
+        /// The cause that takes longest.
         dominated_by: String,
-        /// What would shorten it.
+        /// A way to shorten it.
         advice: Option<String>,
     },
     /// The proof of a write failed at these required sinks.

@@ -1,4 +1,4 @@
-//! The coordinator: what each command does, step by step.
+//! The coordinator runs the steps of each command.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,33 +37,32 @@ impl std::fmt::Debug for Coordinator {
 }
 
 impl Coordinator {
-    /// A coordinator for one run.
+    /// Creates a coordinator for one run.
     ///
     /// # Errors
     ///
-    /// When the journal could not be read.
+    /// When the journal cannot be read.
     pub async fn new(context: RunContext, timing: Timing) -> Result<Self, JournalError> {
         let earlier_runs = context.journal.runs().await?;
         Ok(Self { session: Session::new(context, timing, Some(earlier_runs)) })
     }
 
-    /// A coordinator for one run that does not know what earlier ones did: it believes nothing that a
-    /// reset which is still in flight could undo, and does not reset.
+    /// Creates a coordinator for one run without a journal of earlier runs. It does not reset, and it
+    /// assumes that a reset of an earlier run may still take effect.
     pub fn without_history(context: RunContext, timing: Timing) -> Self {
         Self { session: Session::new(context, timing, None) }
     }
 
-    /// Where the token is read; its `Display` names it for people.
+    /// Returns the source of the token. Its `Display` is the name for messages.
     pub fn source(&self) -> &dyn TokenSource {
         self.session.context.source.as_ref()
     }
 
-    /// Asks the source and every sink, all at once. Changes nothing.
+    /// Reads the token and prepares and inspects every sink, all concurrently. Changes nothing.
     ///
     /// # Errors
     ///
-    /// When the live token could not be established, or a reset would come on top of a run that is not
-    /// finished.
+    /// When the live token is not known, or when an earlier run is unfinished and `command` is a reset.
     pub async fn plan(&self, command: Command) -> Result<Plan, Abort> {
         let mut plan = plan(&self.session, command).await?;
         if is_planted(Fault::ProveInPlan) {
@@ -72,39 +71,39 @@ impl Coordinator {
         Ok(plan)
     }
 
-    /// Reports whether a reset could finish, and which sinks hold another value.
+    /// Reports whether a reset could finish, and which sinks contain another value.
     pub fn check(&self, plan: &Plan) -> Report {
         check(&self.session, plan)
     }
 
-    /// Reports what every sink holds.
+    /// Reports the content of every sink.
     pub fn status(&self, plan: &Plan) -> Report {
         status(&self.session, plan)
     }
 
-    /// Refuses a plan that a reset could not carry out: a required sink is not ready, two sinks are
-    /// one place, or the outage would be too long.
+    /// Checks that a reset with this plan can succeed.
     ///
     /// # Errors
     ///
-    /// What stops it.
+    /// When a required sink is not ready, two sinks have the same target, or the outage would be too
+    /// long.
     pub fn ensure_can_reset(&self, plan: &Plan) -> Result<(), Abort> {
         plan.ensure_writable()?;
         ensure_short_outage(&self.session, plan)
     }
 
-    /// Reports why a command ended before its work was done. `plan` is the one that it had.
+    /// Reports an error that ended a command early. `plan` is the command's plan, if there was one.
     pub fn report_abort(&self, command: Command, plan: Option<&Plan>, abort: &Abort) -> Report {
         aborted(&self.session, command, plan, abort)
     }
 
-    /// Writes the *current* token to every sink that is not known to hold something else, after the
-    /// proofs of `prove`: what only a write can prove is proven.
+    /// Writes the *current* token to every sink that is not known to contain another value. This proves
+    /// the permissions that only a write can prove.
     ///
     /// # Errors
     ///
-    /// The report, when a required sink could not be proven or did not take it, or the token was
-    /// replaced. The token was not reset.
+    /// The report, when a required sink cannot be proven writable or refuses the write, or when the token
+    /// was replaced. The token was not reset.
     pub async fn rehearse(&self, mut plan: Plan) -> Result<Plan, Report> {
         match self.try_rehearse(&mut plan).await {
             Ok(()) => Ok(plan),
@@ -118,7 +117,7 @@ impl Coordinator {
         plan.ensure_writable()?;
         self.session.start(Command::Reset).await?;
         prove(&self.session, plan).await?;
-        // A revoked token is not to be written, nor a reset to be sent that the user did not agree to.
+        // A revoked token must not be written, and the user agreed to replace this token only.
         ensure_token_unchanged(&self.session, plan.token()).await?;
         rehearse(&self.session, plan).await
     }
@@ -142,8 +141,8 @@ impl Coordinator {
         if !is_planted(Fault::SkipProof) {
             prove(session, plan).await?;
         }
-        // The moment in which a reset costs least: providers have room for all writes, and what grew
-        // stale while the user was thinking is prepared again.
+        // Reset when the outage will be shortest: after the rate limits have room for all writes, and
+        // after the preparations that expired while the user read the plan were repeated.
         await_room(session, plan).await?;
         refresh_plan(session, plan).await?;
         self.ensure_can_reset(plan)?;
@@ -165,9 +164,8 @@ impl Coordinator {
         rollout.superseded.push(plan.token().clone());
         rollout.unacknowledged = by_reading;
         rollout.warnings.extend(others_changed(&plan.issued.others, &issued.others));
-        // What was seen by reading alone is confirmed when it has held for the settling window. The
-        // record may lag behind the writes: until it is there the intent is unconfirmed, which makes a
-        // later `sync` more careful, never less.
+        // A replacement that was only read is confirmed after the settling window. The entry may be
+        // recorded after the writes: without it, a later `sync` only waits longer.
         let confirmed =
             (!by_reading).then(|| Entry::ResetConfirmed { after: issued.token.fingerprint() });
         let everywhere = (0..rollout.sinks.len()).collect();
@@ -179,7 +177,7 @@ impl Coordinator {
         Ok(finish(session, delivery).await)
     }
 
-    /// Writes the live token to every sink of the plan that is not proven to hold it. Never resets.
+    /// Writes the live token to every sink of the plan that is not proven to contain it. Never resets.
     pub async fn sync(&self, mut plan: Plan) -> Report {
         let synced = self.session.uninterruptible(self.try_sync(&mut plan)).await;
         match synced {
@@ -192,13 +190,16 @@ impl Coordinator {
         let (session, command) = (&self.session, Command::Sync);
         self.renew_superseded(plan).await?;
         plan.ensure_distinct()?;
-        // Without a record a repair is still a repair.
+        // A sync is useful also if it cannot be recorded.
         let unrecorded = session.start(command).await.err();
-        let (before, is_unsettled) = (plan.token().fingerprint(), session.is_unsettled());
-        // A run that did not finish may have revoked what the sinks hold.
-        let old_token = if is_unsettled { OldToken::Revoked } else { OldToken::Accepted };
+        let (before, has_unacknowledged_requests) =
+            (plan.token().fingerprint(), session.has_unacknowledged_requests());
+        // An unfinished run may have revoked the token in the sinks.
+        let old_token =
+            if has_unacknowledged_requests { OldToken::Revoked } else { OldToken::Accepted };
         let mut rollout = Rollout::new(session, plan, plan.token().clone(), old_token);
-        rollout.unacknowledged = is_unsettled && !is_planted(Fault::BelieveFirstLook);
+        rollout.unacknowledged =
+            has_unacknowledged_requests && !is_planted(Fault::BelieveFirstLook);
         rollout.warnings.extend(unrecorded.map(|problem| problem.to_string()));
         let lacking = rollout.select(|sink| sink.state(&rollout.token).0 != State::Current);
         rollout.write(lacking).await;
@@ -226,7 +227,8 @@ impl Coordinator {
     }
 }
 
-/// What else of the account the reset changed, such as the read-only token.
+/// Returns warnings about other secrets of the account that the reset changed, such as the read-only
+/// token.
 fn others_changed(
     before: &BTreeMap<String, Fingerprint>,
     after: &BTreeMap<String, Fingerprint>,

@@ -1,5 +1,5 @@
-//! Delivering the token to all sinks at once, and looking out meanwhile: where a provider's limit makes
-//! the writes take minutes, another reset must not wait for their end.
+//! Writes the token to all sinks concurrently and polls the source meanwhile: if a rate limit makes the
+//! writes take minutes, another reset should be noticed before they end.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,12 +17,13 @@ use crate::run_concurrently::run_concurrently;
 use crate::session::Session;
 use crate::write::{WriteJob, WriteResult, write};
 
-/// How many interrupts a delivery outlasts: the first one lets the run finish, the second ends it.
+/// The number of interrupts that do not stop a delivery: the run finishes after the first one, and the
+/// second one ends it.
 pub(crate) const OUTLASTED_INTERRUPTS: u32 = 1;
 
 impl Rollout<'_> {
-    /// Writes the token to the `chosen` sinks, all at once; and a newer one to all sinks, should it
-    /// appear meanwhile.
+    /// Writes the token to the `chosen` sinks concurrently. If a newer token appears meanwhile, it is
+    /// written to all sinks.
     pub(crate) async fn write(&mut self, mut chosen: Vec<usize>) {
         loop {
             let known = Arc::clone(&self.token);
@@ -39,7 +40,7 @@ impl Rollout<'_> {
         }
     }
 
-    /// The token was replaced: writes `issued` to every sink.
+    /// Writes a newer token to every sink.
     pub(crate) async fn write_newer(&mut self, issued: Issued) {
         self.supersede(issued);
         self.sinks.iter_mut().for_each(crate::rollout::SinkProgress::supersede);
@@ -56,19 +57,19 @@ impl Rollout<'_> {
         let (results, problems) = tokio::select! {
             biased;
             done = writing => done,
-            never = self.look_out(&newest) => match never {},
+            never = self.poll_for_newer(&newest) => match never {},
         };
         for (index, result) in chosen.iter().zip(results) {
             let sink = &mut self.sinks[*index];
             let warning = result.warning().map(|text| format!("{}: {text}", sink.job.sink));
             self.warnings.extend(warning);
-            sink.note(result);
+            sink.record_result(result);
         }
         self.warnings.extend(problems);
     }
 
-    /// Looks for a newer token until it is no longer polled, and hands it to the writers.
-    async fn look_out(&mut self, newest: &watch::Sender<Arc<Token>>) -> Infallible {
+    /// Polls the source for a newer token and passes it to the writers. Never returns.
+    async fn poll_for_newer(&mut self, newest: &watch::Sender<Arc<Token>>) -> Infallible {
         loop {
             sleep(self.session.timing.look_out).await;
             if let TokenObservation::Newer(issued) = self.observe().await
@@ -81,8 +82,8 @@ impl Rollout<'_> {
     }
 }
 
-/// Carries out all `jobs` at once and records each result. Ends early after more than `outlasted`
-/// interrupts. Returns the results in the order of the jobs, and problems of the journal.
+/// Runs all `jobs` concurrently and records each result. Ends early after more than `outlasted`
+/// interrupts. Returns the results in the order of the jobs, and the errors of the journal.
 pub(crate) async fn write_all(
     session: &Session,
     jobs: Vec<WriteJob>,
@@ -94,7 +95,7 @@ pub(crate) async fn write_all(
         let record = session.record_in_background(result.entry(&job.sink));
         records.lock().unwrap_or_else(PoisonError::into_inner).push(record);
     };
-    // A place in the queue for each job, taken in their order.
+    // The jobs queue in their order.
     let mut places = Vec::with_capacity(jobs.len());
     for job in &jobs {
         places.push(job.queue().await);

@@ -1,7 +1,7 @@
-//! Faults that can be planted in the protocol, to see that the simulation finds each of them. Without the
-//! feature `planted-faults` none can be, and the checks compile to nothing.
+//! Faults that can be planted in the protocol, to test that the simulation finds each of them. Without
+//! the feature `planted-faults` they cannot be planted, and the checks compile to nothing.
 
-/// A fault, each at one place of the protocol.
+/// A fault at one place of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(
     not(feature = "planted-faults"),
@@ -51,7 +51,7 @@ mod planted {
 
     static PLANTED: OnceLock<Fault> = OnceLock::new();
 
-    /// Plants `fault` for the rest of the process; the first one stays.
+    /// Plants `fault` for the rest of the process. Later calls have no effect.
     pub fn plant(fault: Fault) {
         PLANTED.get_or_init(|| fault);
     }
@@ -62,7 +62,6 @@ mod planted {
     }
 
     impl Fault {
-        /// All of them.
         pub const ALL: &[Self] = &[
             Self::ResendUnknownReset,
             Self::BelieveUnacceptedToken,
@@ -88,39 +87,37 @@ mod planted {
             Self::SkipLastInspection,
         ];
 
-        /// What goes wrong.
+        /// Returns the wrong behavior.
         pub fn describe(self) -> &'static str {
             match self {
                 Self::ResendUnknownReset => "a reset whose outcome is not known is sent again",
                 Self::BelieveUnacceptedToken => {
                     "a token that was read is delivered before QStash accepts it"
                 }
-                Self::BelieveRefusal => "a refused reset is believed at once",
+                Self::BelieveRefusal => "a refusal of the reset is believed at once",
                 Self::SendAfterInterrupt => "a reset is sent after an interrupt",
                 Self::TrustAnyReceipt => "a receipt proves any token",
                 Self::TrustUninspected => "a sink that could not be inspected counts as current",
-                Self::CallForeignWriteStale => "a sink that somebody else wrote counts as stale",
-                Self::IgnoreLag => "a lagging read counts as a foreign write",
+                Self::CallForeignWriteStale => "a sink that another program wrote counts as stale",
+                Self::IgnoreLag => "a lagging read counts as an external write",
                 Self::ForgetUnacknowledged => {
                     "an unacknowledged write of a superseded token is forgotten"
                 }
-                Self::BelieveFirstLook => {
-                    "a sync after a run that did not finish believes the first look"
-                }
-                Self::ForgetUnfinished => "a run that did not finish is forgotten",
+                Self::BelieveFirstLook => "a sync after an unfinished run believes the first read",
+                Self::ForgetUnfinished => "an unfinished run is ignored",
                 Self::IgnoreObstacles => "an unprepared required sink does not stop the reset",
                 Self::SkipProof => "the reset is sent without the proofs",
                 Self::ProveInPlan => "the plan sends the proofs",
                 Self::RehearseForeignValues => "the rehearsal overwrites another value",
-                Self::IgnoreReplacement => "a reset by somebody else before ours is not noticed",
+                Self::IgnoreReplacement => "an external reset before ours is not noticed",
                 Self::IgnoreReplacementInRehearsal => {
-                    "a reset by somebody else during the rehearsal is not noticed"
+                    "an external reset during the rehearsal is not noticed"
                 }
                 Self::CompleteWithStaleSink => "a run is complete with a stale required sink",
                 Self::AwaitHangingAttempt => "an attempt that hangs is awaited",
-                Self::DeliverNewerToSome => "a newer token goes to some of the sinks only",
+                Self::DeliverNewerToSome => "a newer token is written to some of the sinks only",
                 Self::DeliverNewerToUnwritten => {
-                    "a newer token does not go to sinks that were written already"
+                    "a newer token is not written to sinks that were already written"
                 }
                 Self::SkipLastInspection => "sinks are not inspected again after the last write",
             }

@@ -1,4 +1,4 @@
-//! The end of every run: from what happened to the outcome and the report. A report is made here, once.
+//! The end of every run: decides the outcome, records it and builds the report.
 
 use tokensink_core::Fingerprint;
 use tokio::time::Instant;
@@ -16,19 +16,19 @@ use crate::{Command, Forecast, Outcome, Report, SinkReport, State, TokenChange};
 
 const REPEAT: &str = "fix what is named above and run it again";
 
-/// What a delivery led to.
+/// The result of a delivery.
 pub(crate) struct Delivery<'a> {
     pub(crate) command: Command,
     pub(crate) before: Fingerprint,
     pub(crate) rollout: Rollout<'a>,
     pub(crate) certainty: Certainty,
-    /// When the reset was sent, if there was one.
+    /// The time at which the reset was sent, if there was one.
     pub(crate) since: Option<Instant>,
-    /// What was to be expected, where there was a reset.
+    /// The forecast of the reset, if there was one.
     pub(crate) forecast: Option<Forecast>,
 }
 
-/// Judges a run that delivered a token, records its end, and reports.
+/// Decides the outcome of a run that delivered a token, records its end and returns the report.
 pub(crate) async fn finish(session: &Session, delivery: Delivery<'_>) -> Report {
     let Delivery { command, before, rollout, certainty, since, forecast } = delivery;
     let after = rollout.token.fingerprint();
@@ -59,7 +59,7 @@ pub(crate) async fn finish(session: &Session, delivery: Delivery<'_>) -> Report 
     session.publish(report.ending(outcome))
 }
 
-/// Reports why `command` ended before its work was done, and records the end of a run that began.
+/// Returns the report on a command that ended early, and records the end of a run that began.
 pub(crate) async fn finish_aborted(
     session: &Session,
     command: Command,
@@ -73,7 +73,7 @@ pub(crate) async fn finish_aborted(
     report
 }
 
-/// The report on why `command` ended before its work was done.
+/// Returns the report on a command that ended early.
 pub(crate) fn aborted(
     session: &Session,
     command: Command,
@@ -84,7 +84,7 @@ pub(crate) fn aborted(
         Abort::TokenNotAccepted(_) | Abort::ResetUnknown(_) => Outcome::Unknown,
         _ => Outcome::Unchanged,
     };
-    // Where the plan has nothing to do with the abort, what it found may be out of date.
+    // If the error is not about the plan, the plan's results may be out of date.
     let is_about_the_plan = !matches!(
         abort,
         Abort::TokenReplaced
@@ -120,7 +120,7 @@ fn rehearsal_warning(rehearsed: usize) -> String {
     format!("the rehearsal wrote the current token to {sinks}, or tried to")
 }
 
-/// Adds the errors of `abort`, and what to do next.
+/// Adds the errors of `abort` and the next steps.
 fn explain(abort: &Abort, report: &mut Report, plan: Option<&Plan>) {
     let mut next = |step: &str| report.next.push(step.to_owned());
     match abort {
@@ -209,7 +209,7 @@ fn judge(session: &Session, certainty: Certainty, report: &mut Report) -> Outcom
     outcome
 }
 
-/// Holding a token is not being current where it is not known whether that token is live.
+/// Marks a sink as unknown, because it is not known whether its token is the live one.
 fn doubt(sink: &mut SinkReport) {
     if sink.state == State::Current {
         sink.state = State::Unknown;

@@ -1,7 +1,7 @@
-//! How long the sinks would be without the live token, if it were reset now.
+//! Estimates how long the sinks would be without the live token after a reset.
 //!
-//! From what preparing has measured and what providers allow. The same clock as in the report: from
-//! sending the reset to the acknowledgement of each write.
+//! The estimate uses the times measured while preparing and the providers' rate limits. Like the report,
+//! it counts from sending the reset to the acknowledgement of each write.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,28 +13,28 @@ use crate::plan::{Plan, Prepared};
 use crate::report::milliseconds;
 use crate::write::priority_of;
 
-/// Fewer writes than this are not worth advice.
+/// The minimum number of writes for which a shared place is suggested.
 const MANY_WRITES: usize = 10;
 
-/// The outage to be expected.
+/// The expected outage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forecast {
-    /// Until the last sink holds the new token.
+    /// The time until the last sink contains the new token.
     pub whole: Duration,
-    /// For each sink of the plan, in its order; `None` for one that cannot be written.
+    /// The time for each sink of the plan, in its order. `None` for a sink that cannot be written.
     pub sinks: Vec<Option<Duration>>,
-    /// What takes longest, for people.
+    /// The cause that takes longest, for messages.
     pub dominated_by: Option<String>,
-    /// What would shorten it.
+    /// A way to shorten the outage.
     pub advice: Option<String>,
 }
 
 impl Plan {
-    /// What to expect of a reset with this plan.
+    /// Returns the forecast of a reset with this plan.
     pub fn forecast(&self) -> Forecast {
         let mut queues = BTreeMap::new();
         let mut sinks = vec![None; self.prepared.len()];
-        for index in self.in_turn() {
+        for index in self.in_write_order() {
             let until_written = until_written(&self.prepared[index], &mut queues);
             sinks[index] = until_written.map(|took| self.source_round_trip + took);
         }
@@ -53,15 +53,15 @@ impl Plan {
         }
     }
 
-    /// The sinks in the order in which they are written.
-    fn in_turn(&self) -> Vec<usize> {
-        let mut turns: Vec<usize> = (0..self.prepared.len()).collect();
-        turns.sort_by_cached_key(|index| priority_of(&self.prepared[*index]));
-        turns
+    /// Returns the indices of the sinks in the order of their writes.
+    fn in_write_order(&self) -> Vec<usize> {
+        let mut indices: Vec<usize> = (0..self.prepared.len()).collect();
+        indices.sort_by_cached_key(|index| priority_of(&self.prepared[*index]));
+        indices
     }
 }
 
-/// Adds what is to be expected to a report on the same sinks.
+/// Adds the forecast to a report on the same sinks.
 pub(crate) fn add_forecast(report: &mut Report, forecast: &Forecast) {
     report.forecast_ms = Some(milliseconds(forecast.whole));
     for (sink, expected) in report.sinks.iter_mut().zip(&forecast.sinks) {
@@ -69,10 +69,10 @@ pub(crate) fn add_forecast(report: &mut Report, forecast: &Forecast) {
     }
 }
 
-/// The writes that wait at one limit.
+/// The number of queued writes for each rate limit.
 type Queues = BTreeMap<String, usize>;
 
-/// From the start of the fan-out to the acknowledgement.
+/// Returns the time from the start of the fan-out to the acknowledgement.
 fn until_written(prepared: &Prepared, queues: &mut Queues) -> Option<Duration> {
     let cost = prepared.preparation.as_ref().ok()?.estimate.clone();
     let takes = cost.round_trip * cost.requests;
@@ -83,7 +83,7 @@ fn until_written(prepared: &Prepared, queues: &mut Queues) -> Option<Duration> {
     Some(wait(position, quota, takes) + takes)
 }
 
-/// How long the write at this position waits until it is let in.
+/// Returns how long the write at this position of the queue waits for the rate limits.
 fn wait(position: usize, quota: &RateLimits, takes: Duration) -> Duration {
     let times = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     let for_others = takes.saturating_mul(times(position / quota.concurrent.max(1)));
@@ -106,7 +106,7 @@ fn reason(prepared: &Prepared, queues: &Queues) -> String {
     limited.unwrap_or_else(|| format!("writing {}: {}", sink.name, sink.info.label))
 }
 
-/// Many writes may have a place that does for all of them.
+/// Suggests a place that could replace many writes, if there is one.
 fn advice(slowest: &Prepared, all: &[Prepared]) -> Option<String> {
     fn shared_place(prepared: &Prepared) -> Option<&SharedPlace> {
         prepared.preparation.as_ref().ok()?.estimate.shared_place.as_ref()
@@ -119,7 +119,7 @@ fn advice(slowest: &Prepared, all: &[Prepared]) -> Option<String> {
     })
 }
 
-/// A time as people say it.
+/// Formats a duration for messages.
 pub fn time_in_words(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     let (number, unit) = match time.as_millis() {
@@ -136,8 +136,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_said_as_people_say_them() {
-        for (milliseconds, said) in [
+    fn durations_have_a_suitable_unit() {
+        for (milliseconds, text) in [
             (0, "0 ms"),
             (999, "999 ms"),
             (1000, "1 s"),
@@ -146,7 +146,7 @@ mod tests {
             (120_000, "2 min"),
             (150_000, "2.5 min"),
         ] {
-            assert_eq!(time_in_words(Duration::from_millis(milliseconds)), said);
+            assert_eq!(time_in_words(Duration::from_millis(milliseconds)), text);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Inspecting sinks, and what may be concluded from what they hold.
+//! Inspects sinks and derives their state from the results.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,46 +12,45 @@ use crate::rate_limiter::RateLimiter;
 use crate::retry::Retry;
 use crate::{Failure, Sink, State};
 
-/// What an inspection found. It is compared with a token when it is judged, because the token may
-/// have been superseded since.
+/// The result of an inspection. It is compared with a token later, because the token may be superseded in
+/// the meantime.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Inspected {
     pub(crate) content: Content,
     pub(crate) nearby: Vec<NearbyValue>,
-    /// The token of the last write that the sink was asked about.
+    /// The token of the last write whose receipt was passed to the sink.
     last_write: Option<Fingerprint>,
 }
 
-/// An inspection, or why there is none.
 pub(crate) type InspectResult = Result<Inspected, Failure>;
 
-/// What a sink holds, compared with a token.
+/// The content of a sink, compared with a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Finding {
-    /// The token was read back.
+    /// The token was read.
     Token,
-    /// It cannot be read; our last write, which was of the token, is the newest one.
+    /// The value cannot be read, but our last write, which was of the token, is the newest one.
     UnchangedSinceOurWrite,
-    /// It cannot be read, and somebody else wrote after us: the token, or something else.
+    /// The value cannot be read, and there is a newer write than ours: of the token or another value.
     ChangedSinceOurWrite,
-    /// Something else than the token.
+    /// Another value was read.
     OtherValue,
-    /// No value.
+    /// There is no value.
     Absent,
-    /// It cannot be told.
+    /// The content is not known.
     Unknown { reason: String },
 }
 
 impl Finding {
-    /// Whether it contradicts an acknowledged write of the token.
+    /// Returns whether this contradicts an acknowledged write of the token.
     fn contradicts_our_write(&self) -> bool {
         matches!(self, Self::ChangedSinceOurWrite | Self::OtherValue | Self::Absent)
     }
 }
 
 impl Inspected {
-    /// Compares with `token`. A last write that is still there is the token only if that write was
-    /// of it.
+    /// Compares the content with `token`. An unchanged last write proves the token only if the token was
+    /// written.
     pub(crate) fn compare(&self, token: &Fingerprint) -> Finding {
         let is_token = |held: &HeldValue| held.fingerprint == *token;
         match &self.content {
@@ -68,12 +67,12 @@ impl Inspected {
             },
             Content::Absent => Finding::Absent,
             Content::Unknown { reason } => Finding::Unknown { reason: reason.clone() },
-            _ => Finding::Unknown { reason: "the plugin's response is not known here".to_owned() },
+            _ => Finding::Unknown { reason: "the plugin's result is not supported".to_owned() },
         }
     }
 
-    /// Whether a value was read that is neither `token` nor has the form of one.
-    pub(crate) fn holds_something_else(&self, token: &Fingerprint) -> bool {
+    /// Returns whether a value was read that is not `token` and does not have the form of a token.
+    pub(crate) fn has_foreign_value(&self, token: &Fingerprint) -> bool {
         let is_foreign = |held: &HeldValue| held.fingerprint != *token && !held.has_token_form;
         match &self.content {
             Content::Value(held) => is_foreign(held),
@@ -91,7 +90,7 @@ pub(crate) struct InspectJob {
     pub(crate) last_write: Option<LastWrite>,
 }
 
-/// Inspects one sink until it responds or its time is over.
+/// Inspects one sink, with retries until its deadline.
 pub(crate) async fn inspect(job: InspectJob) -> InspectResult {
     let InspectJob { sink, rate_limiter, last_write } = job;
     let receipt = last_write.as_ref().map(|last| &last.receipt);
@@ -105,7 +104,7 @@ pub(crate) async fn inspect(job: InspectJob) -> InspectResult {
                     last_write: last_write.map(|last| last.token),
                 });
             }
-            // Another writer came in between: the caller may write again.
+            // Another program wrote in between, so the caller may write again.
             Err(conflict) if conflict.kind == SinkErrorKind::Conflict => return Err(conflict),
             Err(failure) => {
                 if !retry.goes_on_after(&failure).await {
@@ -116,8 +115,8 @@ pub(crate) async fn inspect(job: InspectJob) -> InspectResult {
     }
 }
 
-/// Inspects one sink, again and again where it contradicts an acknowledged write of `token`, until it
-/// shows the write or `lag_ends`: what a sink shows after a write may lag.
+/// Inspects one sink. While the result contradicts an acknowledged write of `token`, the inspection is
+/// repeated until `lag_ends`, because reads may lag behind the write.
 pub(crate) async fn inspect_after_write(
     job: InspectJob,
     token: Fingerprint,
@@ -126,7 +125,7 @@ pub(crate) async fn inspect_after_write(
 ) -> InspectResult {
     let mut pause = first_pause;
     loop {
-        // Taken before the look: what contradicts must do so when the window is over.
+        // Taken before the inspection, so that the last one begins after the end of the window.
         let now = Instant::now();
         let inspected = inspect(job.clone()).await?;
         if now >= lag_ends
@@ -140,20 +139,21 @@ pub(crate) async fn inspect_after_write(
     }
 }
 
-/// How our own write of the token in question went, in this run.
+/// The state of this run's write of the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WriteState {
-    /// There was none.
+    /// There was no write.
     None,
-    /// The provider acknowledged it.
+    /// The provider acknowledged the write.
     Acknowledged,
-    /// It failed for good.
+    /// The write failed and did not take effect.
     Failed,
-    /// It was not acknowledged, and may still take effect.
+    /// The write was not acknowledged and may still take effect.
     Unacknowledged,
 }
 
-/// The state of a sink, and the evidence for it. `Stale` only where it is known not to hold the token.
+/// Returns the state of a sink and the evidence for it. The state is `Stale` only if the sink is known not
+/// to contain the token.
 pub(crate) fn conclude(write: WriteState, found: Result<Finding, &Failure>) -> (State, String) {
     match (write, found) {
         (_, Ok(Finding::Token)) => (State::Current, "read back and equal".to_owned()),
@@ -168,7 +168,7 @@ pub(crate) fn conclude(write: WriteState, found: Result<Finding, &Failure>) -> (
         }
         (_, Ok(Finding::ChangedSinceOurWrite)) => (
             State::Unknown,
-            "written by someone else after our last write: it may hold the live token or \
+            "written by another program after our last write: it may hold the live token or \
              another value"
                 .to_owned(),
         ),
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_differ_are_the_token_only_if_all_are() {
+    fn several_occurrences_are_the_token_only_if_all_are() {
         let live = Fingerprint::of("live");
         let held = |values: &[&str]| Inspected {
             content: Content::Mixed(values.iter().map(|value| HeldValue::of(value)).collect()),
@@ -218,12 +218,12 @@ mod tests {
         assert_eq!(held(&["live", "live"]).compare(&live), Finding::Token);
         assert_eq!(held(&["live", "old"]).compare(&live), Finding::OtherValue);
         assert_eq!(held(&[]).compare(&live), Finding::OtherValue);
-        assert!(held(&["live", "changeme"]).holds_something_else(&live));
-        assert!(!held(&["live", "eyJVc2VySUQiOiJhIn0="]).holds_something_else(&live));
+        assert!(held(&["live", "changeme"]).has_foreign_value(&live));
+        assert!(!held(&["live", "eyJVc2VySUQiOiJhIn0="]).has_foreign_value(&live));
     }
 
     #[test]
-    fn nothing_is_current_without_evidence_and_nothing_stale_without_either() {
+    fn a_state_other_than_unknown_needs_evidence() {
         let unknown = || Finding::Unknown { reason: "write-only".to_owned() };
         let failure = Failure::panicked();
         use WriteState::{Acknowledged, Failed, None, Unacknowledged};

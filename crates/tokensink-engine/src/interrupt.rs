@@ -1,25 +1,24 @@
-//! Ctrl-C, as the protocol understands it. Catching the signal is the command line's business.
+//! The effect of Ctrl-C on a run. The CLI catches the signal.
 
 use tokio::sync::watch;
 
-/// The sending side: call [`interrupt`](Self::interrupt) for every signal.
+/// The sending side. Call [`interrupt`](Self::interrupt) for every signal.
 #[derive(Debug)]
 pub struct Interrupter(watch::Sender<u32>);
 
-/// The receiving side. Before the reset leaves, one interrupt stops the run. After it, the first
-/// one lets the fan-out finish, because that is the quickest way out of the outage; the second
-/// abandons it.
+/// The receiving side. Before the reset is sent, an interrupt stops the run. After it, the run finishes the
+/// fan-out after the first interrupt, because that ends the outage soonest, and the second one aborts it.
 #[derive(Clone, Debug)]
 pub struct Interrupt(watch::Receiver<u32>);
 
 impl Interrupter {
-    /// A connected pair.
+    /// Creates a connected pair.
     pub fn new() -> (Self, Interrupt) {
         let (sender, receiver) = watch::channel(0);
         (Self(sender), Interrupt(receiver))
     }
 
-    /// Counts one signal. Returns how many there have been.
+    /// Counts one signal. Returns the number of signals so far.
     pub fn interrupt(&self) -> u32 {
         self.0.send_modify(|count| *count += 1);
         *self.0.borrow()
@@ -27,17 +26,17 @@ impl Interrupter {
 }
 
 impl Interrupt {
-    /// Waits for the first signal; returns at once if there has been one.
+    /// Waits for the first signal. Returns at once if there was one.
     pub async fn interrupted(&self) {
         self.after(0).await;
     }
 
-    /// How many signals there have been.
+    /// Returns the number of signals so far.
     pub(crate) fn count(&self) -> u32 {
         *self.0.borrow()
     }
 
-    /// Waits for the next signal after the `seen` first ones; forever, if none can come any more.
+    /// Waits until there were more than `seen` signals. Never returns if the sender is dropped.
     pub(crate) async fn after(&self, seen: u32) {
         let mut receiver = self.0.clone();
         if receiver.wait_for(|count| *count > seen).await.is_err() {

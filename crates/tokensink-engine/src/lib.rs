@@ -1,5 +1,5 @@
-//! The reset protocol. This crate speaks to the issuer and to the sinks through the contract in
-//! `tokensink-core` only; it knows no HTTP and no terminal.
+//! The reset protocol. This crate uses the issuer and the sinks only through the contract in
+//! `tokensink-core`. It has no HTTP and no terminal.
 //!
 //! # Steps
 //!
@@ -8,13 +8,13 @@
 //! | step | module | what it does |
 //! |---|---|---|
 //! | plan | `plan` (with `prepare`, `inspection`, `survey`) | reads the live token, prepares and inspects every sink; changes nothing |
-//! | review | `review` | reports what the plan found; the caller asks for consent |
-//! | prove | `prove` | sends writes that change nothing, where a provider has them |
-//! | rehearse | `rehearse` | writes the current token, where the user asked for it |
-//! | reset | `reset` | sends the reset once and finds out what became of it |
+//! | review | `review` | reports the plan; the caller asks for consent |
+//! | prove | `prove` | sends writes that change nothing, if the provider has them |
+//! | rehearse | `rehearse` | writes the current token, if the user asked for it |
+//! | reset | `reset` | sends the reset once and determines its outcome |
 //! | deliver | `fan_out` (with `write`) | writes the new token to all sinks concurrently |
-//! | verify | `settle` | looks at the token and at every sink until they agree |
-//! | report | `finish` | judges the run, records its end and reports |
+//! | verify | `settle` | reads the token and inspects every sink until they agree |
+//! | report | `finish` | decides the outcome, records it and builds the report |
 //!
 //! `check` and `status` are a plan and a review; `sync` is a plan, a delivery, a verification and a
 //! report. The delivery and the verification work on one value, `rollout::Rollout`. A step that ends a
@@ -23,11 +23,12 @@
 //! # Invariants
 //!
 //! * The reset is sent only after every required sink is prepared and proven, and takes effect at most
-//!   once per run. After an interrupt it is not sent.
-//! * A plan sends nothing that could be a write.
-//! * No sink is reported as holding the live token without evidence, and none as not holding it.
+//!   once per run. It is not sent after an interrupt.
+//! * A plan sends no request that could be a write.
+//! * No sink is reported as current or stale without evidence.
 //! * A token that was superseded within a run is never written again.
-//! * What was learned before a crash is on disk; the token itself never is.
+//! * Every result is recorded on disk before the next step depends on it. The token itself is never
+//!   recorded.
 
 mod abort;
 mod coordinator;

@@ -1,5 +1,5 @@
-//! One look at the token: read what the source shows, compare it with the known tokens, and ask QStash
-//! whether it accepts a new one.
+//! Observes the token: reads it from the source, compares it with the known tokens, and checks whether
+//! QStash accepts a new one.
 
 use tokensink_core::{Issued, Token};
 
@@ -9,28 +9,28 @@ use crate::session::Session;
 /// The tokens that a run knows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct KnownTokens<'a> {
-    /// The one that the run takes for the live one.
+    /// The token that the run considers live.
     pub(crate) current: &'a Token,
-    /// Those that it saw replaced: revoked, whatever a lagging read may show.
+    /// The tokens that were replaced during the run. They are revoked, even if a lagging read shows one.
     pub(crate) superseded: &'a [Token],
 }
 
-/// What a look showed.
+/// The result of an observation.
 #[derive(Debug)]
 pub(crate) enum TokenObservation {
     /// The source shows the current token.
     Current,
-    /// The source shows a token that was superseded: the read lags.
+    /// The source shows a superseded token, so the read lags.
     Superseded,
-    /// The source shows a token that the run did not know, and QStash accepts it.
+    /// The source shows an unknown token, and QStash accepts it.
     Newer(Issued),
-    /// The source shows a token that the run did not know, and QStash does not accept it (yet).
+    /// The source shows an unknown token, and QStash does not accept it (yet).
     NotAccepted,
     /// The source could not be read.
     Unreadable(String),
 }
 
-/// Looks at the token once.
+/// Observes the token once.
 pub(crate) async fn observe(session: &Session, known: KnownTokens<'_>) -> TokenObservation {
     match session.current().await {
         Err(error) => TokenObservation::Unreadable(error.to_string()),

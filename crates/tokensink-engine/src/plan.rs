@@ -1,5 +1,4 @@
-//! The plan that every command starts from: the live token is established, and every sink is prepared
-//! and inspected. Nothing is changed anywhere.
+//! The plan of a command: reads the live token, and prepares and inspects every sink. Changes nothing.
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -23,60 +22,60 @@ use crate::session::Session;
 use crate::survey::{Surveyed, survey};
 use crate::{Command, Event, Failure, Sink, State};
 
-/// How often sinks that grew old while others were prepared are prepared again.
+/// The maximum number of times that preparations are repeated because they expired while others were made.
 const MAX_REFRESHES: usize = 3;
 
-/// What a run starts from. Nothing has been changed.
+/// The state before a command changes anything.
 #[derive(Debug)]
 pub struct Plan {
-    /// Every sink, the most important first.
+    /// Every sink, the highest priority first.
     pub prepared: Vec<Prepared>,
     pub(crate) issued: Issued,
     pub(crate) token_read_at: Instant,
-    /// How long the source took to respond.
+    /// The response time of the source.
     pub(crate) source_round_trip: Duration,
-    /// What the plugins advise; in `check` and `reset` only.
+    /// The results of the surveys, in `check` and `reset` only.
     pub(crate) surveyed: Option<Surveyed>,
 }
 
 /// A sink that was prepared and inspected.
 #[derive(Debug)]
 pub struct Prepared {
-    /// Which one.
+    /// The sink.
     pub sink: Arc<Sink>,
     pub(crate) rate_limiter: Option<Arc<RateLimiter>>,
     pub(crate) preparation: Result<Arc<Preparation>, Failure>,
     pub(crate) prepared_at: Instant,
     pub(crate) last_write: Option<LastWrite>,
     pub(crate) inspected: InspectResult,
-    /// What the proof of a write showed, after the user agreed.
+    /// The result of the proof of a write, which is made after the user's consent.
     pub(crate) proof: Option<Result<Readiness, Failure>>,
-    /// How many times the rehearsal tried to write.
+    /// The number of attempts of the rehearsal's write.
     pub(crate) rehearsal_attempts: u32,
     /// Whether the rehearsal's write was acknowledged.
     pub(crate) is_rehearsed: bool,
-    /// A write of the current token was never acknowledged, and may undo a later one.
+    /// Whether a write of the current token was not acknowledged and may overwrite a later one.
     pub(crate) unacknowledged: bool,
 }
 
-/// Where the token is going to be sent, for the user's consent.
+/// A destination of the token, for the user's consent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Destination {
     /// The table's name.
     pub name: String,
-    /// The place, for people.
+    /// The name of the target in messages.
     pub label: String,
-    /// The place, for programs.
+    /// The identity of the target.
     pub target: TargetId,
-    /// The host, where it is not the vendor's public one.
+    /// The host, if it is not the vendor's public one.
     pub host: Option<String>,
-    /// What the place resolved to, where that is not what the user would expect from the config.
+    /// The resolved destination, if the user would not expect it from the config.
     pub foreign_destination: Option<String>,
 }
 
 impl Destination {
-    /// The destination of the sink `name`, with the facts of `info`.
+    /// Creates the destination of the sink `name` with the facts of `info`.
     pub fn new(name: &str, info: &SinkInfo, foreign_destination: Option<&str>) -> Self {
         Self {
             name: name.to_owned(),
@@ -89,12 +88,12 @@ impl Destination {
 }
 
 impl Prepared {
-    /// Why it cannot be written, if it cannot.
+    /// Returns why the sink cannot be written, if it cannot.
     pub fn obstacle(&self) -> Option<&Failure> {
         self.preparation.as_ref().err()
     }
 
-    /// What could not be proven without a write, if anything.
+    /// Returns what only a write can prove, if anything.
     pub fn doubt(&self) -> Option<&str> {
         match &self.preparation.as_ref().ok()?.readiness {
             Readiness::Ready => None,
@@ -102,12 +101,12 @@ impl Prepared {
         }
     }
 
-    /// Where the token leaves what the user would expect from the config, if it does.
+    /// Returns the destination, if the user would not expect it from the config.
     pub(crate) fn foreign_destination(&self) -> Option<&str> {
         self.preparation.as_ref().ok()?.foreign_destination.as_deref()
     }
 
-    /// Whether it holds `token`, and how that is known.
+    /// Returns whether the sink contains `token`, and the evidence.
     pub(crate) fn state(&self, token: &Token) -> (State, String) {
         conclude(WriteState::None, self.finding(token))
     }
@@ -116,7 +115,7 @@ impl Prepared {
         self.inspected.as_ref().map(|inspected| inspected.compare(&token.fingerprint()))
     }
 
-    /// What the plugin wants the user to know, and a value that could not be looked at.
+    /// Returns the plugin's warnings, and one for a failed inspection.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let own = self.preparation.iter().flat_map(|preparation| &preparation.warnings);
         let foreign = self.foreign_destination().map(|text| self.named(text));
@@ -124,21 +123,20 @@ impl Prepared {
         own.chain(self.not_inspected().filter(|_| self.preparation.is_ok())).collect()
     }
 
-    /// Why it cannot be told what it holds, if the inspection failed.
+    /// Returns the error of the inspection, if it failed.
     pub(crate) fn not_inspected(&self) -> Option<String> {
         let failure = self.inspected.as_ref().err()?;
         Some(self.named(&format!("could not be inspected: {failure}")))
     }
 
-    /// `text`, behind the name of the sink.
+    /// Returns `text` after the name of the sink.
     pub(crate) fn named(&self, text: &str) -> String {
         format!("{}: {text}", self.sink)
     }
 }
 
 impl Plan {
-    /// Keeps to the destinations that were shown to the user with `shown`: a plan that was made again
-    /// must not lead elsewhere.
+    /// Rejects destinations that were not shown to the user with the plan `shown`.
     pub(crate) fn keep_destinations_of(&mut self, shown: &Self) {
         for prepared in &mut self.prepared {
             let mut before = shown.prepared.iter();
@@ -150,18 +148,18 @@ impl Plan {
         }
     }
 
-    /// The token that is live now.
+    /// Returns the live token.
     pub fn token(&self) -> &Token {
         &self.issued.token
     }
 
-    /// Required sinks that cannot be written: the reset is not sent while there is one.
+    /// Returns the required sinks that cannot be written. They prevent a reset.
     pub fn obstacles(&self) -> impl Iterator<Item = (&Sink, &Failure)> {
         let required = self.prepared.iter().filter(|prepared| prepared.sink.required);
         required.filter_map(|prepared| Some((prepared.sink.as_ref(), prepared.obstacle()?)))
     }
 
-    /// Where the token is going to be sent, in the order of the plan.
+    /// Returns the destinations of the token, in the order of the plan.
     pub fn destinations(&self) -> Vec<Destination> {
         let destination = |prepared: &Prepared| {
             let Sink { name, info, .. } = prepared.sink.as_ref();
@@ -170,7 +168,7 @@ impl Plan {
         self.prepared.iter().map(destination).collect()
     }
 
-    /// Sinks that turned out to be one place, in words: they would write over each other.
+    /// Returns messages about sinks that resolve to the same target and would overwrite each other.
     pub(crate) fn shared_targets(&self) -> Vec<String> {
         let mut owners: BTreeMap<&TargetId, &Sink> = BTreeMap::new();
         let mut shared = Vec::new();
@@ -189,7 +187,7 @@ impl Plan {
         shared
     }
 
-    /// Refuses to write while a required sink is not ready, or two sinks are one place.
+    /// Checks that all required sinks are ready and that no two sinks have the same target.
     pub(crate) fn ensure_writable(&self) -> Result<(), Abort> {
         if self.obstacles().next().is_some() && !is_planted(Fault::IgnoreObstacles) {
             Err(Abort::Obstructed)
@@ -198,12 +196,12 @@ impl Plan {
         }
     }
 
-    /// Refuses to write while two sinks are one place.
+    /// Checks that no two sinks have the same target.
     pub(crate) fn ensure_distinct(&self) -> Result<(), Abort> {
         if self.shared_targets().is_empty() { Ok(()) } else { Err(Abort::Obstructed) }
     }
 
-    /// What the user should know before anything is written.
+    /// Returns all warnings to show before anything is written.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = self.sink_warnings();
         warnings.extend(self.foreign_values());
@@ -213,7 +211,7 @@ impl Plan {
         warnings
     }
 
-    /// What the plugins warn of, and sinks that could not be inspected.
+    /// Returns the plugins' warnings, and those for failed inspections.
     pub(crate) fn sink_warnings(&self) -> Vec<String> {
         self.prepared.iter().flat_map(Prepared::warnings).collect()
     }
@@ -221,7 +219,7 @@ impl Plan {
     fn foreign_values(&self) -> Option<String> {
         let token = self.token().fingerprint();
         let is_foreign = |prepared: &&Prepared| {
-            prepared.inspected.as_ref().is_ok_and(|found| found.holds_something_else(&token))
+            prepared.inspected.as_ref().is_ok_and(|found| found.has_foreign_value(&token))
         };
         let names: Vec<String> =
             self.prepared.iter().filter(is_foreign).map(|one| one.sink.to_string()).collect();
@@ -232,21 +230,21 @@ impl Plan {
         })
     }
 
-    /// The sinks that were prepared longer ago than this.
+    /// Returns the sinks that were prepared longer ago than `age`.
     fn older_than(&self, age: Duration) -> Vec<usize> {
         let is_old = |index: &usize| self.prepared[*index].prepared_at.elapsed() > age;
         (0..self.prepared.len()).filter(is_old).collect()
     }
 }
 
-/// A write of this run, before the plan is made.
+/// A write of this run before the plan.
 #[derive(Clone, Debug)]
 pub(crate) struct RecentWrite {
     pub(crate) last_write: LastWrite,
     pub(crate) acknowledged_at: Instant,
 }
 
-/// Asks the source and every sink, all at once.
+/// Makes the plan of a command.
 pub(crate) async fn plan(session: &Session, command: Command) -> Result<Plan, Abort> {
     if command == Command::Reset {
         session.ensure_finished()?;
@@ -259,18 +257,18 @@ pub(crate) async fn plan(session: &Session, command: Command) -> Result<Plan, Ab
     Ok(plan)
 }
 
-/// The same, where this run has written already, and without a survey.
+/// Makes a plan after the writes of this run, without a survey.
 pub(crate) async fn plan_after(
     session: &Session,
     written: &BTreeMap<TargetId, RecentWrite>,
 ) -> Result<Plan, Abort> {
     let sinks: Vec<&Arc<Sink>> = session.context.sinks.iter().collect();
-    let asked = join3(
+    let results = join3(
         live_token(session),
         prepare_all(session, &sinks),
         inspect_all(session, &sinks, written),
     );
-    let (live, prepared, inspected) = session.interruptible(asked).await?;
+    let (live, prepared, inspected) = session.interruptible(results).await?;
     let LiveToken { issued, read_at, round_trip } = live?;
     let prepared = sinks.into_iter().zip(prepared).zip(inspected).map(
         |((sink, prepared), (last_write, inspected))| Prepared {
@@ -295,10 +293,11 @@ pub(crate) async fn plan_after(
     })
 }
 
-/// Prepares the sinks again that were prepared too long ago: keys and connections grow stale. What
-/// they hold is not asked again.
+/// Repeats the preparations that are too old, because keys and connections expire. The inspections are not
+/// repeated.
 ///
-/// One sink may take so long that others grow old meanwhile, but not for ever.
+/// While one slow sink is prepared, other preparations may expire. They are repeated a bounded number of
+/// times.
 pub(crate) async fn refresh_plan(session: &Session, plan: &mut Plan) -> Result<(), Abort> {
     for _ in 0..MAX_REFRESHES {
         let old = plan.older_than(session.timing.fresh);
@@ -317,18 +316,18 @@ pub(crate) async fn refresh_plan(session: &Session, plan: &mut Plan) -> Result<(
     Ok(())
 }
 
-/// The live token, and how it was read.
+/// The live token, with the time and the duration of its read.
 struct LiveToken {
     issued: Issued,
     read_at: Instant,
     round_trip: Duration,
 }
 
-/// The current token, proven to be accepted: a token sent to the wrong region gets the same response
-/// as a revoked one, so only this makes a later refusal mean anything.
+/// Reads the current token and checks that QStash accepts it. The check is necessary because a token in the
+/// wrong region is refused like a revoked one: a later refusal would prove nothing.
 ///
-/// A refused token is read again for the settling window: another reset may have come between the two
-/// questions, and a read may lag behind a reset.
+/// A refused token is read again during the settling window, because the token may have been reset between
+/// the two requests, and a read may lag behind a reset.
 async fn live_token(session: &Session) -> Result<LiveToken, Abort> {
     let failed = |error: tokensink_core::IssuerError| Abort::Source(error.to_string());
     let until = Instant::now() + session.timing.settle;
@@ -363,7 +362,7 @@ async fn prepare_all(session: &Session, sinks: &[&Arc<Sink>]) -> Vec<PrepareResu
     ended.await.into_iter().map(|ended| ended.or(panicked, panicked)).collect()
 }
 
-/// Inspects all sinks while they are prepared, so that one deadline holds for both.
+/// Inspects all sinks while they are prepared, so that both share a deadline.
 async fn inspect_all(
     session: &Session,
     sinks: &[&Arc<Sink>],
@@ -405,8 +404,8 @@ async fn inspect_all(
     last_writes.into_iter().zip(inspected).collect()
 }
 
-/// Waits until the providers have room for all writes (a rehearsal may have used it up): what is
-/// waited for before a reset is not waited for after it.
+/// Waits until the rate limits have room for all writes, which a rehearsal may have used up. Waiting before
+/// the reset shortens the outage.
 pub(crate) async fn await_room(session: &Session, plan: &Plan) -> Result<(), Abort> {
     session.show(&Event::AwaitingRoom);
     let limiters = plan.prepared.iter().filter_map(|prepared| prepared.rate_limiter.as_ref());

@@ -1,4 +1,4 @@
-//! Preparing the write of every sink, all at once. Nothing is changed anywhere.
+//! Prepares the write of a sink. Changes nothing.
 
 use std::sync::Arc;
 
@@ -9,15 +9,15 @@ use crate::rate_limiter::RateLimiter;
 use crate::retry::Retry;
 use crate::{Failure, Sink};
 
-/// What a sink's preparation returned, and when.
+/// The result of a sink's preparation, and its time.
 #[derive(Debug)]
 pub(crate) struct PrepareResult {
     pub(crate) preparation: Result<Arc<Preparation>, Failure>,
     pub(crate) at: Instant,
 }
 
-/// Refuses a preparation that leads to a place outside the config that was not shown to the user.
-/// `agreed` is what was shown.
+/// Rejects a preparation with an unexpected destination that was not shown to the user. `agreed` is the
+/// destination that was shown.
 pub(crate) fn ensure_agreed(
     preparation: Result<Arc<Preparation>, Failure>,
     agreed: Option<&str>,
@@ -35,7 +35,7 @@ impl From<Result<Preparation, Failure>> for PrepareResult {
     }
 }
 
-/// Prepares one sink until it responds or its time is over.
+/// Prepares one sink, with retries until its deadline.
 pub(crate) async fn prepare(
     sink: Arc<Sink>,
     rate_limiter: Option<Arc<RateLimiter>>,

@@ -1,4 +1,4 @@
-//! What the coordinator tells a watching person while it works. No event carries a secret.
+//! Progress events of the coordinator. They contain no secret.
 
 use crate::{Sink, State};
 
@@ -6,59 +6,59 @@ use crate::{Sink, State};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// Sinks and issuer are being asked; `total` sinks.
+    /// The token is read, and all sinks are prepared and inspected.
     Preparing {
-        /// How many sinks there are.
+        /// The number of sinks.
         total: usize,
     },
-    /// This sink is prepared, or is known not to be.
+    /// The preparation of a sink ended.
     Prepared {
-        /// Which one.
+        /// The sink.
         sink: &'a Sink,
-        /// Whether it may be written.
+        /// Whether the preparation succeeded.
         ready: bool,
     },
-    /// Writes that change nothing are being sent, to see whether writes are permitted.
+    /// Writes that change nothing are sent to prove that writes are permitted.
     Proving {
-        /// How many sinks are asked.
+        /// The number of sinks.
         total: usize,
     },
-    /// The current token is being written to see whether writes are let in.
+    /// The current token is written to prove that writes are permitted.
     Rehearsing {
-        /// How many sinks are written.
+        /// The number of sinks.
         total: usize,
     },
-    /// The providers' limits may have to let some time pass, so that the writes need not wait.
+    /// The run waits until the rate limits have room for all writes.
     AwaitingRoom,
-    /// The reset is about to leave. From here on the old token may be dead.
+    /// The reset is about to be sent. From now on the old token may be revoked.
     Resetting,
-    /// The new token is being written.
+    /// The new token is written.
     FanningOut {
-        /// How many sinks are written.
+        /// The number of sinks.
         total: usize,
     },
-    /// This sink's write was acknowledged, or given up.
+    /// The write of a sink was acknowledged or failed.
     Written {
-        /// Which one.
+        /// The sink.
         sink: &'a Sink,
-        /// What is known so far.
+        /// The state so far.
         state: State,
     },
-    /// Everything is being looked at once more.
+    /// The token and all sinks are verified.
     Settling,
-    /// Someone else reset the token meanwhile; the newest one is being pushed.
+    /// Another program has reset the token, and the newest one is written.
     Superseded,
-    /// An interrupt came when stopping would leave sinks stale: what has begun is finished first.
+    /// The user interrupted the run when stopping would leave sinks stale, so the writes are finished.
     Interrupted,
 }
 
-/// Someone who watches.
+/// An observer of the progress.
 pub trait Progress: std::fmt::Debug + Send + Sync {
-    /// Called on the coordinator's own task: must not block.
+    /// Handles an event. It is called on the coordinator's task and must not block.
     fn on(&self, event: &Event<'_>);
 }
 
-/// Nobody watches.
+/// An observer that ignores all events.
 #[derive(Clone, Copy, Debug)]
 pub struct Silent;
 

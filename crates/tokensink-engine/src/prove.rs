@@ -1,4 +1,5 @@
-//! Proving, after the user agreed and before the reset, what a write that changes nothing can prove.
+//! Proves, after the user's consent and before the reset, that writes are permitted, with writes that
+//! change nothing.
 
 use std::sync::Arc;
 
@@ -12,11 +13,11 @@ use crate::run_concurrently::run_concurrently;
 use crate::session::Session;
 use crate::{Event, Failure, Sink};
 
-/// Proves the write of every sink that was not proven or rehearsed in this run.
+/// Proves the write of every sink that was not yet proven or rehearsed in this run.
 ///
 /// # Errors
 ///
-/// When a required sink refused.
+/// When the proof of a required sink failed.
 pub(crate) async fn prove(session: &Session, plan: &mut Plan) -> Result<(), Abort> {
     let mut jobs = Vec::new();
     for (index, prepared) in plan.prepared.iter().enumerate() {

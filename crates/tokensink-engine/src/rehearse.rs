@@ -1,4 +1,4 @@
-//! The rehearsal: a write of the current token, to prove what only a write can prove.
+//! The rehearsal: writes the current token to prove the permissions that only a write can prove.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use crate::retry::OldToken;
 use crate::session::Session;
 use crate::write::{WriteJob, WriteResult};
 
-/// Writes the current token to every sink that is not known to hold something else, and makes the
-/// plan again.
+/// Writes the current token to every sink that is not known to contain another value, and makes the plan
+/// again.
 ///
 /// # Errors
 ///
-/// When a required sink can be neither proven nor rehearsed, or did not take the write, or the token
-/// was replaced meanwhile.
+/// When a required sink can be neither proven nor rehearsed, when its write failed, or when the token was
+/// replaced in the meantime.
 pub(crate) async fn rehearse(session: &Session, plan: &mut Plan) -> Result<(), Abort> {
     let chosen: Vec<usize> =
         (0..plan.prepared.len()).filter(|index| may_rehearse(plan, *index)).collect();
@@ -68,8 +68,7 @@ pub(crate) async fn rehearse(session: &Session, plan: &mut Plan) -> Result<(), A
     if refused.is_empty() { Ok(()) } else { Err(Abort::RehearsalFailed(refused)) }
 }
 
-/// Whether a write of the current token changes nothing there, as far as can be known, or creates what
-/// is missing.
+/// Returns whether a write of the current token would overwrite no other value, as far as known.
 fn may_rehearse(plan: &Plan, index: usize) -> bool {
     let prepared = &plan.prepared[index];
     let is_harmless = match prepared.finding(plan.token()) {
@@ -80,7 +79,7 @@ fn may_rehearse(plan: &Plan, index: usize) -> bool {
     prepared.preparation.is_ok() && is_harmless
 }
 
-/// Refuses where a required sink is neither proven writable nor going to be rehearsed.
+/// Checks that every required sink is proven writable or will be rehearsed.
 fn ensure_all_covered(plan: &Plan, chosen: &[usize]) -> Result<(), Abort> {
     let is_proven = |prepared: &Prepared| matches!(prepared.proof, Some(Ok(Readiness::Ready)));
     let uncovered: Vec<String> = plan
@@ -101,8 +100,8 @@ fn ensure_all_covered(plan: &Plan, chosen: &[usize]) -> Result<(), Abort> {
     if uncovered.is_empty() { Ok(()) } else { Err(Abort::NotRehearsable(uncovered)) }
 }
 
-/// Why a reset must not follow. A write that was not acknowledged is a problem even where a second one
-/// was: it could undo the new token.
+/// Returns why a reset must not follow. An unacknowledged write is a problem also if its retry was
+/// acknowledged, because it could overwrite the new token.
 fn problem_of(result: &WriteResult) -> Option<String> {
     match &result.outcome {
         Err(failure) => Some(failure.to_string()),

@@ -1,4 +1,4 @@
-//! The report of a run: what a person reads in a table and a script in JSON. It carries no secret.
+//! The report of a run, which is shown as a table or as JSON. It contains no secret.
 
 use std::time::Duration;
 
@@ -8,20 +8,20 @@ use tokensink_core::{Fingerprint, TakesEffect, TargetId};
 
 use crate::Sink;
 
-/// Names the shape of the JSON document.
+/// The name of the JSON format.
 const SCHEMA: &str = "tokensink.report/1";
 
-/// What the person asked for.
+/// A command of the CLI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Command {
-    /// Reset the token and push the new one.
+    /// Reset the token and write the new one.
     Reset,
-    /// Push the current token.
+    /// Write the current token.
     Sync,
-    /// See whether a reset could finish.
+    /// Check whether a reset could finish.
     Check,
-    /// See which sinks hold the current token.
+    /// Show which sinks contain the current token.
     Status,
     /// List the linked sink kinds.
     Sinks,
@@ -29,17 +29,17 @@ pub enum Command {
     Init,
     /// List the runs so far.
     History,
-    /// Run the stand-ins.
+    /// Run the fake servers.
     Sandbox,
-    /// Reset a token in the stand-ins.
+    /// Reset a token in the fake servers.
     Demo,
 }
 
-/// How a command ended. Each has an exit code of its own.
+/// The outcome of a command. Each group of outcomes has its own exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// Usage or config: nothing was started.
+    /// The usage or the config is invalid. Nothing was started.
     Invalid,
     /// It is not known whether the token was reset, or which token is live.
     Unknown,
@@ -47,16 +47,16 @@ pub enum Outcome {
     Partial,
     /// Nothing was changed.
     Unchanged,
-    /// A sink does not hold the live token.
+    /// A sink does not contain the live token.
     Drift,
-    /// All required sinks hold the live token, as far as each can be proven.
+    /// All required sinks contain the live token, as far as that can be proven.
     Complete,
     /// A reset could finish, and no sink has drifted.
     Ready,
 }
 
 impl Outcome {
-    /// The process's exit code.
+    /// Returns the exit code.
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Complete | Self::Ready => 0,
@@ -69,92 +69,92 @@ impl Outcome {
     }
 }
 
-/// Whether a sink holds the live token.
+/// Whether a sink contains the live token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// It does, by the evidence given.
+    /// There is evidence that it does.
     Current,
-    /// It is known not to.
+    /// There is evidence that it does not.
     Stale,
-    /// It cannot be told.
+    /// It is not known.
     Unknown,
 }
 
 /// The report of a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Names the shape of this document.
+    /// The name of the JSON format.
     pub schema: &'static str,
-    /// What was asked for; `None` where that could not be understood.
+    /// The command. `None` if it could not be parsed.
     pub command: Option<Command>,
-    /// How it ended.
+    /// The outcome.
     pub outcome: Outcome,
-    /// The process's exit code.
+    /// The exit code.
     pub exit_code: u8,
     /// The run's name in the journal.
     pub run_id: Option<String>,
-    /// The live token before and after.
+    /// The live token before and after the run.
     pub token: TokenChange,
-    /// From sending the reset to the acknowledgement of the last current sink, in milliseconds:
-    /// the longest that any of them can have been without the live token.
+    /// The time from sending the reset to the acknowledgement of the last current sink, in milliseconds.
+    /// No current sink was without the live token for longer.
     pub outage_ms: Option<u64>,
-    /// What `outage_ms` was expected to be, or would be if the token were reset now.
+    /// The forecast of `outage_ms`.
     pub forecast_ms: Option<u64>,
-    /// What takes longest. In `check` only.
+    /// The cause that takes longest. In `check` only.
     pub dominated_by: Option<String>,
     /// One entry for each target.
     pub sinks: Vec<SinkReport>,
-    /// The tables of required sinks that took no part.
+    /// The names of the required sinks that were not part of the run.
     pub left_out: Vec<String>,
-    /// Why the command ended as it did, when that is not `complete` or `ready`.
+    /// The reasons for an outcome other than `complete` and `ready`.
     pub errors: Vec<String>,
-    /// What deserves attention and stopped nothing.
+    /// Warnings, which did not affect the outcome.
     pub warnings: Vec<String>,
-    /// What to do next, most important first.
+    /// The next steps, most important first.
     pub next: Vec<String>,
 }
 
 /// Fingerprints of the live token.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct TokenChange {
-    /// Before the run.
+    /// The token before the run.
     pub before: Option<Fingerprint>,
-    /// After it; the same where there was no reset.
+    /// The token after the run. It is the same if there was no reset.
     pub after: Option<Fingerprint>,
 }
 
-/// What is known of one target.
+/// The report on one target.
 #[derive(Clone, Debug, Serialize)]
 pub struct SinkReport {
     /// The table's name.
     pub name: String,
     /// The table's kind.
     pub kind: String,
-    /// The place, for scripts: unique in the report.
+    /// The identity of the target, which is unique in the report.
     pub target: TargetId,
-    /// The place, for people.
+    /// The name of the target in messages.
     pub place: String,
-    /// Whether the run's outcome depends on it.
+    /// Whether the run's outcome depends on the sink.
     pub required: bool,
-    /// Whether it holds the live token.
+    /// Whether the sink contains the live token.
     pub state: State,
-    /// How that is known.
+    /// The evidence for the state.
     pub evidence: String,
-    /// The host that the token is sent to, where it is not the vendor's public one.
+    /// The host that the token is sent to, if it is not the vendor's public one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     /// When an application sees the value.
     pub takes_effect: TakesEffect,
-    /// From sending the reset to the acknowledgement of the write, in milliseconds.
+    /// The time from sending the reset to the acknowledgement of the write, in milliseconds.
     pub outage_ms: Option<u64>,
-    /// What `outage_ms` was expected to be, or would be if the token were reset now.
+    /// The forecast of `outage_ms`.
     pub forecast_ms: Option<u64>,
-    /// How many times a write was tried.
+    /// The number of attempts to write.
     pub attempts: u32,
-    /// When this machine last wrote there, as far as its journal knows. In `status` only.
+    /// The time of the last write in this machine's journal. In `status` only.
     pub written_at: Option<Timestamp>,
-    /// The last thing that went wrong, if it was not overcome.
+    /// The last error, if no later attempt succeeded.
     pub error: Option<String>,
 }
 
@@ -165,7 +165,7 @@ impl SinkReport {
         Self::of(sink, State::Unknown, NOT_ASKED)
     }
 
-    /// Whether nobody looked: the run ended before.
+    /// Returns whether the run ended before the sink was inspected.
     pub fn is_unasked(&self) -> bool {
         self.evidence == NOT_ASKED
     }
@@ -191,7 +191,7 @@ impl SinkReport {
 }
 
 impl Report {
-    /// A report with nothing in it yet.
+    /// Creates an empty report.
     pub fn new(command: impl Into<Option<Command>>, outcome: Outcome) -> Self {
         Self {
             schema: SCHEMA,
@@ -211,7 +211,7 @@ impl Report {
         }
     }
 
-    /// The report of a command that could not start.
+    /// Creates the report of a command that could not start.
     pub fn refused(
         command: impl Into<Option<Command>>,
         outcome: Outcome,
@@ -220,7 +220,7 @@ impl Report {
         Self { errors, ..Self::new(command, outcome) }
     }
 
-    /// The same report with another ending.
+    /// Sets the outcome and the exit code.
     #[must_use]
     pub fn ending(mut self, outcome: Outcome) -> Self {
         self.outcome = outcome;
@@ -228,7 +228,7 @@ impl Report {
         self
     }
 
-    /// Passes every text in it through `clean`.
+    /// Applies `clean` to every text of the report.
     #[must_use]
     pub(crate) fn redacted(mut self, clean: impl Fn(&str) -> String) -> Self {
         for text in self.errors.iter_mut().chain(&mut self.warnings).chain(&mut self.next) {
@@ -242,7 +242,7 @@ impl Report {
     }
 }
 
-/// Rounded up: what is told is the longest that it can have been.
+/// Returns the duration in milliseconds, rounded up, because the report contains upper limits.
 pub(crate) fn milliseconds(duration: Duration) -> u64 {
     duration.as_micros().div_ceil(1000).try_into().unwrap_or(u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! The reset itself: sent once, and its outcome found out whatever the response looks like.
+//! Sends the reset once and determines its outcome, whatever the response is.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,22 +14,22 @@ use crate::journal::Entry;
 use crate::observe::{KnownTokens, TokenObservation, observe};
 use crate::session::Session;
 
-/// How often a request that certainly was not sent is tried again.
+/// The maximum number of retries of a request that was certainly not sent.
 const MAX_UNSENT: usize = 5;
 
 /// The token that replaced the old one.
 #[derive(Debug)]
 pub(crate) struct Replacement {
     pub(crate) issued: Issued,
-    /// The response was not readable, and the token was learned by reading: another reset cannot be
-    /// told from ours yet.
+    /// Whether the response was not usable and the token was read afterwards. It may then be the result of
+    /// another reset than ours.
     pub(crate) by_reading: bool,
 }
 
-/// Reads the token again, on the connection that the reset will use, right before it is needed.
+/// Checks right before the reset that the token is unchanged. This also opens the connection for the reset.
 pub(crate) async fn ensure_token_unchanged(session: &Session, token: &Token) -> Result<(), Abort> {
-    let asked = session.with_issuer_retries(|| session.current());
-    match session.interruptible(asked).await? {
+    let current = session.with_issuer_retries(|| session.current());
+    match session.interruptible(current).await? {
         Ok(issued) if issued.token == *token || is_planted(Fault::IgnoreReplacement) => {
             if session.is_interrupted() { Err(Abort::Interrupted) } else { Ok(()) }
         }
@@ -41,8 +41,7 @@ pub(crate) async fn ensure_token_unchanged(session: &Session, token: &Token) -> 
     }
 }
 
-/// Records the intent, sends the reset and finds out what became of it. `before` is the token that it
-/// replaces.
+/// Records the intent, sends the reset and determines its outcome. `before` is the token that it replaces.
 pub(crate) async fn reset(
     session: &Session,
     before: &Token,
@@ -72,7 +71,7 @@ async fn send_and_observe(
     let backoff = ExponentialBuilder::new().with_min_delay(Duration::from_millis(50)).with_jitter();
     let mut pauses = backoff.with_max_times(MAX_UNSENT).build();
     loop {
-        // An interrupt may have come while the intent was recorded, or in a pause.
+        // The user may have interrupted the run while the intent was recorded, or during a pause.
         if session.is_interrupted() && !is_planted(Fault::SendAfterInterrupt) {
             return Err(Abort::Interrupted);
         }
@@ -82,7 +81,7 @@ async fn send_and_observe(
             }
             Sent::Responded(Ok(_)) => ("the response contains the old token".to_owned(), false),
             Sent::SeenToMove(issued) => return Ok(Replacement { issued, by_reading: true }),
-            // A gateway may refuse what it forwarded.
+            // A gateway may respond with a refusal after it has forwarded the request.
             Sent::Responded(Err(ResetError::Refused { message })) => {
                 if is_planted(Fault::BelieveRefusal) {
                     return Err(Abort::NotReset(message));
@@ -113,14 +112,14 @@ async fn send_and_observe(
     }
 }
 
-/// Whether another reset may be sent after one that certainly was not.
+/// Whether the reset may be sent again after one that was certainly not sent.
 enum Unchanged {
     Yes,
     No,
     NotKnown,
 }
 
-/// Waits, and looks whether the token is still the one that the user agreed to replace.
+/// Waits, and checks that the token is still the one that the user agreed to replace.
 async fn wait_unchanged(
     session: &Session,
     before: &Token,
@@ -143,7 +142,7 @@ enum Sent {
     NotResponded,
 }
 
-/// One request; the current token is read alongside once the response is late.
+/// Sends one request. If the response is late, the current token is read meanwhile.
 async fn send(session: &Session, before: &Token, issuer: &Arc<dyn TokenIssuer>) -> Sent {
     let sent_at = Instant::now();
     let alongside = async {
@@ -170,8 +169,8 @@ async fn look(session: &Session, before: &Token) -> TokenObservation {
     observe(session, KnownTokens { current: before, superseded: &[] }).await
 }
 
-/// What a server says instead of the token is not repeated: it is not known yet which token it might
-/// contain.
+/// Describes an observation. The server's message is not included, because it may contain a token that is
+/// not known yet and would not be redacted.
 fn describe(observed: &TokenObservation) -> &'static str {
     match observed {
         TokenObservation::Newer(_) => "Upstash shows a new token",
@@ -185,20 +184,20 @@ fn describe(observed: &TokenObservation) -> &'static str {
     }
 }
 
-/// What was seen until the token moved, or the time was over.
+/// The observations until the token changed or the time was over.
 struct Watched {
     last: TokenObservation,
-    /// At every successful look, the last moment included, the source showed the old token and QStash
-    /// accepted it.
+    /// Whether in every successful observation, including the last one, the source showed the old token and
+    /// QStash accepted it.
     old_token_held: bool,
 }
 
-/// Reads the current token until it is another one that QStash accepts, or `until` has come.
+/// Observes the token until it is another one that QStash accepts, or until `until`.
 async fn watch_for_a_move(session: &Session, before: &Token, until: Instant) -> Watched {
     let mut last = TokenObservation::Unreadable(String::new());
     let mut was_contradicted = false;
     loop {
-        // Taken before the look: the old token must have held for the whole window.
+        // Taken before the observation, so that the last one begins after the end of the window.
         let is_over = Instant::now() >= until;
         let looks = async {
             let observed = look(session, before).await;
@@ -223,7 +222,7 @@ async fn watch_for_a_move(session: &Session, before: &Token, until: Instant) -> 
                 let last = TokenObservation::Newer(issued);
                 return Watched { last, old_token_held: false };
             }
-            // One failed look does not undo what was seen before.
+            // A failed read does not invalidate earlier observations.
             TokenObservation::Unreadable(_) => {}
             observed => {
                 was_contradicted |= matches!(accepted, None | Some(Ok(false)));

@@ -1,6 +1,6 @@
-//! When a failed attempt at a sink is worth another, and when.
+//! Decides whether and when a failed attempt is repeated.
 //!
-//! Plugins and their clients never retry by themselves: this is the only place.
+//! Plugins and their clients never retry: this is the only place.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -11,30 +11,30 @@ use tokensink_core::{RetryPolicy, SinkError, SinkErrorKind};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::faults::{Fault, is_planted};
-use crate::rate_limiter::{Admission, Permit, RateLimiter};
+use crate::rate_limiter::{Permit, QueuedPermit, RateLimiter};
 use crate::{Failure, Sink};
 
-/// The most that a provider's pauses may add to one sink's time, its turn in the queue not counted.
-/// GitHub's hourly window is the longest one in use.
+/// The maximum total of a provider's pauses for one sink, without the waiting time in the queue. GitHub's
+/// hourly quota has the longest one.
 const LONGEST_PAUSES: Duration = Duration::from_secs(3600);
 
-/// The shortest pause between two attempts, as far as the deadline allows it.
+/// The minimum pause between two attempts.
 const MIN_PAUSE: Duration = Duration::from_millis(100);
 
 /// Whether the token that the sinks held before is still accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OldToken {
-    /// The user can fix at no cost what may be permanent: it is reported at once.
+    /// There is no outage yet, so errors that may be permanent are reported at once for the user to fix.
     Accepted,
-    /// Applications are refused: everything that is not certainly permanent is tried again.
+    /// Applications are refused, so all errors that are not certainly permanent are retried.
     Revoked,
 }
 
 /// The attempts of one sink in one phase.
 pub(crate) struct Retry {
     rate_limiter: Option<Arc<RateLimiter>>,
-    /// For the first write.
-    place: Option<Admission>,
+    /// The place in the queue for the first write.
+    place: Option<QueuedPermit>,
     attempt_timeout: Duration,
     ends: Instant,
     paused: Duration,
@@ -61,17 +61,17 @@ impl Retry {
         }
     }
 
-    /// The same, for sinks whose old token is accepted or revoked.
+    /// Sets whether the old token is still accepted.
     pub(crate) fn while_old_token(self, old_token: OldToken) -> Self {
         Self { old_token, ..self }
     }
 
-    /// The same, with a place in the rate limiter's queue already.
-    pub(crate) fn queued(self, place: Option<Admission>) -> Self {
+    /// Sets the place in the rate limiter's queue for the first write.
+    pub(crate) fn queued(self, place: Option<QueuedPermit>) -> Self {
         Self { place, ..self }
     }
 
-    /// One read, when the provider's limits allow it.
+    /// Makes one attempt to read, when the rate limits allow it.
     pub(crate) async fn read<T>(
         &mut self,
         read: impl Future<Output = Result<T, SinkError>>,
@@ -80,7 +80,7 @@ impl Retry {
         self.attempt(async { Some(limiter?.admit_read().await) }, read).await
     }
 
-    /// One write, when the provider's limits allow it.
+    /// Makes one attempt to write, when the rate limits allow it.
     pub(crate) async fn write<T>(
         &mut self,
         write: impl Future<Output = Result<T, SinkError>>,
@@ -95,7 +95,8 @@ impl Retry {
         self.attempt(admitted, write).await
     }
 
-    /// One proof of a write, which may send nothing: only the number of requests at once is limited.
+    /// Makes one attempt to prove a write. It may send nothing, so only the number of concurrent requests is
+    /// limited.
     pub(crate) async fn probe<T>(
         &mut self,
         probe: impl Future<Output = Result<T, SinkError>>,
@@ -104,7 +105,7 @@ impl Retry {
         self.attempt(async { Some(limiter?.admit_unpaced().await) }, probe).await
     }
 
-    /// One attempt, with the permit that `admitted` waits for.
+    /// Makes one attempt with the permit that `admitted` returns.
     async fn attempt<T>(
         &mut self,
         admitted: impl Future<Output = Option<Permit>>,
@@ -116,7 +117,8 @@ impl Retry {
         outcome
     }
 
-    /// Waits as long as `failure` demands. False when another attempt would be useless or late.
+    /// Waits for the time that `failure` demands. Returns false if another attempt would be useless or too
+    /// late.
     pub(crate) async fn goes_on_after(&mut self, failure: &Failure) -> bool {
         match failure.kind.retry_policy() {
             RetryPolicy::Never => false,
@@ -132,7 +134,7 @@ impl Retry {
         if let Some(limiter) = &self.rate_limiter {
             limiter.close_for(wait);
         }
-        // A provider that names too short a pause, again and again, is not hammered.
+        // At least the backoff, in case the provider repeatedly requests too short a pause.
         let wait = wait.max(self.backoff.next().unwrap_or(MIN_PAUSE));
         if self.paused + wait > LONGEST_PAUSES {
             return false;
@@ -151,7 +153,7 @@ impl Retry {
         true
     }
 
-    /// Awaits something that a provider's limit demands: it moves the deadline.
+    /// Waits for a rate limit. The deadline moves by the same time.
     async fn uncounted<T>(&mut self, wait: impl Future<Output = T>) -> T {
         let started = Instant::now();
         let outcome = wait.await;
@@ -170,7 +172,7 @@ async fn within<T>(
         Ok(outcome) => outcome.map_err(Failure::from),
         Err(_) => Err(Failure {
             kind: SinkErrorKind::Transient,
-            message: format!("no answer within {attempt_timeout:?}"),
+            message: format!("no response within {attempt_timeout:?}"),
             help: None,
         }),
     }
@@ -201,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn six_attempts_fit_even_when_each_of_them_stalls() {
+    async fn six_attempts_fit_into_the_deadline_if_each_times_out() {
         for _ in 0..50 {
             let attempts =
                 attempts_until_given_up(|| SinkError::transient("x"), Duration::from_secs(1000));
@@ -210,7 +212,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_cannot_pass_is_tried_once() {
+    async fn permanent_errors_are_not_retried() {
         for make in [
             || SinkError::permission_denied("x"),
             || SinkError::not_found("x"),
@@ -222,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_providers_pause_does_not_use_up_the_deadline() {
+    async fn a_requested_pause_does_not_count_towards_the_deadline() {
         let started = Instant::now();
         let attempts = attempts_until_given_up(
             || SinkError::rate_limited(Duration::from_secs(600), "x"),
@@ -233,13 +235,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_turn_that_was_waited_for_is_no_pause() {
+    async fn the_time_in_the_queue_does_not_count_as_a_pause() {
         let writes = Some(RateLimit { requests: 1, per: Duration::from_secs(4000) });
         let mut quota = RateLimits::concurrent("q", 9);
         quota.writes = writes;
-        let lane = RateLimiters::default().get(Some(&quota));
+        let limiter = RateLimiters::default().get(Some(&quota));
         let limited = SinkError::rate_limited(Duration::from_secs(1), "x");
-        let mut retry = Retry::new(Duration::from_secs(60), lane);
+        let mut retry = Retry::new(Duration::from_secs(60), limiter);
         retry.write(async { Ok(()) }).await.unwrap();
         let failure = retry.write(async { Err::<(), _>(limited) }).await.unwrap_err();
         assert!(retry.goes_on_after(&failure).await);

@@ -1,4 +1,4 @@
-//! What a plan says about every sink: the reports of `check` and `status`.
+//! The reports of `check` and `status`, which describe a plan.
 
 use crate::abort::Abort;
 use crate::forecast::add_forecast;
@@ -6,7 +6,7 @@ use crate::plan::{Plan, Prepared};
 use crate::session::Session;
 use crate::{Command, Outcome, Report, SinkReport, State, TokenChange};
 
-/// Reports every sink, without a judgement on the whole.
+/// Reports every sink, without deciding the outcome.
 pub(crate) fn review(command: Command, plan: &Plan) -> Report {
     let mut report = Report::new(command, Outcome::Ready);
     let fingerprint = plan.token().fingerprint();
@@ -26,7 +26,7 @@ pub(crate) fn review(command: Command, plan: &Plan) -> Report {
         report.sinks.push(sink);
     }
     report.errors.extend(plan.shared_targets());
-    // Only before a write does it matter what is about to be replaced.
+    // The warnings about replaced values matter only before a write.
     report.warnings.extend(match command {
         Command::Status => plan.sink_warnings(),
         _ => plan.warnings(),
@@ -34,7 +34,7 @@ pub(crate) fn review(command: Command, plan: &Plan) -> Report {
     report
 }
 
-/// Reports whether a reset could finish, and which sinks hold another value.
+/// Reports whether a reset could finish, and which sinks contain another value.
 pub(crate) fn check(session: &Session, plan: &Plan) -> Report {
     let mut report = review(Command::Check, plan);
     for (sink, prepared) in report.sinks.iter_mut().zip(&plan.prepared) {
@@ -61,8 +61,8 @@ pub(crate) fn check(session: &Session, plan: &Plan) -> Report {
     session.publish(with_forecast(session, report, plan).ending(outcome))
 }
 
-/// Reports what every sink holds. A sink that could not be prepared is still reported by what it
-/// holds; a required one that could not be inspected is an error.
+/// Reports the content of every sink, also of those that could not be prepared. A failed inspection of a
+/// required sink is an error.
 pub(crate) fn status(session: &Session, plan: &Plan) -> Report {
     let mut report = review(Command::Status, plan);
     report.errors = plan.prepared.iter().filter_map(not_inspected).collect();
@@ -97,7 +97,7 @@ pub(crate) fn status(session: &Session, plan: &Plan) -> Report {
     session.publish(report.ending(outcome))
 }
 
-/// Refuses a plan that leads to a longer outage than allowed.
+/// Checks that the expected outage is not longer than allowed.
 pub(crate) fn ensure_short_outage(session: &Session, plan: &Plan) -> Result<(), Abort> {
     let forecast = plan.forecast();
     match session.timing.max_outage {
@@ -115,7 +115,7 @@ fn has_drifted(report: &Report) -> bool {
     report.sinks.iter().any(|sink| sink.required && sink.state == State::Stale)
 }
 
-/// The report on a plan that can be carried out.
+/// Adds the forecast and its warnings to the report on a plan that can succeed.
 fn with_forecast(session: &Session, mut report: Report, plan: &Plan) -> Report {
     let forecast = plan.forecast();
     add_forecast(&mut report, &forecast);
@@ -135,7 +135,7 @@ fn with_forecast(session: &Session, mut report: Report, plan: &Plan) -> Report {
     report
 }
 
-/// Why a required sink could not be inspected.
+/// Returns the error of the inspection of a required sink.
 fn not_inspected(prepared: &Prepared) -> Option<String> {
     prepared.not_inspected().filter(|_| prepared.sink.required)
 }

@@ -1,4 +1,4 @@
-//! The token that is being delivered, and how far each sink is.
+//! The state of a delivery: the token and the progress of each sink.
 
 use std::sync::Arc;
 
@@ -16,24 +16,25 @@ use crate::session::Session;
 use crate::write::{WriteJob, WriteResult};
 use crate::{Event, SinkReport, State};
 
-/// How often the sinks are written again, because of another writer or another reset.
+/// The maximum number of additional rounds of writes because of other writers or resets.
 const MAX_ROUNDS: u32 = 5;
 
-/// The delivery of a token: `write`, `inspect`, `settle`.
+/// The delivery of a token.
 pub(crate) struct Rollout<'a> {
     pub(crate) session: &'a Session,
     pub(crate) sinks: Vec<SinkProgress>,
     pub(crate) token: Arc<Token>,
-    /// Revoked: never written again, whatever a lagging read may show.
+    /// The tokens that were replaced. They are revoked and never written again, even if a lagging read shows
+    /// one.
     pub(crate) superseded: Vec<Token>,
-    /// Something sent before, a reset or a write, may still take effect: nothing is believed before
-    /// it has held for the settling window.
+    /// Whether an earlier reset or write may still take effect. Observations are then believed only after the
+    /// settling window.
     pub(crate) unacknowledged: bool,
     pub(crate) warnings: Vec<String>,
     rounds: u32,
 }
 
-/// How far one sink is.
+/// The progress of one sink.
 #[derive(Debug)]
 pub(crate) struct SinkProgress {
     pub(crate) job: WriteJob,
@@ -41,13 +42,12 @@ pub(crate) struct SinkProgress {
     pub(crate) result: Option<WriteResult>,
     pub(crate) inspected: InspectResult,
     attempts: u32,
-    /// A write of a token that was superseded since was never acknowledged: whatever the sink holds
-    /// now, that write may still undo it.
+    /// Whether a write of a superseded token was not acknowledged. It may still overwrite the current content.
     unacknowledged: bool,
 }
 
 impl<'a> Rollout<'a> {
-    /// The delivery of `token` to all sinks of `plan`.
+    /// Creates the delivery of `token` to all sinks of `plan`.
     pub(crate) fn new(
         session: &'a Session,
         plan: &Plan,
@@ -66,32 +66,32 @@ impl<'a> Rollout<'a> {
         }
     }
 
-    /// Counts one more round, if there may be one.
+    /// Counts another round. Returns whether it is allowed.
     pub(crate) fn has_another_round(&mut self) -> bool {
         self.rounds += 1;
         self.rounds <= MAX_ROUNDS
     }
 
-    /// Looks at the token once.
+    /// Observes the token once.
     pub(crate) async fn observe(&self) -> TokenObservation {
         let known = KnownTokens { current: &self.token, superseded: &self.superseded };
         observe(self.session, known).await
     }
 
-    /// From now on `issued` is the token.
+    /// Replaces the token with a newer one.
     pub(crate) fn supersede(&mut self, issued: Issued) {
         self.session.show(&Event::Superseded);
         self.session.learn(&issued.token);
         let replaced = std::mem::replace(&mut self.token, Arc::new(issued.token));
         self.superseded.push(replaced.as_ref().clone());
         self.warnings.push(format!(
-            "someone else reset the token during this run: {} was superseded by {}",
+            "another program reset the token during this run: {} was superseded by {}",
             replaced.fingerprint(),
             self.token.fingerprint()
         ));
     }
 
-    /// The indices of the sinks that `which` selects.
+    /// Returns the indices of the sinks that `which` selects.
     pub(crate) fn select(&self, which: impl Fn(&SinkProgress) -> bool) -> Vec<usize> {
         (0..self.sinks.len()).filter(|index| which(&self.sinks[*index])).collect()
     }
@@ -109,7 +109,7 @@ impl SinkProgress {
         }
     }
 
-    /// Whether it holds `token`, and the evidence.
+    /// Returns whether the sink contains `token`, and the evidence.
     pub(crate) fn state(&self, token: &Token) -> (State, String) {
         let write = self.result.as_ref().map_or(WriteState::None, WriteResult::write_state);
         match conclude(write, self.finding(token)) {
@@ -128,7 +128,7 @@ impl SinkProgress {
         self.inspected.as_ref().map(|inspected| inspected.compare(&token.fingerprint()))
     }
 
-    /// Its line in the report. `since` is when the reset was sent.
+    /// Returns the report on the sink. `since` is the time at which the reset was sent.
     pub(crate) fn report(&self, token: &Token, since: Option<Instant>) -> SinkReport {
         let (state, evidence) = self.state(token);
         let acknowledged = self.result.as_ref().and_then(|result| result.outcome.as_ref().ok());
@@ -143,32 +143,32 @@ impl SinkProgress {
         }
     }
 
-    /// Takes note of how a write ended.
-    pub(crate) fn note(&mut self, result: WriteResult) {
+    /// Records the result of a write.
+    pub(crate) fn record_result(&mut self, result: WriteResult) {
         self.attempts += result.attempts;
         self.unacknowledged |= result.superseded_unacknowledged;
         self.last_write = result.last_write().or(self.last_write.take());
         self.result = Some(result);
     }
 
-    /// Whether the last write of this run was of `token`.
+    /// Returns whether the last write of this run was of `token`.
     pub(crate) fn was_given(&self, token: &Token) -> bool {
         self.result.as_ref().is_some_and(|result| *result.token == *token)
     }
 
-    /// What was written until now is of a revoked token.
+    /// Marks the writes so far as writes of a revoked token.
     pub(crate) fn supersede(&mut self) {
         self.unacknowledged |= self.result.take().is_some_and(|result| result.unacknowledged);
     }
 
-    /// When the last write of this run was acknowledged; `None` where there was no write, `Some(None)`
-    /// where it failed.
+    /// Returns the time at which the last write of this run was acknowledged: `None` without a write,
+    /// `Some(None)` if it failed.
     pub(crate) fn acknowledged_at(&self) -> Option<Option<Instant>> {
         let result = self.result.as_ref()?;
         Some(result.outcome.as_ref().ok().map(|acknowledgement| acknowledgement.at))
     }
 
-    /// What an inspection needs.
+    /// Returns the job for an inspection.
     pub(crate) fn inspect_job(&self) -> InspectJob {
         InspectJob {
             sink: Arc::clone(&self.job.sink),
@@ -177,8 +177,8 @@ impl SinkProgress {
         }
     }
 
-    /// Whether writing again may help: another writer came after an acknowledged write of ours, or
-    /// after the sink was found current. One that could not be written had its time.
+    /// Returns whether the sink should be written again: another program wrote it after our acknowledged write,
+    /// or after it was current. A sink whose write failed is not written again, because its deadline is over.
     pub(crate) fn was_overwritten(&self, token: &Token) -> bool {
         let was_current = self.result.as_ref().is_none_or(|result| result.outcome.is_ok());
         match self.finding(token) {

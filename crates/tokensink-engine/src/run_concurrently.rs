@@ -1,34 +1,34 @@
-//! One task for each sink, so that none waits for another and a panic stays where it happened.
+//! Runs one task for each sink, so that sinks do not wait for each other and a panic affects only one.
 
 use std::future::Future;
 
 use tokio::task::JoinSet;
 
-/// How a sink's task ended.
+/// The outcome of a sink's task.
 #[derive(Debug)]
 pub(crate) enum TaskOutcome<T> {
-    /// With an answer.
+    /// The task returned a result.
     Returned(T),
     /// The plugin panicked.
     Panicked,
-    /// Nobody waited for it any longer.
+    /// The task was dropped before its end.
     Abandoned,
 }
 
 impl<T> TaskOutcome<T> {
-    /// The answer, or what stands for it.
+    /// Returns the result, or the one of `panicked` or `abandoned`.
     pub(crate) fn or(self, panicked: impl FnOnce() -> T, abandoned: impl FnOnce() -> T) -> T {
         match self {
-            Self::Returned(answer) => answer,
+            Self::Returned(result) => result,
             Self::Panicked => panicked(),
             Self::Abandoned => abandoned(),
         }
     }
 }
 
-/// Runs `work` for all `items` at once, started in their order. Answers come back in that order,
-/// and are shown to `watch` in the order of their arrival. When `abandon` completes, what is still
-/// under way is dropped.
+/// Runs `work` for all `items` concurrently, started in their order. The results are returned in that order,
+/// and passed to `watch` in the order of their arrival. When `abandon` completes, the remaining tasks are
+/// dropped.
 pub(crate) async fn run_concurrently<I, T, F>(
     items: impl IntoIterator<Item = I>,
     work: impl Fn(I) -> F,
@@ -55,10 +55,10 @@ where
             () = &mut abandon => break,
         };
         match joined {
-            Some(Ok((id, answer))) => {
+            Some(Ok((id, result))) => {
                 if let Some(index) = index_of.get(&id) {
-                    watch(*index, &answer);
-                    ended[*index] = TaskOutcome::Returned(answer);
+                    watch(*index, &result);
+                    ended[*index] = TaskOutcome::Returned(result);
                 }
             }
             Some(Err(error)) => {
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_panic_and_a_hang_stay_where_they_are() {
+    async fn a_panic_and_a_hang_affect_only_one_task() {
         let ended = run_concurrently(
             0..3_u32,
             |item| async move {

@@ -1,5 +1,5 @@
-//! What all steps of a run share: its context, the journal, the providers' limits, and the tokens that
-//! must not leave it.
+//! The state that all steps of a run share: its context, the journal, the rate limiters, and the tokens to
+//! redact.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -16,36 +16,36 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::abort::Abort;
 use crate::faults::{Fault, is_planted};
 use crate::journal::{
-    Entry, Journal, LastWrite, Run, RunId, is_unsettled, known_tokens, last_write, last_written_at,
-    unfinished,
+    Entry, Journal, LastWrite, Run, RunId, has_unacknowledged_requests, known_tokens, last_write,
+    last_written_at, unfinished,
 };
 use crate::rate_limiter::{RateLimiter, RateLimiters};
 use crate::{Command, Event, Interrupt, Progress, Report, Sink, Timing};
 
-/// How long a record may take: a directory on another machine may hang, and no run waits for ever.
+/// The time limit of writing a record, because a directory on another machine may hang.
 const MAX_RECORD_TIME: Duration = Duration::from_secs(10);
 
-/// The longest pause between two questions to the source.
+/// The maximum pause between two requests to the source.
 const MAX_SOURCE_PAUSE: Duration = Duration::from_secs(1);
 
-/// What a run works with.
+/// The inputs of a run.
 #[derive(Clone, Debug)]
 pub struct RunContext {
-    /// Where the live token is read.
+    /// The source of the live token.
     pub source: Arc<dyn TokenSource>,
-    /// The source's id of the QStash: the journal's key.
+    /// The source's id of the QStash, which is the key in the journal.
     pub source_id: String,
-    /// Where the token must arrive.
+    /// The sinks of the run.
     pub sinks: Vec<Arc<Sink>>,
-    /// The names of required sinks that do not take part this time.
+    /// The names of the required sinks that are not part of the run.
     pub left_out: Vec<String>,
-    /// The targets of all sinks of the config that do not take part: no copies to warn of.
+    /// The targets of all sinks that are not part of the run. A survey does not warn of copies there.
     pub other_targets: Vec<TargetId>,
-    /// Remembers what happened.
+    /// The journal.
     pub journal: Arc<dyn Journal>,
-    /// Shows what is going on.
+    /// The observer of the progress.
     pub progress: Arc<dyn Progress>,
-    /// Brings Ctrl-C.
+    /// The receiver of interrupts.
     pub interrupt: Interrupt,
 }
 
@@ -82,17 +82,17 @@ impl Session {
         }
     }
 
-    /// The limiter of the requests to `sink`.
+    /// Returns the rate limiter for requests to `sink`.
     pub(crate) fn rate_limiter(&self, sink: &Sink) -> Option<Arc<RateLimiter>> {
         self.rate_limiters.get(sink.info.rate_limits.as_ref())
     }
 
-    /// Reports an event to whoever watches.
+    /// Reports an event to the observer.
     pub(crate) fn show(&self, event: &Event<'_>) {
         self.context.progress.on(event);
     }
 
-    /// Runs `work`, which changes nothing, unless Ctrl-C comes first.
+    /// Runs `work`, which changes nothing, until the first interrupt.
     pub(crate) async fn interruptible<T>(&self, work: impl Future<Output = T>) -> Result<T, Abort> {
         tokio::select! {
             biased;
@@ -101,7 +101,7 @@ impl Session {
         }
     }
 
-    /// Runs `work`, which an interrupt no longer stops, and shows when there is one.
+    /// Runs `work`, which an interrupt does not stop, and reports the first interrupt.
     pub(crate) async fn uninterruptible<T>(&self, work: impl Future<Output = T>) -> T {
         let show = async {
             self.context.interrupt.after(0).await;
@@ -115,37 +115,38 @@ impl Session {
         }
     }
 
-    /// Whether Ctrl-C came.
+    /// Returns whether there was an interrupt.
     pub(crate) fn is_interrupted(&self) -> bool {
         self.context.interrupt.count() > 0
     }
 
-    /// The runs before this one that concern the same QStash, oldest first.
+    /// Returns the earlier runs of the same QStash, oldest first.
     pub(crate) fn earlier_runs(&self) -> impl DoubleEndedIterator<Item = &Run> {
         self.earlier_runs.iter().filter(|run| run.may_be_of(&self.context.source_id))
     }
 
-    /// The newest write to `target`, if nothing newer may have been written since.
+    /// Returns the newest write to `target`, if there may not be a newer one.
     pub(crate) fn last_write(&self, target: &TargetId) -> Option<LastWrite> {
         last_write(&self.earlier_runs, &self.context.source_id, target)
     }
 
-    /// When `target` last acknowledged a write.
+    /// Returns the time of the last acknowledged write to `target`.
     pub(crate) fn last_written_at(&self, target: &TargetId) -> Option<Timestamp> {
         last_written_at(&self.earlier_runs, target)
     }
 
-    /// The fingerprints of all tokens that earlier runs knew.
+    /// Returns the fingerprints of all tokens of earlier runs.
     pub(crate) fn known_tokens(&self) -> Vec<Fingerprint> {
         known_tokens(self.earlier_runs())
     }
 
-    /// Whether something that an earlier run sent may still take effect.
-    pub(crate) fn is_unsettled(&self) -> bool {
-        !self.knows_earlier_runs || is_unsettled(&self.earlier_runs, &self.context.source_id)
+    /// Returns whether a request of an earlier run may still take effect.
+    pub(crate) fn has_unacknowledged_requests(&self) -> bool {
+        !self.knows_earlier_runs
+            || has_unacknowledged_requests(&self.earlier_runs, &self.context.source_id)
     }
 
-    /// The earlier runs that are not finished, oldest first.
+    /// Returns the unfinished earlier runs, oldest first.
     pub(crate) fn unfinished_runs(&self) -> Vec<&Run> {
         if is_planted(Fault::ForgetUnfinished) {
             return Vec::new();
@@ -153,7 +154,7 @@ impl Session {
         unfinished(&self.earlier_runs, &self.context.source_id)
     }
 
-    /// Refuses a reset on top of a run that is not finished, or without knowing of one.
+    /// Checks that the earlier runs are known and that none is unfinished.
     pub(crate) fn ensure_finished(&self) -> Result<(), Abort> {
         if !self.knows_earlier_runs {
             return Err(Abort::NoHistory);
@@ -164,7 +165,7 @@ impl Session {
         }
     }
 
-    /// Opens the run's record, once.
+    /// Begins the run's record, if it was not begun.
     pub(crate) async fn start(&self, command: Command) -> Result<(), Abort> {
         let issuer = self.context.source_id.clone();
         let entry = Entry::Started { command, issuer, left_out: self.context.left_out.clone() };
@@ -172,23 +173,23 @@ impl Session {
         started.copied().map_err(Abort::Journal)
     }
 
-    /// Whether the run's record was opened.
+    /// Returns whether the run's record was begun.
     pub(crate) fn is_started(&self) -> bool {
         self.started.initialized()
     }
 
-    /// The names of the required sinks that do not take part, joined.
+    /// Returns the joined names of the required sinks that are not part of the run.
     pub(crate) fn left_out(&self) -> Option<String> {
         let names = &self.context.left_out;
         (!names.is_empty()).then(|| names.join(", "))
     }
 
-    /// The live token as the source knows it, within a bounded time.
+    /// Reads the live token from the source, with a time limit.
     pub(crate) async fn current(&self) -> Result<Issued, IssuerError> {
         self.with_timeout(self.context.source.current()).await
     }
 
-    /// Whether QStash accepts `token`, within a bounded time.
+    /// Returns whether QStash accepts `token`, with a time limit.
     pub(crate) async fn accepts(&self, token: &Token) -> Result<bool, IssuerError> {
         self.with_timeout(self.context.source.accepts(token)).await
     }
@@ -197,14 +198,14 @@ impl Session {
         &self,
         response: impl Future<Output = Result<T, IssuerError>>,
     ) -> Result<T, IssuerError> {
-        let most = self.timing.issuer_answer;
-        timeout(most, response).await.unwrap_or_else(|_| {
-            let message = format!("{} did not respond within {most:?}", self.context.source);
+        let limit = self.timing.issuer_answer;
+        timeout(limit, response).await.unwrap_or_else(|_| {
+            let message = format!("{} did not respond within {limit:?}", self.context.source);
             Err(IssuerError::Transient { message, retry_after: None })
         })
     }
 
-    /// Asks the source again while that may help, for as long as an answer to the reset may take.
+    /// Repeats a request to the source after transient errors, for at most the time limit of a reset.
     pub(crate) async fn with_issuer_retries<T, F>(
         &self,
         ask: impl Fn() -> F,
@@ -225,7 +226,7 @@ impl Session {
                 response => return response,
             };
             let IssuerError::Transient { retry_after, .. } = &error else { return Err(error) };
-            // A service that names too short a pause, again and again, is not hammered.
+            // At least the backoff, in case the service repeatedly requests too short a pause.
             let floor = pauses.next().unwrap_or(MAX_SOURCE_PAUSE);
             let pause = retry_after.unwrap_or_default().max(floor);
             if Instant::now() + pause >= until {
@@ -235,12 +236,12 @@ impl Session {
         }
     }
 
-    /// From now on `token` is removed from every text.
+    /// Adds `token` to the tokens that are removed from every text.
     pub(crate) fn learn(&self, token: &Token) {
         self.redactor.lock().unwrap_or_else(PoisonError::into_inner).learn(token);
     }
 
-    /// `report` as it may leave the process.
+    /// Completes and redacts `report` for the caller.
     pub(crate) fn publish(&self, report: Report) -> Report {
         let redactor = self.redactor.lock().unwrap_or_else(PoisonError::into_inner);
         let report = report.redacted(|text| redactor.redact(text));
@@ -248,12 +249,12 @@ impl Session {
         Report { run_id, left_out, ..report }
     }
 
-    /// Makes `entry` durable before it returns.
+    /// Records `entry` and returns when it is durable.
     pub(crate) async fn record(&self, entry: Entry) -> Result<(), String> {
         append(self.context.journal.as_ref(), &self.run, &entry).await
     }
 
-    /// The same, where there is something to record.
+    /// Records `entry`, if there is one.
     pub(crate) async fn record_if(&self, entry: Option<Entry>) -> Result<(), String> {
         match entry {
             Some(entry) => self.record(entry).await,
@@ -261,14 +262,15 @@ impl Session {
         }
     }
 
-    /// Records `entry` where the run ends anyway: without it a later run is more careful, never less.
+    /// Records `entry` and only logs an error. For the end of a run: without the entry, a later run is more
+    /// careful.
     pub(crate) async fn record_if_possible(&self, entry: Entry) {
         if let Err(problem) = self.record(entry).await {
             tracing::warn!(problem);
         }
     }
 
-    /// Makes `entry` durable while other work goes on.
+    /// Records `entry` in a background task.
     pub(crate) fn record_in_background(&self, entry: Entry) -> JoinHandle<Result<(), String>> {
         let (journal, run) = (Arc::clone(&self.context.journal), self.run.clone());
         tokio::spawn(async move { append(journal.as_ref(), &run, &entry).await })

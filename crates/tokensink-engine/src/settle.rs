@@ -1,5 +1,5 @@
-//! After the writes: is the token still the live one, is the old one revoked, and does every sink hold
-//! what it should? What is found wrong is repaired, a bounded number of times.
+//! Verifies a delivery: the token is still live, the old one is revoked, and every sink contains the token.
+//! Sinks with another value are written again, a bounded number of times.
 
 use futures::future::{join, join3};
 use tokensink_core::Issued;
@@ -13,21 +13,21 @@ use crate::rollout::Rollout;
 use crate::run_concurrently::{TaskOutcome, run_concurrently};
 use crate::{Event, Failure};
 
-/// What is known about the token when all is done.
+/// The final knowledge about the token.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Certainty {
-    /// It is the live one.
+    /// The token is live.
     Live {
-        /// What could not be confirmed, though nothing speaks against it.
+        /// Facts that could not be confirmed but were not contradicted either.
         doubts: Vec<String>,
     },
-    /// It is live, and so is the one before.
+    /// The token is live, and the old one is still accepted.
     OldStillAccepted,
-    /// It cannot be told which token is live.
+    /// It is not known which token is live.
     Unknown { reason: String },
 }
 
-/// What the source and QStash show, at one moment.
+/// The state of the source and QStash at one moment.
 struct Look {
     observed: TokenObservation,
     accepted: Result<bool, String>,
@@ -40,12 +40,12 @@ enum Verdict {
 }
 
 impl Rollout<'_> {
-    /// Looks at everything until it agrees, and writes again what does not hold the newest token.
+    /// Verifies the token and all sinks until they agree, and writes sinks with another value again.
     pub(crate) async fn settle(&mut self) -> Certainty {
         self.session.show(&Event::Settling);
         loop {
             let verdict = if self.unacknowledged {
-                // What may still take effect shows in the sinks when the window is over.
+                // The sinks are inspected after the window, when an unacknowledged request has taken effect.
                 let verdict = self.verdict().await;
                 let inspected = self.inspect().await;
                 self.note_inspections(inspected);
@@ -62,14 +62,14 @@ impl Rollout<'_> {
                     continue;
                 }
                 Verdict::Newer(_) => Certainty::Unknown {
-                    reason: "the token keeps being reset by someone else".to_owned(),
+                    reason: "another program keeps resetting the token".to_owned(),
                 },
             };
             let overwritten = self.select(|sink| sink.was_overwritten(&self.token));
             if overwritten.is_empty() || !self.has_another_round() {
                 return certainty;
             }
-            // The other writer may have had a newer token to write.
+            // The other program may have written a newer token.
             if let TokenObservation::Newer(issued) = self.observe().await {
                 self.write_newer(issued).await;
                 continue;
@@ -84,8 +84,8 @@ impl Rollout<'_> {
         }
     }
 
-    /// Inspects every sink. What contradicts an acknowledged write is inspected again until the
-    /// settling window after it is over.
+    /// Inspects every sink. A sink that contradicts an acknowledged write is inspected again until the end of
+    /// the settling window after the write.
     async fn inspect(&self) -> Vec<InspectResult> {
         let (settle, poll) = (self.session.timing.settle, self.session.timing.poll);
         let now = Instant::now();
@@ -125,14 +125,14 @@ impl Rollout<'_> {
     async fn verdict(&self) -> Verdict {
         let started = Instant::now();
         loop {
-            // Taken before the look: what it sees must have held for the whole window.
+            // Taken before the reads, so that the last ones begin after the end of the window.
             let over = started.elapsed() >= self.session.timing.settle;
             let abandoned = self.session.context.interrupt.after(OUTLASTED_INTERRUPTS);
             let look = tokio::select! {
                 biased;
                 look = self.look() => look,
                 () = abandoned => {
-                    let reason = "abandoned before it was settled".to_owned();
+                    let reason = "interrupted before it was verified".to_owned();
                     return Verdict::Certainty(Certainty::Unknown { reason });
                 }
             };
@@ -170,8 +170,8 @@ impl Rollout<'_> {
     }
 }
 
-/// What is certain when the settling window is over and not everything agrees. With a request that
-/// may still take effect, only a clear view of the token will do.
+/// Returns the certainty if not everything agrees at the end of the settling window. If an unacknowledged
+/// request may still take effect, the token must have been read.
 fn certainty_after(look: Look, unacknowledged: bool) -> Certainty {
     let doubt = match look.observed {
         TokenObservation::Current | TokenObservation::Newer(_) => None,
@@ -186,7 +186,7 @@ fn certainty_after(look: Look, unacknowledged: bool) -> Certainty {
     };
     let old_unseen = look.old_accepted.as_ref().err();
     let old_unseen = old_unseen
-        .map(|error| format!("it could not be seen whether the old token is revoked: {error}"));
+        .map(|error| format!("could not check whether the old token is revoked: {error}"));
     match (look.accepted, doubt) {
         (Ok(true), Some(reason)) if unacknowledged => Certainty::Unknown { reason },
         (Ok(true), _) if look.old_accepted == Ok(true) => Certainty::OldStillAccepted,
@@ -197,9 +197,7 @@ fn certainty_after(look: Look, unacknowledged: bool) -> Certainty {
             Certainty::Unknown { reason: "QStash does not accept the new token".to_owned() }
         }
         (Err(error), None) if !unacknowledged => Certainty::Live {
-            doubts: vec![format!(
-                "QStash could not be asked whether it accepts the token: {error}"
-            )],
+            doubts: vec![format!("could not check whether QStash accepts the token: {error}")],
         },
         (Err(error), doubt) => Certainty::Unknown {
             reason: doubt.into_iter().chain([error]).collect::<Vec<_>>().join("; "),

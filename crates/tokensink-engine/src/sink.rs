@@ -1,4 +1,4 @@
-//! A sink as the coordinator sees it: the plugin's part and the options that every sink has.
+//! A sink in the engine: the plugin's sink with the options that every sink has.
 
 use std::error::Error;
 use std::fmt;
@@ -6,25 +6,25 @@ use std::time::Duration;
 
 use tokensink_core::{SinkError, SinkErrorKind, SinkInfo, TakesEffect, TokenSink};
 
-/// How many attempts must fit into a sink's deadline, pauses between them included.
+/// The number of attempts that must fit into a sink's deadline, including the pauses between them.
 const ATTEMPTS_WITHIN_DEADLINE: u32 = 8;
 
 /// One target of one `[sinks.NAME]` table.
 #[derive(Debug)]
 pub struct Sink {
-    /// The table's name. A table with several targets gives several sinks of one name.
+    /// The table's name. A table with several targets has several sinks with the same name.
     pub name: String,
     /// The table's kind.
     pub kind: String,
-    /// A run that fails here is not complete. Others are reported only.
+    /// Whether a run is complete only if this sink is current.
     pub required: bool,
-    /// The higher, the earlier where a limit forces an order.
+    /// The priority. Sinks with a higher one are written earlier if a rate limit forces an order.
     pub priority: i32,
-    /// How long the coordinator keeps trying, not counting pauses that a provider demands.
+    /// The time limit of all attempts together, without pauses that a provider demands.
     pub deadline: Duration,
     /// The plugin's facts, captured when the sink was built, with the table's `takes_effect`.
     pub info: SinkInfo,
-    /// The plugin's part.
+    /// The plugin's sink.
     pub plugin: Box<dyn TokenSink>,
 }
 
@@ -37,7 +37,7 @@ pub struct SinkOptions {
     pub priority: i32,
     /// See [`Sink::deadline`].
     pub deadline: Duration,
-    /// Overrides what the plugin reports.
+    /// Overrides the plugin's value.
     pub takes_effect: Option<TakesEffect>,
 }
 
@@ -48,7 +48,7 @@ impl Default for SinkOptions {
 }
 
 impl Sink {
-    /// A sink of the table `name`. Captures the facts about `plugin`.
+    /// Creates a sink of the table `name` and captures the facts of `plugin`.
     pub fn new(
         name: impl Into<String>,
         kind: impl Into<String>,
@@ -61,7 +61,7 @@ impl Sink {
         Self { name: name.into(), kind: kind.into(), required, priority, deadline, info, plugin }
     }
 
-    /// The longest that one attempt may take when `deadline` is for all of them.
+    /// Returns the time limit of one attempt if `deadline` is the limit of all attempts.
     pub fn attempt_timeout(deadline: Duration) -> Duration {
         deadline / ATTEMPTS_WITHIN_DEADLINE
     }
@@ -73,24 +73,24 @@ impl fmt::Display for Sink {
     }
 }
 
-/// What went wrong at a sink, with its whole chain of causes, in words.
+/// An error of a sink as text, with its chain of causes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// Decides whether it is worth another try.
+    /// The kind, which decides whether the attempt is repeated.
     pub kind: SinkErrorKind,
-    /// What was being done, and why it failed.
+    /// The action and the reason.
     pub message: String,
-    /// What the reader should do next, if the sink knows.
+    /// The user's next step, if the sink knows it.
     pub help: Option<String>,
 }
 
 impl Failure {
-    /// Stands where nobody looked yet.
+    /// Returns the value for a sink that was not inspected or written yet.
     pub(crate) fn not_asked() -> Self {
         Self { kind: SinkErrorKind::Other, message: "not asked".to_owned(), help: None }
     }
 
-    /// The destination is not one that the user agreed to.
+    /// Returns the error for a destination that the user did not agree to.
     pub(crate) fn destination_changed(destination: &str) -> Self {
         Self {
             kind: SinkErrorKind::Rejected,
@@ -117,7 +117,8 @@ impl From<SinkError> for Failure {
     }
 }
 
-/// An error and its causes, outermost first; a cause that its parent quotes is not repeated.
+/// Returns the error and its causes, outermost first. A cause that is part of the message before it is
+/// omitted.
 pub fn error_chain(error: &dyn Error) -> String {
     let mut message = error.to_string();
     let mut cause = error.source();
@@ -146,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chain_of_causes_is_told_once() {
+    fn a_cause_that_the_message_quotes_is_not_repeated() {
         let disk = || std::io::Error::other("the disk is full");
         let plain = SinkError::other("could not write it").with_source(disk());
         assert_eq!(error_chain(&plain), "could not write it: the disk is full");

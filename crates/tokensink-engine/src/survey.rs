@@ -1,5 +1,5 @@
-//! What the plugins advise before a reset: copies of the token that are not sinks, and values that take
-//! precedence. Bounded in time; it prevents nothing.
+//! Surveys the sinks before a reset, to warn of copies of the token that are not sinks and of values that
+//! take precedence. It has a time limit and does not prevent a reset.
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use crate::run_concurrently::{TaskOutcome, run_concurrently};
 use crate::session::Session;
 use crate::{Sink, error_chain};
 
-/// What the surveys and inspections showed near the sinks.
+/// The results of all surveys, and of inspections of values near the sinks.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Surveyed {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Surveys all sinks at once, for as long as `Timing::survey` allows.
+/// Surveys all sinks concurrently, for at most `Timing::survey`.
 pub(crate) async fn survey(session: &Session, prepared: &[Prepared], token: &Token) -> Surveyed {
     let ended = run_concurrently(
         prepared.iter().map(|one| (Arc::clone(&one.sink), one.rate_limiter.clone())),
@@ -100,7 +100,7 @@ impl KnownPlaces {
         }
     }
 
-    /// What is wrong with `value`, near `sink`, if anything.
+    /// Returns a warning about `value`, which is near `sink`, if it is a copy of a token or takes precedence.
     fn describe(&self, sink: &Sink, value: &NearbyValue) -> Option<String> {
         if value.target.as_ref().is_some_and(|target| self.sinks.contains(target)) {
             return None;

@@ -1,27 +1,27 @@
-//! How long the protocol waits for what.
+//! The time limits and pauses of the protocol.
 
 use std::time::Duration;
 
-/// The waits of the protocol that do not belong to a single sink.
+/// The time limits and pauses that do not belong to a single sink.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
-    /// How long an answer to the reset is waited for.
+    /// The time limit for the response to the reset.
     pub reset_answer: Duration,
-    /// How long the issuer's word must hold, or may lag, before it is believed.
+    /// The settling window: the maximum lag of reads after a write or a reset.
     pub settle: Duration,
-    /// How long an answer to any other question to the issuer is waited for.
+    /// The time limit for the response to any other request to the issuer.
     pub issuer_answer: Duration,
-    /// Between two reads of the current token.
+    /// The pause between two reads of the current token.
     pub poll: Duration,
-    /// Between two looks for somebody else's reset while sinks are being written.
+    /// The pause between two checks for an external reset while sinks are written.
     pub look_out: Duration,
-    /// How long a reset may stay unanswered before the current token is read alongside.
+    /// The time after which the current token is read while the reset has no response.
     pub doubt_after: Duration,
-    /// What was prepared longer ago than this is prepared again before the reset.
+    /// The maximum age of a preparation. An older one is repeated before the reset.
     pub fresh: Duration,
-    /// How long the plugins' surveys of copies may take.
+    /// The time limit of all surveys.
     pub survey: Duration,
-    /// A reset that is expected to leave sinks stale for longer than this is not sent.
+    /// The maximum outage. A reset with a longer forecast is not sent.
     pub max_outage: Option<Duration>,
 }
 

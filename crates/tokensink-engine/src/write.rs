@@ -1,4 +1,4 @@
-//! Writing one token to one sink, as often as it takes.
+//! Writes the token to one sink, with retries.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -13,24 +13,24 @@ use crate::inspection::WriteState;
 use crate::journal::{Entry, LastWrite};
 use crate::plan::Prepared;
 use crate::prepare::ensure_agreed;
-use crate::rate_limiter::{Admission, RateLimiter};
+use crate::rate_limiter::{QueuedPermit, RateLimiter};
 use crate::retry::{OldToken, Retry};
 use crate::{Failure, Sink, State};
 
-/// What one sink needs for its write.
+/// The inputs of a sink's write.
 #[derive(Clone, Debug)]
 pub(crate) struct WriteJob {
     pub(crate) sink: Arc<Sink>,
     pub(crate) rate_limiter: Option<Arc<RateLimiter>>,
-    /// Where it could not be prepared: why. It is prepared again before the write.
+    /// The preparation, or its error. In that case the sink is prepared again before the write.
     pub(crate) preparation: Result<Arc<Preparation>, Failure>,
     pub(crate) priority: WritePriority,
     pub(crate) old_token: OldToken,
-    /// The place outside the config that was shown to the user, if there was one.
+    /// The unexpected destination that was shown to the user, if there was one.
     pub(crate) foreign_destination: Option<String>,
 }
 
-/// The most important first; among equals the one whose write takes longest.
+/// The order of the writes: the highest priority first, and among equals the slowest write first.
 pub(crate) type WritePriority = Reverse<(i32, Option<Duration>)>;
 
 impl WriteJob {
@@ -46,35 +46,35 @@ impl WriteJob {
         }
     }
 
-    /// Its place in the queue of its rate limiter. What must be prepared first has none yet: it would
-    /// keep others from their turn.
-    pub(crate) async fn queue(&self) -> Option<Admission> {
+    /// Takes a place in the queue of the rate limiter. A sink that must be prepared first takes none, because
+    /// it would delay the others.
+    pub(crate) async fn queue(&self) -> Option<QueuedPermit> {
         let limiter = self.rate_limiter.as_ref().filter(|_| self.preparation.is_ok())?;
         Some(limiter.queue_for_write().await)
     }
 }
 
-/// The priority of the write that `prepared` leads to.
+/// Returns the priority of a sink's write.
 pub(crate) fn priority_of(prepared: &Prepared) -> WritePriority {
     let round_trip = prepared.preparation.as_ref().ok().map(|one| one.estimate.round_trip);
     Reverse((prepared.sink.priority, round_trip))
 }
 
-/// How the writing of one sink ended.
+/// The result of writing one sink.
 #[derive(Clone, Debug)]
 pub(crate) struct WriteResult {
     pub(crate) attempts: u32,
-    /// A request was not acknowledged: it may still take effect, even where a later one was
-    /// acknowledged.
+    /// Whether a request was not acknowledged. It may still take effect, even after the acknowledgement of a
+    /// later one.
     pub(crate) unacknowledged: bool,
-    /// The same of a token that was superseded while this sink was written.
+    /// Whether a request with a token that was superseded during the write was not acknowledged.
     pub(crate) superseded_unacknowledged: bool,
-    /// What was written.
+    /// The token of the last attempt.
     pub(crate) token: Arc<Token>,
     pub(crate) outcome: Result<Acknowledgement, Failure>,
 }
 
-/// The provider responded that it holds the token now.
+/// The provider's acknowledgement of a write.
 #[derive(Clone, Debug)]
 pub(crate) struct Acknowledgement {
     pub(crate) receipt: Receipt,
@@ -82,17 +82,17 @@ pub(crate) struct Acknowledgement {
 }
 
 impl WriteResult {
-    /// What the sink reported beside its acknowledgement.
+    /// Returns the warning in the receipt, if there is one.
     pub(crate) fn warning(&self) -> Option<&str> {
         self.outcome.as_ref().ok()?.receipt.get(Receipt::WARNING)
     }
 
-    /// The plugin panicked in a write.
+    /// Returns the result for a write in which the plugin panicked.
     pub(crate) fn panicked(token: &Arc<Token>) -> Self {
         Self::without_response(token, Failure::panicked())
     }
 
-    /// A second interrupt came during a write.
+    /// Returns the result for a write that was stopped by a second interrupt.
     pub(crate) fn abandoned(token: &Arc<Token>) -> Self {
         let failure = Failure {
             kind: SinkErrorKind::Other,
@@ -102,7 +102,7 @@ impl WriteResult {
         Self::without_response(token, failure)
     }
 
-    /// Before the first attempt.
+    /// Creates the result before the first attempt.
     fn of(token: Arc<Token>) -> Self {
         Self {
             attempts: 0,
@@ -122,7 +122,7 @@ impl WriteResult {
         }
     }
 
-    /// One more attempt, with the newest token.
+    /// Begins another attempt with the newest token.
     fn begin_attempt(&mut self, newest: &Arc<Token>) {
         self.attempts += 1;
         if self.token != *newest {
@@ -131,7 +131,7 @@ impl WriteResult {
         }
     }
 
-    /// What it left at the provider, as far as that was acknowledged.
+    /// Returns the write for later inspections, if it was acknowledged.
     pub(crate) fn last_write(&self) -> Option<LastWrite> {
         let acknowledgement = self.outcome.as_ref().ok()?;
         Some(LastWrite {
@@ -149,12 +149,12 @@ impl WriteResult {
         }
     }
 
-    /// What is known before the sink was inspected.
+    /// Returns the state before the sink is inspected.
     pub(crate) fn state(&self) -> State {
         if self.outcome.is_ok() { State::Current } else { State::Unknown }
     }
 
-    /// The journal's entry for it.
+    /// Returns the entry for the journal.
     pub(crate) fn entry(&self, sink: &Sink) -> Entry {
         let (target, token) = (sink.info.target.clone(), self.token.fingerprint());
         match &self.outcome {
@@ -166,10 +166,10 @@ impl WriteResult {
     }
 }
 
-/// Writes the newest token until it is acknowledged, or another attempt would be useless or too late.
+/// Writes the newest token until a write is acknowledged or another attempt would be useless or too late.
 pub(crate) async fn write(
     job: WriteJob,
-    place: Option<Admission>,
+    place: Option<QueuedPermit>,
     newest: watch::Receiver<Arc<Token>>,
 ) -> WriteResult {
     let WriteJob { sink, rate_limiter, preparation, old_token, foreign_destination, .. } = job;
@@ -181,7 +181,7 @@ pub(crate) async fn write(
         let failure = match &preparation {
             Some(ready) => {
                 let attempt = async {
-                    // What became known while this sink waited for its turn.
+                    // A newer token may have become known while this write waited in the queue.
                     result.begin_attempt(&newest.borrow());
                     ready.writer.write(&result.token).await
                 };
@@ -191,7 +191,7 @@ pub(crate) async fn write(
                         return result;
                     }
                     Err(failure) => {
-                        // A timeout or a broken connection hides a response.
+                        // After a timeout or a broken connection, the write may have taken effect.
                         result.unacknowledged |= failure.kind == SinkErrorKind::Transient;
                         failure
                     }

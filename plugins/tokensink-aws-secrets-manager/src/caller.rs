@@ -1,4 +1,4 @@
-//! Whose credentials these are: `GetCallerIdentity` of AWS STS, which needs no permission
+//! Finds the account of the credentials with `GetCallerIdentity` of AWS STS, which needs no permission
 //! (docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html).
 
 use std::time::Duration;
@@ -11,25 +11,26 @@ use tokensink_core::SinkError;
 use crate::client::without_proxy;
 use crate::endpoint::Endpoint;
 
-/// The longest that a preparation waits for the account: it is shown, and prevents nothing.
+/// The time limit for the account in a preparation. The account is only shown, so a missing one does not
+/// prevent the write.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
-/// Where STS is.
+/// The endpoint of STS.
 #[derive(Clone, Debug)]
 pub(crate) enum StsEndpoint {
-    /// At AWS.
+    /// AWS's own endpoint.
     Default,
-    /// Where a variable or the profile says.
+    /// The endpoint in a variable or the profile.
     At(Endpoint),
-    /// It must not be asked.
+    /// No request is sent.
     Unknown {
-        /// Why not, as a fragment.
+        /// The reason, as a fragment.
         reason: String,
     },
 }
 
 impl StsEndpoint {
-    /// Decides by what names its endpoint, if anything does, and by the endpoint of Secrets Manager.
+    /// Chooses the endpoint. `named` is the endpoint of STS in a variable or the profile.
     pub(crate) fn choose(
         named: Result<Option<Endpoint>, SinkError>,
         secrets_manager: Option<&Endpoint>,
@@ -37,15 +38,15 @@ impl StsEndpoint {
         match (named, secrets_manager) {
             (Ok(Some(endpoint)), _) => Self::At(endpoint),
             (Err(error), _) => Self::Unknown { reason: error.to_string() },
-            // What is at that endpoint may be a fake: AWS itself need not know the credentials.
+            // The endpoint may be a fake, with credentials that are not valid at AWS.
             (Ok(None), Some(_)) => {
-                Self::Unknown { reason: "the endpoint is one of Secrets Manager only".to_owned() }
+                Self::Unknown { reason: "the endpoint is for Secrets Manager only".to_owned() }
             }
             (Ok(None), None) => Self::Default,
         }
     }
 
-    /// The endpoint, where it is asked and is not the one of the region.
+    /// Returns the endpoint, if it is not AWS's own and requests are sent to it.
     pub(crate) fn endpoint(&self) -> Option<&Endpoint> {
         match self {
             Self::At(endpoint) => Some(endpoint),
@@ -65,10 +66,10 @@ impl StsEndpoint {
         if endpoint.is_some_and(Endpoint::is_loopback) {
             config = config.http_client(without_proxy());
         }
-        let asked = Client::from_conf(config.build()).get_caller_identity().send();
-        match tokio::time::timeout(MAX_WAIT, asked).await {
+        let request = Client::from_conf(config.build()).get_caller_identity().send();
+        match tokio::time::timeout(MAX_WAIT, request).await {
             Ok(Ok(identity)) => {
-                identity.account.ok_or_else(|| "AWS STS names no account".to_owned())
+                identity.account.ok_or_else(|| "AWS STS returned no account".to_owned())
             }
             Ok(Err(aws_sdk_sts::error::SdkError::TimeoutError(_))) | Err(_) => {
                 Err("AWS STS sent no response in time".to_owned())

@@ -20,24 +20,24 @@ use crate::credentials::{self, SECRET_ACCESS_KEY, SESSION_TOKEN};
 use crate::endpoint::{Endpoint, SECRETS_MANAGER, STS};
 use crate::failure;
 
-/// A region, an endpoint, and the credentials that are used there.
+/// A region, an endpoint and credentials, with their client.
 pub(crate) struct Account {
     pub(crate) region: Option<String>,
     pub(crate) profile: Option<String>,
-    /// The one that the table or a variable names.
+    /// The endpoint in the table or a variable.
     pub(crate) endpoint: Option<Endpoint>,
     environment: Environment,
     hosts: HostPolicy,
     timeout: Duration,
     connection: OnceCell<Connection>,
-    /// The account of the credentials, or why it is not known. Asked for once.
+    /// The account of the credentials, or why it is not known. It is requested once.
     caller: OnceCell<Result<String, String>>,
 }
 
-/// A client, and where it sends its requests.
+/// A client and its endpoints.
 pub(crate) struct Connection {
     pub(crate) client: Client,
-    /// Where the token goes, if that is not the region's own endpoint.
+    /// The endpoint of Secrets Manager, if it is not the region's own.
     pub(crate) endpoint: Option<Endpoint>,
     pub(crate) sts: StsEndpoint,
     found: SdkConfig,
@@ -62,30 +62,30 @@ impl Account {
         }
     }
 
-    /// The connection; the first call reads profiles and the like, and decides where requests go. It
-    /// sends none.
+    /// Returns the connection. The first call reads the profiles and chooses the endpoints. It sends no
+    /// request.
     ///
     /// # Errors
     ///
-    /// When the profile names an endpoint that no credential may be sent to.
+    /// When no credential may be sent to the profile's endpoint.
     pub(crate) async fn connection(&self) -> Result<&Connection, SinkError> {
         self.connection.get_or_try_init(|| self.connect()).await
     }
 
-    /// The client of the [`connection`](Self::connection).
+    /// Returns the client of the [`connection`](Self::connection).
     pub(crate) async fn client(&self) -> Result<&Client, SinkError> {
         Ok(&self.connection().await?.client)
     }
 
-    /// The AWS account of the credentials, or why it is not known. Waits for two seconds at most,
-    /// and once only.
+    /// Returns the AWS account of the credentials, or why it is not known. Only the first call waits, for
+    /// at most two seconds.
     pub(crate) async fn caller(&self) -> Result<&str, String> {
         let connection = self.connection().await.map_err(|error| error.to_string())?;
-        let asked = || connection.sts.account(&connection.found);
-        self.caller.get_or_init(asked).await.as_deref().map_err(Clone::clone)
+        let request = || connection.sts.account(&connection.found);
+        self.caller.get_or_init(request).await.as_deref().map_err(Clone::clone)
     }
 
-    /// Converts an error of the SDK; the result contains no credentials.
+    /// Converts an error of the SDK. The result contains no credentials.
     pub(crate) fn explain<E>(&self, doing: &str, error: &SdkError<E, HttpResponse>) -> SinkError
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
@@ -96,7 +96,7 @@ impl Account {
         failure::explain(doing, &self.place(), error, &secrets)
     }
 
-    /// Where requests go, as far as that is known.
+    /// Returns the name of the endpoint for messages.
     fn place(&self) -> String {
         let connected = self.connection.get().and_then(|connection| connection.endpoint.as_ref());
         match (connected.or(self.endpoint.as_ref()), &self.region) {
@@ -120,7 +120,7 @@ impl Account {
             loader = loader.region(Region::new(region.clone()));
         }
         if let Some(profile) = &self.profile {
-            // Otherwise keys in the environment would win over the profile that the table names.
+            // Otherwise the SDK would prefer keys in the environment to the table's profile.
             let provider = ProfileFileCredentialsProvider::builder().profile_name(profile).build();
             loader = loader.profile_name(profile).credentials_provider(provider);
         } else if let Some(credentials) = credentials::keys(&self.environment) {
@@ -140,7 +140,7 @@ impl Account {
         let sts = StsEndpoint::choose(named(&STS), endpoint.as_ref());
         let mut config = config::Builder::from(&found);
         config.set_endpoint_url(endpoint.as_ref().map(|endpoint| endpoint.url().to_owned()));
-        // Credentials may still be fetched through a proxy: those come from elsewhere.
+        // The provider of the credentials has another client, which may use a proxy.
         if endpoint.as_ref().is_some_and(Endpoint::is_loopback) {
             config = config.http_client(without_proxy());
         }
@@ -148,7 +148,7 @@ impl Account {
     }
 }
 
-/// The SDK's own client, but for the proxies of the environment: see
+/// Returns the SDK's own client without the proxies of the environment, for the reason given at
 /// [`tokensink_http::build_client`].
 pub(crate) fn without_proxy() -> SharedHttpClient {
     let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);

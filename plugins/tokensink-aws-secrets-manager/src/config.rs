@@ -12,30 +12,30 @@ use crate::secret_id::SecretId;
 use crate::sink::Replace;
 use crate::value::Shape;
 
-/// The variables that every AWS tool takes a region from, the first one first.
+/// The variables in which AWS tools look for a region, in their order.
 const VARIABLES: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
 
-/// `[sinks.NAME]` with `kind = "aws-secrets-manager"`.
+/// A `[sinks.NAME]` table with `kind = "aws-secrets-manager"`.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct AwsSecretsManagerConfig {
     /// the secret's name or ARN
     secret_id: String,
-    /// the key of a JSON secret that holds the token; the whole value unless given
+    /// the key of a JSON secret that contains the token; by default the whole value is the token
     #[serde(default)]
     json_key: Option<String>,
-    /// several keys that all hold the token
+    /// several keys that all contain the token
     #[serde(default)]
     json_keys: Option<Vec<String>>,
-    /// the region; the ARN's, the profile's or the environment's unless given
+    /// the region; by default the one of the ARN, the profile or the environment
     #[serde(default)]
     region: Option<String>,
-    /// the profile of ~/.aws whose credentials are used
+    /// the profile in ~/.aws whose credentials are used
     #[serde(default)]
     profile: Option<String>,
     /// another endpoint, such as a VPC endpoint or a fake on loopback
     #[serde(default)]
     endpoint_url: Option<String>,
-    /// add keys, or create the secret, where they do not exist yet
+    /// add keys, or create the secret, if they do not exist yet
     #[serde(default)]
     create: bool,
 }
@@ -79,7 +79,8 @@ with a customer managed key also kms:GenerateDataKey and kms:Decrypt";
 }
 
 impl AwsSecretsManagerConfig {
-    /// The table's own, the ARN's or the environment's; else the SDK looks in the profile.
+    /// Returns the region of the table, the ARN or the environment. Without one, the SDK uses the
+    /// profile's.
     fn region(
         &self,
         of_arn: Option<&str>,
@@ -128,19 +129,19 @@ impl AwsSecretsManagerConfig {
             (None, Some(keys)) => match repeated(keys) {
                 _ if keys.is_empty() => error("json_keys", " is empty"),
                 _ if keys.contains(&String::new()) => error("json_keys", ": a key is empty"),
-                Some(key) => error("json_keys", &format!(": `{key}` is there twice")),
+                Some(key) => error("json_keys", &format!(": `{key}` is in it twice")),
                 None => Ok(Shape::Keys(keys.clone())),
             },
         }
     }
 }
 
-/// The value, or none and one error more.
+/// Returns the value, or adds the error to `errors`.
 fn keep<T>(errors: &mut Vec<SinkError>, outcome: Result<T, SinkError>) -> Option<T> {
     outcome.map_err(|error| errors.push(error)).ok()
 }
 
-/// A region becomes a part of the host's name.
+/// Returns whether `text` can be a part of a host name, like a region.
 fn is_host_label(text: &str) -> bool {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     !text.is_empty() && text.chars().all(fits)

@@ -1,6 +1,8 @@
-//! The AWS settings of the environment: trimmed, and refused where no request can carry them.
+//! Reads the AWS settings of the environment, trims them, and rejects values that are not usable in a
+//! request.
 //!
-//! The SDK would find that out when it signs, as an error about a header that names no variable.
+//! The SDK would report such a value only when it signs, with an error about a header that does not name
+//! the variable.
 
 use aws_sdk_secretsmanager::config::Credentials;
 use tokensink_core::{Environment, SinkError};
@@ -10,36 +12,36 @@ pub(crate) const SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
 pub(crate) const SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
 const PROFILE: &str = "AWS_PROFILE";
 
-/// The value of `variable` without the blanks and line ends around it, which are never part of it.
+/// Returns the value of `variable` without surrounding blanks and line ends.
 pub(crate) fn setting<'a>(environment: &'a Environment, variable: &str) -> Option<&'a str> {
     environment.setting(variable).map(str::trim)
 }
 
-/// Returns an error for each variable that cannot be used. A table with a profile of its own uses
-/// none of them.
+/// Returns an error for each variable that is not usable. A table with a profile uses none of them.
 pub(crate) fn check(environment: &Environment, profile: Option<&str>) -> Vec<SinkError> {
     if profile.is_some() {
         return Vec::new();
     }
     let keys = [ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN];
-    let of_keys = keys.iter().filter_map(|name| unfit(environment, name, char::is_whitespace));
+    let of_keys =
+        keys.iter().filter_map(|name| invalid_value(environment, name, char::is_whitespace));
     // The name of a profile may contain a blank.
-    of_keys.chain(unfit(environment, PROFILE, char::is_control)).collect()
+    of_keys.chain(invalid_value(environment, PROFILE, char::is_control)).collect()
 }
 
-/// The keys that the environment contains, if it contains both.
+/// Returns the keys in the environment, if it contains both.
 pub(crate) fn keys(environment: &Environment) -> Option<Credentials> {
     let text = |name| setting(environment, name).map(str::to_owned);
     let (id, secret) = (text(ACCESS_KEY_ID)?, text(SECRET_ACCESS_KEY)?);
     Some(Credentials::new(id, secret, text(SESSION_TOKEN), None, "environment"))
 }
 
-/// The profile that the environment names.
+/// Returns the profile in the environment.
 pub(crate) fn profile(environment: &Environment) -> Option<&str> {
     setting(environment, PROFILE)
 }
 
-fn unfit(
+fn invalid_value(
     environment: &Environment,
     variable: &str,
     is_refused: impl Fn(char) -> bool,

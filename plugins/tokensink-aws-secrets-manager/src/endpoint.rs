@@ -1,9 +1,8 @@
-//! Where requests go when it is not the region's own endpoint: what names it, and whether it may
-//! get a credential.
+//! Chooses the endpoint, if it is not the region's own, and checks that a credential may be sent to it.
 //!
-//! The order is the one of the AWS SDK: the table, the service's own variable, the variable of all
-//! services, the service's own entry in the profile, the profile's entry for all services. The table
-//! and the variables are known when a sink is built, the profile when it is prepared.
+//! The order is that of the AWS SDK: the table, the service's own variable, the variable of all services,
+//! the service's own entry in the profile, the profile's entry for all services. The table and the
+//! variables are known when a sink is built, the profile when it is prepared.
 
 use std::fmt;
 
@@ -17,29 +16,29 @@ use tokensink_http::{
 
 use crate::credentials::{self, setting};
 
-/// Names the endpoint of every service that has no variable of its own.
+/// The variable for the endpoint of every service without its own variable.
 const ALL_SERVICES: &str = "AWS_ENDPOINT_URL";
 
-/// Says that those variables, and the profile's entries, count for nothing.
+/// The variable that disables the endpoint variables and the profile's entries.
 const IGNORE: &str = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS";
 
-/// The profile that is used where none is named.
+/// The profile that is used by default.
 const DEFAULT_PROFILE: &str = "default";
 
 /// A service of AWS.
 #[derive(Debug)]
 pub(crate) struct Service {
-    /// Its requests are signed with keys that do not fit into one variable.
+    /// The vendor. Its credential consists of more than one variable.
     vendor: Vendor,
-    /// Its names in a profile: the documented one
+    /// The names in a profile: the documented one
     /// (docs.aws.amazon.com/sdkref/latest/guide/ss-endpoints-table.html), and the one that the SDK
     /// looks for.
     ids: [&'static str; 2],
-    /// The variable that names its endpoint.
+    /// The variable for the endpoint.
     variable: &'static str,
 }
 
-/// Its requests carry the token.
+/// Secrets Manager, to which the token is sent.
 pub(crate) const SECRETS_MANAGER: Service = Service {
     vendor: Vendor::new(
         "AWS Secrets Manager",
@@ -52,7 +51,7 @@ pub(crate) const SECRETS_MANAGER: Service = Service {
     variable: "AWS_ENDPOINT_URL_SECRETS_MANAGER",
 };
 
-/// Tells whose credentials these are.
+/// STS, which returns the account of the credentials.
 pub(crate) const STS: Service = Service {
     vendor: Vendor::new("AWS STS", is_of_sts, DefaultCredential::AnyNamedHost)
         .without_token_variables()
@@ -61,16 +60,16 @@ pub(crate) const STS: Service = Service {
     variable: "AWS_ENDPOINT_URL_STS",
 };
 
-/// An endpoint that is not the region's own, and that may get a credential.
+/// An endpoint that is not the region's own and to which a credential may be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     url: Url,
     source: Source,
-    /// It is AWS's own, such as a VPC endpoint.
+    /// Whether it is AWS's own, such as a VPC endpoint.
     is_of_aws: bool,
 }
 
-/// What names an endpoint.
+/// The setting that an endpoint comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Source {
     Table,
@@ -79,12 +78,11 @@ enum Source {
 }
 
 impl Endpoint {
-    /// Returns the endpoint of Secrets Manager that the table names, else the one that a variable
-    /// names.
+    /// Returns the endpoint of Secrets Manager in the table, else the one in a variable.
     ///
     /// # Errors
     ///
-    /// When it is not a URL, or only the project's config file names it.
+    /// When it is not a URL, or when only the project's config file names it.
     pub(crate) fn choose(
         named: Option<&str>,
         context: &BuildContext,
@@ -105,12 +103,12 @@ impl Endpoint {
         Ok(Some(Self { url, source: Source::Table, is_of_aws: grant.shown_host.is_none() }))
     }
 
-    /// Returns the endpoint of `service` that a variable or the profile names. `found` is what the
-    /// SDK read; `profile` is the one that the table names.
+    /// Returns the endpoint of `service` in a variable or the profile. `found` is the SDK's config, and
+    /// `profile` is the table's profile.
     ///
     /// # Errors
     ///
-    /// When it is not a URL that a credential may be sent to.
+    /// When it is not a URL, or when no credential may be sent to it.
     pub(crate) fn resolve(
         service: &Service,
         found: &SdkConfig,
@@ -130,7 +128,7 @@ impl Endpoint {
         );
         let of_all = in_profile(found, "", "endpoint_url");
         let of_id = |id: &&str| {
-            // Where the service has no entry, this is the one of all services.
+            // Without an entry for the service, the SDK returns the one for all services.
             in_profile(found, id, "endpoint_url").filter(|text| Some(text) != of_all.as_ref())
         };
         let named = service.ids.iter().find_map(of_id).or_else(|| of_all.clone());
@@ -157,7 +155,7 @@ impl Endpoint {
         }
     }
 
-    /// An endpoint that is named outside the project.
+    /// Creates an endpoint from a setting outside the project's file.
     fn named(
         service: &Service,
         text: &str,
@@ -179,12 +177,12 @@ impl Endpoint {
         Ok(Self { url, source, is_of_aws: grant.shown_host.is_none() })
     }
 
-    /// As the SDK takes it.
+    /// Returns the URL in the form that the SDK expects.
     pub(crate) fn url(&self) -> &str {
         self.url.as_str().trim_end_matches('/')
     }
 
-    /// As `HOST`, or as `HOST:PORT` where the port is not the scheme's own.
+    /// Returns `HOST`, or `HOST:PORT` if the port is not the scheme's default.
     pub(crate) fn host(&self) -> String {
         shown_host(&self.url)
     }
@@ -193,7 +191,7 @@ impl Endpoint {
         is_loopback(&self.url)
     }
 
-    /// What a user should know who has forgotten the variable.
+    /// Returns a warning if a variable sets the endpoint, which the user may have forgotten.
     pub(crate) fn warning(&self) -> Option<String> {
         match &self.source {
             Source::Variable(name) => Some(format!("{name} sends it to {}", self.host())),
@@ -201,19 +199,20 @@ impl Endpoint {
         }
     }
 
-    /// Where the token goes, if only the profile says so: that is not known before the preparation.
+    /// Returns the destination if the endpoint is in the profile, which is not known before the
+    /// preparation.
     pub(crate) fn destination(&self) -> Option<String> {
         let is_unexpected = matches!(self.source, Source::Profile(_)) && !self.is_of_aws;
         is_unexpected.then(|| format!("at {}", self.place()))
     }
 
-    /// The host and what names it, where it is not AWS's own.
+    /// Returns the host and the setting that it comes from, if it is not AWS's own.
     pub(crate) fn foreign_place(&self) -> Option<String> {
         (!self.is_of_aws).then(|| self.place())
     }
 
     fn place(&self) -> String {
-        format!("{}, as {} says", self.host(), self.source)
+        format!("{}, set by {}", self.host(), self.source)
     }
 }
 
@@ -227,9 +226,9 @@ impl fmt::Display for Source {
     }
 }
 
-/// Returns what the profile says, for the service or for all of them.
+/// Returns an entry of the profile, for the service or for all services.
 fn in_profile(found: &SdkConfig, service_id: &str, key: &str) -> Option<String> {
-    // No variable has an empty name: the SDK looks into the profile alone.
+    // No variable has an empty name, so the SDK looks only into the profile.
     let key = ServiceConfigKey::builder().service_id(service_id).env("").profile(key).build();
     let text = found.service_config()?.load_config(key.ok()?)?;
     let text = text.trim();
@@ -240,19 +239,20 @@ fn is_true(text: &str) -> bool {
     text.eq_ignore_ascii_case("true")
 }
 
-/// The hosts of Secrets Manager itself (docs.aws.amazon.com/general/latest/gr/asm.html) and of its
+/// Recognizes the hosts of Secrets Manager itself (docs.aws.amazon.com/general/latest/gr/asm.html) and of its
 /// VPC endpoints.
 fn is_of_secrets_manager(host: &str) -> bool {
     is_of(host, &["secretsmanager", "secretsmanager-fips"])
 }
 
-/// The hosts of STS itself (docs.aws.amazon.com/general/latest/gr/sts.html) and of its VPC endpoints.
+/// Recognizes the hosts of STS itself (docs.aws.amazon.com/general/latest/gr/sts.html) and of its VPC
+/// endpoints.
 fn is_of_sts(host: &str) -> bool {
     host == "sts.amazonaws.com" || is_of(host, &["sts", "sts-fips"])
 }
 
-/// Whether `host` is one of a service with these names. Below the same domains anybody may have an
-/// API, a bucket or a load balancer.
+/// Returns whether `host` is a host of a service with one of these names. Customers' APIs, buckets and load
+/// balancers are below the same domains.
 fn is_of(host: &str, services: &[&str]) -> bool {
     let below = |domain| host.strip_suffix(domain).map(|rest| rest.split('.').collect::<Vec<_>>());
     let is_place = |labels: &[&str]| matches!(labels, [service, region] if services.contains(service) && is_aws_region(region));
@@ -268,7 +268,7 @@ mod tests {
 
     use super::*;
 
-    /// A profile: services and keys with their values. A key of no service is one of all services.
+    /// A profile with services, keys and values. A key with an empty service is for all services.
     #[derive(Debug)]
     struct Profile(&'static [(&'static str, &'static str, &'static str)]);
 
@@ -308,27 +308,27 @@ mod tests {
         ];
         let place = |text: &str| Ok(Some(text.to_owned()));
         for (service, variables, expected) in [
-            (&STS, &[][..], place("sts.example, as the AWS profile `dev` says")),
-            (&SECRETS_MANAGER, &[], place("all.example, as the AWS profile `dev` says")),
+            (&STS, &[][..], place("sts.example, set by the AWS profile `dev`")),
+            (&SECRETS_MANAGER, &[], place("all.example, set by the AWS profile `dev`")),
             (
                 &STS,
                 &[(ALL_SERVICES, "https://v.example")],
-                place("v.example, as the variable AWS_ENDPOINT_URL says"),
+                place("v.example, set by the variable AWS_ENDPOINT_URL"),
             ),
             (
                 &STS,
                 &[(ALL_SERVICES, "https://v.example"), (STS.variable, "https://w.example:1")],
-                place("w.example:1, as the variable AWS_ENDPOINT_URL_STS says"),
+                place("w.example:1, set by the variable AWS_ENDPOINT_URL_STS"),
             ),
             (&STS, &[(ALL_SERVICES, "https://v.example"), (IGNORE, "true")], Ok(None)),
-            (&STS, &[(ALL_SERVICES, " ")], place("sts.example, as the AWS profile `dev` says")),
+            (&STS, &[(ALL_SERVICES, " ")], place("sts.example, set by the AWS profile `dev`")),
         ] {
             assert_eq!(resolved(service, PROFILE, variables), expected, "{variables:?}");
         }
     }
 
     #[test]
-    fn the_profile_can_say_that_endpoints_count_for_nothing() {
+    fn the_profile_can_disable_endpoints() {
         const PROFILE: Entries = &[
             ("", "endpoint_url", "https://all.example"),
             ("", "ignore_configured_endpoint_urls", "True"),
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_that_is_not_safe_is_an_error_that_names_the_profile() {
+    fn the_error_for_an_unsafe_endpoint_names_the_profile() {
         for (profile, words) in [
             (&[("", "endpoint_url", "http://10.0.0.1")] as Entries, "in the clear"),
             (&[("", "endpoint_url", "https://me:hunter2@x.example")], "contains credentials"),
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn only_hosts_of_sts_are_its_own() {
+    fn only_the_exact_hosts_of_sts_are_its_own() {
         for host in [
             "sts.amazonaws.com",
             "sts.eu-central-1.amazonaws.com",

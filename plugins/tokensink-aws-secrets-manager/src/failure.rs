@@ -1,8 +1,8 @@
-//! What an error of the SDK means.
+//! Maps errors of the SDK to error kinds.
 //!
-//! The code decides, not the status: servers disagree about statuses. Where there is no code (a 403
-//! whose body is no JSON, as a proxy or an emulator sends), or one that is not known here, the status
-//! has to do.
+//! The mapping uses the error code, because servers send different statuses for the same error. The
+//! status is used only if there is no code (as in a 403 of a proxy or an emulator whose body is not
+//! JSON) or if the code is unknown.
 
 use std::error::Error;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use tokensink_http::excerpt;
 /// (docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html).
 const THROTTLED: Duration = Duration::from_secs(1);
 
-/// What to look at when there was no answer.
-const SEE_THE_NETWORK: &str = "see the network, a proxy if there is one, and `endpoint_url`";
+/// The help for a request without a response.
+const CHECK_NETWORK: &str = "check the network, a proxy if there is one, and `endpoint_url`";
 
-/// `secrets` are not shown where the server echoes them.
+/// Returns the error for a failed request. `secrets` are removed from the server's message.
 pub(crate) fn explain<E>(
     doing: &str,
     place: &str,
@@ -33,15 +33,15 @@ where
     match error {
         SdkError::TimeoutError(_) => {
             SinkError::transient(format!("{problem} at {place}: no response in time"))
-                .with_help(SEE_THE_NETWORK)
+                .with_help(CHECK_NETWORK)
         }
         SdkError::ServiceError(service) => {
-            let said = service.err().message().unwrap_or_default();
+            let message = service.err().message().unwrap_or_default();
             let status = service.raw().status().as_u16();
             match service.err().code() {
                 Some(code) => {
-                    let said = shown(&format!("{code}: {said}"), secrets);
-                    by_code(&format!("{problem}{said}"), code, status, doing)
+                    let message = shown(&format!("{code}: {message}"), secrets);
+                    by_code(&format!("{problem}{message}"), code, status, doing)
                 }
                 None => unreadable(&problem, status),
             }
@@ -54,7 +54,7 @@ where
     }
 }
 
-/// Whether the credentials may not read what was asked for.
+/// Returns whether the credentials do not have the permission.
 pub(crate) fn is_denied(error: &SinkError) -> bool {
     error.kind() == SinkErrorKind::PermissionDenied
 }
@@ -68,14 +68,15 @@ fn by_code(problem: &str, code: &str, status: u16, doing: &str) -> SinkError {
         | "SignatureDoesNotMatch"
         | "InvalidSignatureException"
         | "IncompleteSignature"
-        | "MissingAuthenticationToken" => SinkError::permission_denied(problem)
-            .with_help("the AWS credentials are wrong: see `aws sts get-caller-identity`"),
+        | "MissingAuthenticationToken" => SinkError::permission_denied(problem).with_help(
+            "the AWS credentials are wrong: run `aws sts get-caller-identity` to check them",
+        ),
         "AccessDeniedException" | "AccessDenied" => SinkError::permission_denied(problem)
-            .with_help(format!("allow it to {doing}: see `tokensink sinks aws-secrets-manager`")),
+            .with_help(format!("allow it to {doing}: run `tokensink sinks aws-secrets-manager`")),
         "DecryptionFailure" | "EncryptionFailure" => SinkError::permission_denied(problem)
             .with_help("the secret's KMS key must be enabled, and usable by these credentials"),
         "ResourceNotFoundException" => SinkError::not_found(problem)
-            .with_help("see `secret_id`, `region` and the account, or set `create = true`"),
+            .with_help("check `secret_id`, `region` and the account, or set `create = true`"),
         "ResourceExistsException" => SinkError::conflict(problem),
         "ThrottlingException"
         | "Throttling"
@@ -97,7 +98,7 @@ fn by_code(problem: &str, code: &str, status: u16, doing: &str) -> SinkError {
 }
 
 fn unreadable(problem: &str, status: u16) -> SinkError {
-    by_status(&format!("{problem}: HTTP status {status}, and no readable answer"), status)
+    by_status(&format!("{problem}: HTTP status {status}, and no readable response"), status)
 }
 
 fn by_status(problem: &str, status: u16) -> SinkError {
@@ -105,15 +106,15 @@ fn by_status(problem: &str, status: u16) -> SinkError {
         401 | 403 => SinkError::permission_denied(problem)
             .with_help("see the AWS credentials and their permissions"),
         409 => SinkError::conflict(problem),
-        404 => SinkError::not_found(problem).with_help("see `endpoint_url`"),
+        404 => SinkError::not_found(problem).with_help("check `endpoint_url`"),
         429 => SinkError::rate_limited(THROTTLED, problem),
-        // A write may have landed, and may be repeated.
+        // A write may have taken effect, and it may be repeated.
         200..=299 | 408 | 500.. => SinkError::transient(problem),
         _ => SinkError::other(problem),
     }
 }
 
-/// Nothing was sent: no connection, or nothing to sign with.
+/// Returns the error for a request that was not sent: there is no connection or no credential.
 fn undispatched(
     problem: &str,
     place: &str,
@@ -144,12 +145,12 @@ fn undispatched(
         cause = inner.source();
     }
     SinkError::transient(format!("{problem} at {place}{}", shown(&words, secrets)))
-        .with_help(SEE_THE_NETWORK)
+        .with_help(CHECK_NETWORK)
 }
 
-fn shown(said: &str, secrets: &[&Secret]) -> String {
+fn shown(text: &str, secrets: &[&Secret]) -> String {
     let clean =
-        secrets.iter().fold(said.to_owned(), |text, secret| secret.redact(&text).into_owned());
+        secrets.iter().fold(text.to_owned(), |text, secret| secret.redact(&text).into_owned());
     let line = excerpt(clean.trim_end_matches([':', ' ']));
     if line.is_empty() { line } else { format!(": {line}") }
 }

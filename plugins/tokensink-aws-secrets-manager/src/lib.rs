@@ -1,5 +1,5 @@
-//! The `aws-secrets-manager` sink: keeps the token in a secret of AWS Secrets Manager, as the whole
-//! value or as keys of a JSON object. The object's other keys stay as they are.
+//! The `aws-secrets-manager` sink: writes the token to a secret of AWS Secrets Manager, as the whole
+//! value or as keys of a JSON object, whose other keys it keeps.
 
 mod caller;
 mod client;

@@ -6,18 +6,18 @@ use tokensink_core::SinkError;
 /// (docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html).
 const PUNCTUATION: &str = "/_+=.@-";
 
-/// The longest name, and the longest ARN.
+/// The maximum lengths of a name and of an ARN.
 const MAX_NAME: usize = 512;
 const MAX_ARN: usize = 2048;
 
-/// A name or an ARN, as it was configured.
+/// A name or an ARN from the config.
 #[derive(Clone, Debug)]
 pub(crate) struct SecretId {
     text: String,
     arn: Option<Arn>,
 }
 
-/// What an ARN contains besides the secret's name.
+/// The parts of an ARN besides the secret's name.
 #[derive(Clone, Debug)]
 struct Arn {
     region: String,
@@ -25,7 +25,7 @@ struct Arn {
 }
 
 impl SecretId {
-    /// Accepts a name, a complete ARN, or a partial one, which lacks the random characters at its end.
+    /// Parses a name, a complete ARN, or a partial ARN without the random characters at its end.
     pub(crate) fn parse(text: &str) -> Result<Self, SinkError> {
         let expected = |expected: &str| {
             Err(SinkError::config(format!("option `secret_id`: expected {expected}"))
@@ -63,26 +63,27 @@ impl SecretId {
         self.arn.is_some()
     }
 
-    /// The ARN's region.
+    /// Returns the ARN's region.
     pub(crate) fn region(&self) -> Option<&str> {
         self.arn.as_ref().map(|arn| arn.region.as_str())
     }
 
-    /// The ARN's account.
+    /// Returns the ARN's account.
     pub(crate) fn account(&self) -> Option<&str> {
         self.arn.as_ref().map(|arn| arn.account.as_str())
     }
 }
 
-/// Refuses an ARN as ECS has it in `valueFrom`: with a JSON key, a version stage and a version id
-/// behind it (docs.aws.amazon.com/AmazonECS/latest/developerguide/secrets-envvar-secrets-manager.html).
+/// Returns the error for an ARN in the form of `valueFrom` in ECS, with a JSON key, a version stage and a
+/// version id at the end
+/// (docs.aws.amazon.com/AmazonECS/latest/developerguide/secrets-envvar-secrets-manager.html).
 fn with_suffix(arn: &str, json_key: &str) -> SinkError {
     let error = |problem: &str| SinkError::config(problem).for_option("secret_id");
     if json_key.is_empty() {
         return error("option `secret_id`: the ARN ends in a version, as ECS writes it")
             .with_help(format!("write `secret_id = \"{arn}\"`: a write becomes AWSCURRENT"));
     }
-    // A quoted JSON text is also one of TOML.
+    // A JSON string is also a valid TOML string.
     let json_key = serde_json::Value::from(json_key);
     error("option `secret_id`: the ARN ends in a JSON key, as ECS writes it")
         .with_help(format!("write `secret_id = \"{arn}\"` and `json_key = {json_key}`"))

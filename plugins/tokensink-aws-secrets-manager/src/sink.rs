@@ -1,4 +1,4 @@
-//! The sink: what a secret is, what it holds, and whether it may be written.
+//! The sink: prepares and inspects a secret.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -25,11 +25,11 @@ const KIND: &str = "aws-secrets-manager";
 const CURRENT: &str = "AWSCURRENT";
 const PREVIOUS: &str = "AWSPREVIOUS";
 
-/// PutSecretValue and its like, per region: 50 a second
+/// The limit on PutSecretValue and similar operations per region: 50 a second
 /// (docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html).
 const WRITES: RateLimit = RateLimit { requests: 50, per: Duration::from_secs(1) };
 
-/// The SDK opens a connection for each request under way.
+/// The SDK opens a connection for each concurrent request.
 const CONCURRENT: usize = 100;
 
 /// One secret.
@@ -43,7 +43,7 @@ pub struct AwsSink {
     ours: Arc<Mutex<Option<OurWrite>>>,
 }
 
-/// What a write may do besides replacing a token.
+/// The permitted effects of a write besides replacing a token.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Replace {
     /// Add keys, or create the secret.
@@ -52,28 +52,28 @@ pub(crate) struct Replace {
     pub(crate) anything: bool,
 }
 
-/// Our last write: its version, and the version that it was made from.
+/// Our last write: its version, and the version whose value the token was merged into.
 #[derive(Clone, Debug)]
 pub(crate) struct OurWrite {
     pub(crate) version: String,
     pub(crate) base: String,
-    /// It was found to lack what somebody else wrote in between.
-    pub(crate) lacks_theirs: bool,
+    /// Whether the write has overwritten an external write.
+    pub(crate) lost_external_write: bool,
 }
 
-/// One version's value.
+/// The value of a version.
 pub(crate) struct Held {
     pub(crate) version: String,
     pub(crate) value: Zeroizing<String>,
     created: Option<DateTime>,
-    /// The value is what somebody else wrote before this version, which lacks it.
-    pub(crate) is_theirs: bool,
+    /// Whether the value is an external write before this version, which this version has overwritten.
+    pub(crate) is_external: bool,
 }
 
 impl OurWrite {
     fn recorded_in(receipt: &Receipt) -> Option<Self> {
         let fact = |name| receipt.get(name).map(str::to_owned);
-        Some(Self { version: fact("version")?, base: fact("base")?, lacks_theirs: false })
+        Some(Self { version: fact("version")?, base: fact("base")?, lost_external_write: false })
     }
 }
 
@@ -94,7 +94,7 @@ impl AwsSink {
         request.send().await.map_err(|error| self.account.explain("describe the secret", &error))
     }
 
-    /// The value of the current version, or of the one named.
+    /// Reads the value of `version`, or of the current version.
     async fn read(&self, version: Option<&str>) -> Result<Held, SinkError> {
         let request =
             self.account.client().await?.get_secret_value().secret_id(self.secret_id.as_str());
@@ -102,24 +102,24 @@ impl AwsSink {
             Some(version) => request.version_id(version),
             None => request.version_stage(CURRENT),
         };
-        let answer = request
+        let response = request
             .send()
             .await
             .map_err(|error| self.account.explain("read the secret", &error))?;
-        let Some(value) = answer.secret_string else {
+        let Some(value) = response.secret_string else {
             return Err(SinkError::rejected("its value is binary, not text")
                 .with_help("name a secret whose value is a text"));
         };
         Ok(Held {
-            version: answer.version_id.unwrap_or_default(),
+            version: response.version_id.unwrap_or_default(),
             value: Zeroizing::new(value),
-            created: answer.created_date,
-            is_theirs: false,
+            created: response.created_date,
+            is_external: false,
         })
     }
 
-    /// Our last write, where it is what the secret holds. The run that made it may be gone: then its
-    /// receipt tells. A value that is replaced as a whole leaves nothing out, and is not asked for.
+    /// Returns our last write if it is the current version. It is known from this run or from the receipt
+    /// of an earlier one. Not needed for a plain secret, whose write does not merge values.
     fn our_write(&self, current: &Held, last: Option<&Receipt>) -> Option<OurWrite> {
         if matches!(self.shape, Shape::Plain) {
             return None;
@@ -129,22 +129,22 @@ impl AwsSink {
         ours.filter(|ours| ours.version == current.version)
     }
 
-    /// The value that the token is merged into. Where somebody wrote between our reading and our
-    /// writing, that is what they wrote: ours was made without it.
+    /// Reads the value that the token is merged into. If our last write has overwritten an external write,
+    /// this is the value of the external write, because ours does not contain its changes.
     async fn base(&self, described: &DescribeSecretOutput) -> Result<Held, SinkError> {
         let current = self.read(None).await?;
-        let theirs = match self.our_write(&current, None) {
-            Some(ours) => self.written_between(described, &ours, &current).await?,
+        let external = match self.our_write(&current, None) {
+            Some(ours) => self.external_write_between(described, &ours, &current).await?,
             None => None,
         };
-        Ok(match theirs {
-            Some(theirs) => Held { version: current.version, is_theirs: true, ..theirs },
+        Ok(match external {
+            Some(external) => Held { version: current.version, is_external: true, ..external },
             None => current,
         })
     }
 
-    /// What somebody else wrote after the base of our write and before it, if anything.
-    async fn written_between(
+    /// Returns the external write between the base of our write and our write, if there is one.
+    async fn external_write_between(
         &self,
         described: &DescribeSecretOutput,
         ours: &OurWrite,
@@ -156,25 +156,25 @@ impl AwsSink {
         }
         let previous = version_at(described, PREVIOUS).filter(|previous| *previous != ours.base);
         let Some(previous) = previous else { return Ok(None) };
-        let theirs = self.read(Some(previous)).await?;
-        // A younger one was current after ours, until somebody took it back.
-        Ok(Some(theirs).filter(|theirs| theirs.created <= current.created))
+        let external = self.read(Some(previous)).await?;
+        // A younger version was current after ours, until another program restored ours.
+        Ok(Some(external).filter(|external| external.created <= current.created))
     }
 
-    /// Whether the secret holds a write of ours that lacks what somebody else wrote in between. The
-    /// next write puts both into it.
-    async fn lacks_theirs(
+    /// Returns whether the current version is a write of ours that has overwritten an external write. The
+    /// next write merges both.
+    async fn lost_external_write(
         &self,
         current: &Held,
         last: Option<&Receipt>,
     ) -> Result<bool, SinkError> {
         let Some(ours) = self.our_write(current, last) else { return Ok(false) };
-        let theirs = self.written_between(&self.describe().await?, &ours, current).await?;
-        if theirs.is_some() {
-            let ours = OurWrite { lacks_theirs: true, ..ours };
+        let external = self.external_write_between(&self.describe().await?, &ours, current).await?;
+        if external.is_some() {
+            let ours = OurWrite { lost_external_write: true, ..ours };
             *self.ours.lock().unwrap_or_else(PoisonError::into_inner) = Some(ours);
         }
-        Ok(theirs.is_some())
+        Ok(external.is_some())
     }
 
     fn refuse_unwritable(&self, described: &DescribeSecretOutput) -> Result<(), SinkError> {
@@ -184,7 +184,7 @@ impl AwsSink {
         }
         if let Some(owner) = &described.owning_service {
             return Err(SinkError::rejected(format!("the secret is managed by {owner}"))
-                .with_help("write to a secret of your own"));
+                .with_help("use a secret that is not managed by another service"));
         }
         match (&described.primary_region, &self.account.region) {
             (Some(primary), Some(region)) if primary != region => {
@@ -195,14 +195,14 @@ impl AwsSink {
         }
     }
 
-    /// Compares the account of an ARN with the caller's. A name is always one of the caller's own.
+    /// Compares the account of an ARN with the caller's. A name is always in the caller's account.
     async fn owner(&self) -> Owner {
         let Some(account) = self.secret_id.account() else { return Owner::Caller };
         match self.account.caller().await {
             Ok(caller) if caller == account => Owner::Caller,
             Ok(caller) => Owner::Other(format!("in AWS account {account}, not yours ({caller})")),
             Err(reason) => Owner::Unknown(format!(
-                "it is in AWS account {account}; whether that is yours is not known: {reason}"
+                "it is in AWS account {account}; it is not known whether that is your account: {reason}"
             )),
         }
     }
@@ -218,7 +218,7 @@ impl AwsSink {
         let sts = connection.sts.endpoint().filter(|_| self.secret_id.is_arn());
         let is_known = |sts: &Endpoint| endpoint.is_some_and(|other| other.host() == sts.host());
         if let Some(place) = sts.filter(|sts| !is_known(sts)).and_then(Endpoint::foreign_place) {
-            warnings.push(format!("its account is asked for at {place}"));
+            warnings.push(format!("its account is requested at {place}"));
         }
         warnings
     }
@@ -236,33 +236,33 @@ impl AwsSink {
     }
 }
 
-/// What a write leaves out that was made from an older version than the one it follows.
-pub(crate) fn overlooked() -> SinkError {
-    SinkError::conflict("the secret lacks what someone else wrote to it just before us")
+/// Returns the error for a write that has overwritten an external write.
+pub(crate) fn external_write_lost() -> SinkError {
+    SinkError::conflict("the write has overwritten a concurrent write of another program")
         .with_help("`tokensink sync` puts both into it")
 }
 
-/// Whose account a secret is in.
+/// The account that owns a secret.
 enum Owner {
     Caller,
-    /// The destination, for people.
+    /// Another account. The text names the destination in messages.
     Other(String),
-    /// Why it is not known, as a warning.
+    /// An unknown account. The text is the warning.
     Unknown(String),
 }
 
-/// What should be known of a replica that does not have the newest value.
+/// Returns a warning about a replica that does not have the newest value.
 fn behind(replica: &ReplicationStatusType) -> Option<String> {
     let region = replica.region().unwrap_or("another region");
-    let said = excerpt(replica.status_message().unwrap_or_default());
-    let said = if said.is_empty() { said } else { format!(": {said}") };
+    let message = excerpt(replica.status_message().unwrap_or_default());
+    let message = if message.is_empty() { message } else { format!(": {message}") };
     match replica.status()? {
         StatusType::InSync => None,
         StatusType::InProgress => {
-            Some(format!("its replica in {region} is not complete yet{said}"))
+            Some(format!("its replica in {region} is not complete yet{message}"))
         }
-        StatusType::Failed => Some(format!("its replica in {region} failed{said}")),
-        other => Some(format!("its replica in {region} is {}{said}", other.as_str())),
+        StatusType::Failed => Some(format!("its replica in {region} failed{message}")),
+        other => Some(format!("its replica in {region} is {}{message}", other.as_str())),
     }
 }
 
@@ -288,9 +288,9 @@ fn sink_info(secret_id: &SecretId, shape: &Shape, account: &Account) -> SinkInfo
     }
 }
 
-/// Identifies a secret without asking AWS. Whether the last seven characters of an ARN are its random
-/// suffix or a part of the name cannot be seen, so an ARN stays as it is: the preparation reports
-/// which secrets are the same.
+/// Returns a secret's identity without a request to AWS. An ARN is not changed, because its last seven
+/// characters may be the random suffix or a part of the name. The preparation returns the resolved
+/// identity.
 fn target(secret_id: &SecretId, account: &Account) -> TargetId {
     let place = secret_id.as_str();
     if secret_id.is_arn() {
@@ -325,7 +325,9 @@ impl TokenSink for AwsSink {
         let described = match self.describe().await {
             Err(error) if error.kind() == SinkErrorKind::NotFound && self.replace.create => {
                 if self.secret_id.is_arn() {
-                    return Err(error.with_help("name a secret that is to be created by its name"));
+                    return Err(
+                        error.with_help("use the name instead of the ARN to create a secret")
+                    );
                 }
                 self.shape.check("", true)?;
                 return Ok(self.creation(connection, started.elapsed()));
@@ -333,19 +335,20 @@ impl TokenSink for AwsSink {
             described => described?,
         };
         self.refuse_unwritable(&described)?;
-        // The connection exists by now: as long as this request takes, the write will.
+        // The connection is already open, so this request takes as long as the write will.
         let started = Instant::now();
         let read = async { (self.base(&described).await, started.elapsed()) };
         let ((base, round_trip), owner) = tokio::join!(read, self.owner());
         let mut warnings = self.warnings(&described, connection);
         let base = match (base, &self.shape) {
             (Ok(base), _) => Some(base),
-            // The whole value is replaced: it need not be read.
+            // The whole value is replaced, so it does not have to be read.
             (Err(error), Shape::Plain) if is_denied(&error) => {
-                warnings.push("its value may not be read, so what is replaced is not known".into());
+                warnings
+                    .push("its value cannot be read, so the replaced value is not known".into());
                 None
             }
-            // A secret that has no value yet.
+            // The secret has no value yet.
             (Err(error), _) if error.kind() == SinkErrorKind::NotFound && self.replace.create => {
                 None
             }
@@ -386,7 +389,7 @@ impl TokenSink for AwsSink {
             .with_readiness(unproven())
             .with_warnings(warnings)
             .with_foreign_destination(destination);
-        // An emulator may leave it out.
+        // An emulator may omit it.
         if arn.is_empty() {
             return Ok(preparation);
         }
@@ -402,8 +405,8 @@ impl TokenSink for AwsSink {
             }
             Err(error) => return Err(error),
         };
-        if self.lacks_theirs(&held, last).await? {
-            return Err(overlooked());
+        if self.lost_external_write(&held, last).await? {
+            return Err(external_write_lost());
         }
         let copies = self.shape.copies(&held.value);
         Ok(Inspection::from(self.shape.content(&held.value)).with_nearby(copies))
@@ -415,7 +418,7 @@ impl TokenSink for AwsSink {
 }
 
 impl AwsSink {
-    /// Where the value may not be read: is the newest version ours?
+    /// Inspects a secret whose value may not be read, by the id of its newest version.
     async fn inspect_unread(&self, last: Option<&Receipt>) -> Result<Inspection, SinkError> {
         let described = self.describe().await?;
         let ours = last.and_then(|last| last.get("version"));

@@ -1,16 +1,16 @@
-//! What a secret holds besides a token: what must not be replaced, and copies of the token.
+//! Rejects stored values that must not be replaced, and finds copies of the token.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use tokensink_core::{Fingerprint, NearbyValue, SinkError, StoredValue, has_token_form};
 
-/// How many keys of a JSON document an error names, and how much of each.
+/// The number of keys of a JSON document that an error names, and the maximum length of each.
 const MAX_KEYS_NAMED: usize = 8;
 const MAX_KEY_CHARS: usize = 40;
 
-/// Refuses to replace a value that was recognized as something other than a token. `place` names it,
-/// such as ``its key `T` ``.
+/// Returns an error for a value that was recognized as something other than a token. `place` names it in
+/// the message, such as ``its key `T` ``.
 pub(crate) fn refuse_unless_replaceable(
     place: &str,
     value: &str,
@@ -23,7 +23,7 @@ pub(crate) fn refuse_unless_replaceable(
             let help = if keys.is_empty() || !is_whole {
                 "name a key at the top level whose value is the token itself"
             } else {
-                "name the key that holds the token with `json_key`"
+                "set `json_key` to the key that contains the token"
             };
             (json_document(keys), help.to_owned())
         }
@@ -53,19 +53,19 @@ fn json_document(keys: &[String]) -> String {
     format!("a JSON document with the keys {}", names.join(", "))
 }
 
-/// Returns the texts anywhere in `json` that have the form of a token, but for the values of `keys` at
-/// its top level. Nothing where it is not JSON.
+/// Returns the texts anywhere in `json` that have the form of a token, except the values of `keys` at its
+/// top level. Returns nothing if `json` is not JSON.
 pub(crate) fn copies(json: &str, keys: &[String]) -> Vec<NearbyValue> {
     let mut found = Vec::new();
     let path = Path { parent: None, step: Step::Root };
     let mut deserializer = serde_json::Deserializer::from_str(json);
     let walk = Walk { path: &path, keys, found: &mut found };
-    // What was found before an error is found all the same.
+    // The texts before a syntax error are returned, too.
     let _ = walk.deserialize(&mut deserializer);
     found
 }
 
-/// Where a value is in a JSON document.
+/// The path of a value in a JSON document.
 #[derive(Clone, Copy)]
 struct Path<'a> {
     parent: Option<&'a Path<'a>>,
@@ -92,7 +92,7 @@ impl fmt::Display for Path<'_> {
     }
 }
 
-/// Visits every value without a copy of the document, which contains other secrets.
+/// Visits every value without copying the document, which contains other secrets.
 struct Walk<'a> {
     path: &'a Path<'a>,
     keys: &'a [String],

@@ -1,4 +1,4 @@
-//! A secret's value with the token in it: every other byte stays as it was.
+//! Puts the token into a secret's value and keeps every other byte.
 
 use std::fmt;
 use std::ops::Range;
@@ -10,23 +10,23 @@ use zeroize::Zeroizing;
 
 use crate::stored;
 
-/// The longest value (docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html).
+/// The maximum length of a value (docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html).
 const MAX_VALUE_BYTES: usize = 65_536;
 
-/// A token that is not known yet is given this much room at least.
+/// The minimum length that is assumed for a token that is not known yet.
 const ROOM_FOR_A_TOKEN: usize = 1024;
 
-/// How the secret holds the token.
+/// The place of the token in a secret's value.
 #[derive(Clone, Debug)]
 pub(crate) enum Shape {
-    /// It is the token.
+    /// The whole value is the token.
     Plain,
-    /// It is a JSON object with these keys.
+    /// The value is a JSON object, and these keys contain the token.
     Keys(Vec<String>),
 }
 
 impl Shape {
-    /// The keys that hold the token; none where the whole value is the token.
+    /// Returns the keys that contain the token. Empty if the whole value is the token.
     pub(crate) fn keys(&self) -> &[String] {
         match self {
             Self::Plain => &[],
@@ -34,7 +34,7 @@ impl Shape {
         }
     }
 
-    /// The new value. `current` is empty for a secret that is not there yet.
+    /// Returns the new value. `current` is empty for a secret that does not exist yet.
     pub(crate) fn merged(
         &self,
         current: &str,
@@ -68,18 +68,18 @@ impl Shape {
         Ok(merged)
     }
 
-    /// Refuses a value that the next token could not be merged into.
+    /// Checks that a token can be merged into the value.
     pub(crate) fn check(&self, current: &str, create: bool) -> Result<(), SinkError> {
         let room = self.longest_text(current).max(ROOM_FOR_A_TOKEN);
         self.merged(current, &Token::new("x".repeat(room)), create).map(drop)
     }
 
-    /// Refuses to replace what was recognized as something other than a token.
+    /// Checks that the replaced values were not recognized as something other than a token.
     pub(crate) fn refuse_unless_replaceable(&self, current: &str) -> Result<(), SinkError> {
         let Self::Keys(keys) = self else {
             return stored::refuse_unless_replaceable("its value", current, true);
         };
-        // Without a value there is nothing to replace.
+        // An empty value may be replaced.
         let entries = if current.is_empty() { Vec::new() } else { entries(current)? };
         for (key, span) in entries.into_iter().filter(|(name, _)| keys.contains(name)) {
             let place = format!("the value of its key `{key}`");
@@ -96,7 +96,7 @@ impl Shape {
         }
     }
 
-    /// The length of the token in the value now, if there is one.
+    /// Returns the length of the longest current token, or 0.
     fn longest_text(&self, current: &str) -> usize {
         let (Self::Keys(keys), Ok(entries)) = (self, entries(current)) else { return 0 };
         let ours = entries.into_iter().filter(|(name, _)| keys.contains(name));
@@ -104,10 +104,10 @@ impl Shape {
         texts.map(|text| text.len() - "\"\"".len()).max().unwrap_or_default()
     }
 
-    /// What an application reads: the whole value, or what the keys hold.
+    /// Returns the content that an application reads: the whole value, or the values of the keys.
     pub(crate) fn content(&self, current: &str) -> Content {
         let Self::Keys(keys) = self else { return Content::Value(HeldValue::of(current)) };
-        // The whole value identifies what is not an object.
+        // A value that is not an object is identified as a whole.
         let Ok(entries) = entries(current) else { return Content::Value(HeldValue::of(current)) };
         let mut held: Vec<HeldValue> = keys
             .iter()
@@ -126,7 +126,8 @@ impl Shape {
     }
 }
 
-/// A JSON value as an application reads it: a string without its quotes, anything else as it is.
+/// Returns a JSON value as an application reads it: a string without its quotes, anything else
+/// unchanged.
 fn text_of(json: &str) -> Zeroizing<String> {
     let text = serde_json::from_str::<String>(json);
     Zeroizing::new(text.unwrap_or_else(|_| json.to_owned()))
@@ -164,10 +165,10 @@ fn with_key(
     Ok(merged)
 }
 
-/// A key, and where its value stands.
+/// A key, and the position of its value.
 type Entry = (String, Range<usize>);
 
-/// The keys of a JSON object, and where their values stand in its text.
+/// Returns the keys of a JSON object, with the positions of their values in its text.
 fn entries(text: &str) -> Result<Vec<Entry>, SinkError> {
     struct Entries<'a>(&'a str);
 
@@ -193,7 +194,7 @@ fn entries(text: &str) -> Result<Vec<Entry>, SinkError> {
         deserializer.end()?;
         Ok(entries)
     });
-    // The parser's own words could quote the value.
+    // The parser's own message could quote the value.
     let entries = read.map_err(|error| {
         let place = format!("line {}, column {}", error.line(), error.column());
         let help = match StoredValue::of(text) {
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn every_other_byte_stays() {
+    fn a_merge_keeps_every_other_byte() {
         let before =
             "{ \"z\": 1.50e10,\n\t\"T\" : \"old\", \"é\\\"\":null, \"n\":{\"T\":\"x\",\"T\":1} }\n";
         let after = "{ \"z\": 1.50e10,\n\t\"T\" : \"new\\\"1\", \"é\\\"\":\"new\\\"1\", \"n\":{\"T\":\"x\",\"T\":1} }\n";
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_keys_are_added_when_asked() {
+    fn missing_keys_are_added_with_create_only() {
         assert!(merged("{}", false).unwrap_err().to_string().contains("no key `T`"));
         assert_eq!(merged("", true).unwrap(), r#"{"T":"new\"1","é\"":"new\"1"}"#);
         assert_eq!(
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_refused_without_being_shown() {
+    fn the_error_for_a_value_that_is_not_an_object_does_not_show_it() {
         for (text, words) in [
             ("s3cret", "not a JSON object"),
             ("[\"s3cret\"]", "not a JSON object"),

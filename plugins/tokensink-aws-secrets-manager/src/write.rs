@@ -1,4 +1,4 @@
-//! The write: one request, with a version id that makes a repeat of it a no-op.
+//! Writes a secret with one request. Its version id makes a repeated request a no-op.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,10 +8,10 @@ use sha2::Sha256;
 use tokensink_core::{Readiness, Receipt, SinkError, Token, TokenWriter};
 
 use crate::client::Account;
-use crate::sink::{Held, OurWrite, overlooked};
+use crate::sink::{Held, OurWrite, external_write_lost};
 use crate::value::Shape;
 
-/// The lengths that a ClientRequestToken may have.
+/// The permitted lengths of a ClientRequestToken.
 const TOKEN_LENGTHS: std::ops::RangeInclusive<usize> = 32..=64;
 
 /// Writes a new version of an existing secret.
@@ -21,12 +21,12 @@ pub(crate) struct Put {
     pub(crate) arn: String,
     pub(crate) shape: Shape,
     pub(crate) create: bool,
-    /// The value that the token is merged into; `None` where it may not be read or does not exist.
+    /// The value that the token is merged into. `None` if it may not be read or does not exist.
     pub(crate) base: Option<Held>,
-    /// The current version, readable or not; empty where there is none.
+    /// The current version, also if it may not be read. Empty if there is none.
     pub(crate) follows: String,
-    /// The version at AWSPREVIOUS. It distinguishes this write from an earlier one of the same token
-    /// over the same version that was undone since.
+    /// The version at AWSPREVIOUS. It distinguishes this write from an earlier one of the same token over
+    /// the same version that was undone in the meantime.
     pub(crate) previous: String,
     pub(crate) ours: Arc<Mutex<Option<OurWrite>>>,
     /// The last write of this preparation.
@@ -55,15 +55,16 @@ impl Put {
         self.ours.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// Whether an inspection found, since the base was read, that it lacks a write of another program.
-    fn lacks_theirs(&self) -> bool {
-        let Some(base) = self.base.as_ref().filter(|base| !base.is_theirs) else { return false };
+    /// Returns whether an inspection found that our write has overwritten an external one after the base
+    /// was read.
+    fn lost_external_write(&self) -> bool {
+        let Some(base) = self.base.as_ref().filter(|base| !base.is_external) else { return false };
         let ours = self.ours.lock().unwrap_or_else(PoisonError::into_inner);
-        ours.as_ref().is_some_and(|ours| ours.lacks_theirs && ours.version == base.version)
+        ours.as_ref().is_some_and(|ours| ours.lost_external_write && ours.version == base.version)
     }
 
-    /// The version that this write follows: a repeat follows what it followed before, and another
-    /// token follows our own last version.
+    /// Returns the version that this write follows. A repeated write follows the same version as before,
+    /// and a write of another token follows our last version.
     fn base_of(&self, token: &Token) -> String {
         match &*self.written.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(ours) if self.version_over(&ours.base, token) == ours.version => ours.base.clone(),
@@ -72,27 +73,27 @@ impl Put {
         }
     }
 
-    /// The id of the version that contains `token` and follows `base`.
+    /// Returns the id of the version that contains `token` and follows `base`.
     fn version_over(&self, base: &str, token: &Token) -> String {
         let source = self.base.as_ref().map_or("", |base| base.version.as_str());
-        let is_theirs = self.base.as_ref().is_some_and(|base| base.is_theirs);
-        // Of a base that was merged from another program's version, that version is `previous`.
-        let merged = if is_theirs { "merged" } else { "" };
+        let is_external = self.base.as_ref().is_some_and(|base| base.is_external);
+        // If the base is an external version, that version is `previous`.
+        let merged = if is_external { "merged" } else { "" };
         let mut parts = vec![self.arn.as_str(), &self.previous, base, source, merged];
         parts.extend(self.shape.keys().iter().map(String::as_str));
         request_token(token, &parts)
     }
 }
 
-/// Returns the id of a write: the same for a repeat of it, also by a later process, and another one
-/// for every other write.
+/// Returns the id of a write. A repeated write has the same id, also in a later process, and every other
+/// write has another one.
 ///
-/// Version ids are visible to everyone who may describe the secret, and in CloudTrail. So this one
-/// must reveal nothing about the value. The value is the content of an earlier version with the token
-/// put into it, and the content of a version never changes: the version's id identifies it, and the
-/// other keys of the secret are not needed here. What remains is an HMAC of public ids whose key is
-/// the token itself. A token has more entropy than can be guessed, and a process that may repeat the
-/// write has the token anyway, so no other secret has to be kept for it.
+/// Version ids are visible to everyone who may describe the secret, and in CloudTrail, so the id must not
+/// reveal anything about the value. The value is the content of an earlier version with the token put into
+/// it. The content of a version never changes, so the version's id identifies it, and the other keys of
+/// the secret are not needed here. The id is therefore an HMAC of public ids whose key is the token itself.
+/// A token has too much entropy to be guessed, and a process that repeats the write has the token, so no
+/// other secret has to be stored for it.
 fn request_token(token: &Token, parts: &[&str]) -> String {
     let mut mac = match Hmac::<Sha256>::new_from_slice(token.expose().as_bytes()) {
         Ok(mac) => mac,
@@ -113,11 +114,11 @@ impl std::fmt::Debug for Put {
 
 #[async_trait]
 impl TokenWriter for Put {
-    /// Puts the current value under its own version id, which AWS documents as a no-op, also when
-    /// a newer version was written since.
+    /// Puts the current value under its own version id. AWS documents this as a no-op, also if a newer
+    /// version was written in the meantime.
     async fn prove(&self) -> Result<Readiness, SinkError> {
         let Some(base) = &self.base else { return Ok(unproven()) };
-        // A base that was merged from another program's version is not the value of its version id.
+        // An external base is not the value of the current version id.
         if self.wrote_before() || !TOKEN_LENGTHS.contains(&base.version.len()) {
             return Ok(unproven());
         }
@@ -126,15 +127,16 @@ impl TokenWriter for Put {
     }
 
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
-        if self.lacks_theirs() {
-            return Err(overlooked());
+        if self.lost_external_write() {
+            return Err(external_write_lost());
         }
         let current = self.base.as_ref().map_or("", |base| base.value.as_str());
         let value = self.shape.merged(current, token, self.create)?;
         let base = self.base_of(token);
         let version = self.version_over(&base, token);
         self.put(&version, &value).await?;
-        let ours = OurWrite { version: version.clone(), base: base.clone(), lacks_theirs: false };
+        let ours =
+            OurWrite { version: version.clone(), base: base.clone(), lost_external_write: false };
         if self.base.is_some() {
             *self.ours.lock().unwrap_or_else(PoisonError::into_inner) = Some(ours.clone());
         }

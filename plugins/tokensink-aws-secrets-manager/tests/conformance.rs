@@ -1,4 +1,4 @@
-//! The laws of a sink, for this one.
+//! The conformance checks of the plugin contract.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
@@ -8,13 +8,13 @@ use tokensink_core::{BuildContext, Environment, HostPolicy, Registry, SinkFactor
 use tokensink_sandbox::Aws;
 use tokensink_testkit::{Evidence, SinkFixture, assert_conformance};
 
-struct Secret {
+struct SecretFixture {
     aws: Aws,
     json_key: Option<&'static str>,
 }
 
 #[async_trait]
-impl SinkFixture for Secret {
+impl SinkFixture for SecretFixture {
     fn factory(&self) -> &'static SinkFactory {
         Registry::linked().unwrap().get("aws-secrets-manager").unwrap()
     }
@@ -67,9 +67,9 @@ impl SinkFixture for Secret {
 }
 
 #[tokio::test]
-async fn aws_secrets_manager_obeys_the_laws() {
+async fn aws_secrets_manager_conforms() {
     for json_key in [None, Some("T")] {
-        let target = Secret { aws: Aws::start().await.unwrap(), json_key };
+        let target = SecretFixture { aws: Aws::start().await.unwrap(), json_key };
         assert_eq!(assert_conformance(&target).await, Ok(()));
     }
 }

@@ -1,4 +1,4 @@
-//! Tables that are wrong, and what they build: no request is made.
+//! Tests of building sinks from tables. No request is sent.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
@@ -15,7 +15,7 @@ fn build(
     tokensink_testkit::build("aws-secrets-manager", table, variables)
 }
 
-/// Builds a table with this `endpoint_url`, with nothing allowed but `hosts`.
+/// Builds a table with this `endpoint_url`. Only `hosts` are allowed.
 fn build_at(
     url: &str,
     variables: &[(&str, &str)],
@@ -48,7 +48,7 @@ fn only_hosts_of_secrets_manager_need_no_permission() {
     ] {
         assert!(built(&format!("https://{host}")).is_ok(), "{host}");
     }
-    // Each of these can be anybody's: an API, a bucket, a load balancer, an endpoint service.
+    // Each of these can belong to a customer: an API, a bucket, a load balancer, an endpoint service.
     for host in [
         "a1b2c3.execute-api.eu-central-1.amazonaws.com",
         "a1b2c3.execute-api.eu-central-1.api.aws",
@@ -64,8 +64,8 @@ fn only_hosts_of_secrets_manager_need_no_permission() {
         "evil.amazonaws.com",
         "evilamazonaws.com",
     ] {
-        let said = built(&format!("https://{host}")).unwrap_err();
-        assert!(said.starts_with(&format!("{host} is not a host of AWS")), "{host}: {said}");
+        let error = built(&format!("https://{host}")).unwrap_err();
+        assert!(error.starts_with(&format!("{host} is not a host of AWS")), "{host}: {error}");
     }
     for url in [
         "https://secretsmanager.eu-central-1.amazonaws.com:8443",
@@ -74,8 +74,8 @@ fn only_hosts_of_secrets_manager_need_no_permission() {
         "http://[::1]:4566",
         "http://2130706433:4566",
     ] {
-        let said = built(url).unwrap_err();
-        assert!(said.contains("is not a host of AWS Secrets Manager"), "{url}: {said}");
+        let error = built(url).unwrap_err();
+        assert!(error.contains("is not a host of AWS Secrets Manager"), "{url}: {error}");
     }
 }
 
@@ -84,9 +84,9 @@ fn another_endpoint_is_accepted_from_outside_the_project_only() {
     let other = "https://localstack.acme.example";
     let shown = Ok(Some("localstack.acme.example".to_owned()));
     assert!(build_at(other, &[], &[], &[]).is_err());
-    // The keys of AWS do not go to a host that was allowed and nothing else.
-    let said = build_at(other, &[], &["localstack.acme.example"], &[]).unwrap_err();
-    assert!(said.contains("there is no credential for it"), "{said}");
+    // The AWS keys are not sent to a host that is only allowed.
+    let error = build_at(other, &[], &["localstack.acme.example"], &[]).unwrap_err();
+    assert!(error.contains("there is no credential for it"), "{error}");
     for variable in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER"] {
         assert_eq!(build_at(other, &[(variable, other)], &[], &[]), shown);
         let ignored = [(variable, other), ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")];
@@ -106,11 +106,11 @@ fn another_endpoint_is_accepted_from_outside_the_project_only() {
 }
 
 #[test]
-fn keys_that_name_nothing_or_the_same_are_mistakes() {
+fn empty_and_repeated_keys_are_errors() {
     for (table, words) in [
         (json!({"secret_id": "a", "json_key": ""}), "`json_key` is empty"),
         (json!({"secret_id": "a", "json_keys": ["A", ""]}), "`json_keys`: a key is empty"),
-        (json!({"secret_id": "a", "json_keys": ["A", "B", "A"]}), "`A` is there twice"),
+        (json!({"secret_id": "a", "json_keys": ["A", "B", "A"]}), "`A` is in it twice"),
         (json!({"secret_id": "a", "json_keys": []}), "`json_keys` is empty"),
     ] {
         let errors = build(table, &[]).unwrap_err();
@@ -124,32 +124,32 @@ fn keys_that_name_nothing_or_the_same_are_mistakes() {
 const ARN: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:prod/qstash-AbCdEf";
 
 #[test]
-fn a_region_that_cannot_be_one_is_a_mistake() {
-    let mistake = |table: Value, variables: &[(&str, &str)]| {
+fn an_invalid_region_is_an_error() {
+    let message = |table: Value, variables: &[(&str, &str)]| {
         let errors = build(table, variables).unwrap_err();
         assert_eq!((errors.len(), errors[0].kind()), (1, SinkErrorKind::Config), "{errors:?}");
         errors[0].to_string()
     };
     for region in ["", " ", "eu-central-1/x", "eu-central-1.evil.example", "EU"] {
-        let said = mistake(json!({"secret_id": "a", "region": region}), &[]);
-        assert_eq!(said, "option `region`: expected a region, such as eu-central-1");
+        let error = message(json!({"secret_id": "a", "region": region}), &[]);
+        assert_eq!(error, "option `region`: expected a region, such as eu-central-1");
     }
-    let said = mistake(json!({"secret_id": "a"}), &[("AWS_REGION", "a/b")]);
-    assert!(said.contains("variable AWS_REGION: expected a region"), "{said}");
-    let said = mistake(json!({"secret_id": ARN.replace("eu-central-1", "")}), &[]);
-    assert!(said.contains("ARN in `secret_id`: expected a region"), "{said}");
+    let error = message(json!({"secret_id": "a"}), &[("AWS_REGION", "a/b")]);
+    assert!(error.contains("variable AWS_REGION: expected a region"), "{error}");
+    let error = message(json!({"secret_id": ARN.replace("eu-central-1", "")}), &[]);
+    assert!(error.contains("ARN in `secret_id`: expected a region"), "{error}");
     for region in ["eu-central-1", "us-gov-west-1", "us-iso-east-1"] {
         assert!(build(json!({"secret_id": "a", "region": region}), &[]).is_ok(), "{region}");
     }
 }
 
 #[test]
-fn a_region_that_contradicts_the_arn_is_a_mistake() {
+fn a_region_that_contradicts_the_arn_is_an_error() {
     let errors = build(json!({"secret_id": ARN, "region": "us-east-1"}), &[]).unwrap_err();
-    let said = errors[0].to_string();
-    assert_eq!(said, "option `region`: the ARN is of eu-central-1, not of us-east-1");
+    let error = errors[0].to_string();
+    assert_eq!(error, "option `region`: the ARN is of eu-central-1, not of us-east-1");
     assert!(build(json!({"secret_id": ARN, "region": "eu-central-1"}), &[]).is_ok());
-    // The environment speaks of what has no region of its own.
+    // The region of the environment applies only without another one.
     assert!(build(json!({"secret_id": ARN}), &[("AWS_REGION", "us-east-1")]).is_ok());
 }
 
@@ -164,7 +164,7 @@ fn secrets_of_two_accounts_or_regions_are_different_places() {
         ARN.replace("123456789012", "210987654321"),
         ARN.replace("eu-central-1", "us-east-1"),
         ARN.replace("prod/qstash-AbCdEf", "prod/qstash-XyZ123"),
-        // A partial ARN of a secret whose name ends as the complete ARN of another does.
+        // A partial ARN of a secret whose name ends like the complete ARN of another.
         ARN.replace("qstash-AbCdEf", "qstash"),
     ];
     for other in &others {
@@ -211,7 +211,7 @@ fn an_arn_with_a_json_key_points_to_json_key() {
 }
 
 #[test]
-fn a_secret_id_that_cannot_be_one_is_refused() {
+fn an_invalid_secret_id_is_rejected() {
     for secret_id in [
         "",
         "a b",
@@ -232,7 +232,7 @@ fn a_secret_id_that_cannot_be_one_is_refused() {
 }
 
 #[test]
-fn a_credential_that_no_request_can_carry_is_refused_by_name() {
+fn an_invalid_credential_is_rejected_by_the_name_of_its_variable() {
     let keys = [
         ("AWS_ACCESS_KEY_ID", "AKID"),
         ("AWS_SECRET_ACCESS_KEY", "secret"),
@@ -252,13 +252,13 @@ fn a_credential_that_no_request_can_carry_is_refused_by_name() {
             assert!(errors[0].kind() == SinkErrorKind::Config && errors.len() == 1, "{errors:?}");
             assert!(problem.contains(name) && !problem.contains(bad), "{problem}");
         }
-        // What surrounds it was never meant.
+        // Surrounding blanks are removed.
         for blank in ["\r", "\n", " ", "\r\n"] {
             assert!(with(&format!("{good}{blank}")).is_ok(), "{name}");
             assert!(with(&format!("{blank}{good}")).is_ok(), "{name}");
         }
     }
-    // A table with a profile of its own does not use them.
+    // A table with a profile does not use them.
     let unused = [("AWS_SESSION_TOKEN", "a\rb")];
     assert!(build(json!({"secret_id": "a", "profile": "p"}), &unused).is_ok());
 }

@@ -1,4 +1,4 @@
-//! Requests to the GitHub REST API, with one credential. Shared by all sinks that use it.
+//! Sends requests to the GitHub REST API with one credential, for all sinks that use it.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -27,18 +27,18 @@ use crate::sealing::SealingKey;
 use crate::survey;
 use crate::target::{Scope, Target};
 
-/// Servers accept one or two hundred concurrent requests on one HTTP/2 connection. The next one waits
-/// for a whole round trip.
+/// Servers accept one or two hundred concurrent requests on one HTTP/2 connection. A request above that
+/// number waits for a whole round trip.
 const SINKS_PER_CONNECTION: usize = 150;
 const MAX_CONNECTIONS: usize = 8;
 
-/// `repos`, the owner and the name: the segments of a path that name its repository.
+/// The number of path segments that identify a repository: `repos`, the owner and the name.
 const OWNER_SEGMENTS: usize = 3;
 
 /// Each sink writes its secret and inspects it afterwards.
 const REQUESTS_AFTER_PLAN: usize = 2;
 
-/// One sink out of these may have to write again.
+/// A second write is expected for one out of this many sinks.
 const SINKS_PER_RETRY: usize = 2;
 
 /// A client for one GitHub with one credential.
@@ -47,18 +47,18 @@ pub(crate) struct Api {
     pub(crate) base: Url,
     pub(crate) credential: Credential,
     pub(crate) limits: Limits,
-    /// The number of sinks that share it.
+    /// The number of sinks that share this API.
     sinks: AtomicUsize,
-    /// How many of them were inspected at least once.
+    /// The number of sinks that were inspected at least once.
     inspected: AtomicUsize,
     owners: Mutex<BTreeMap<String, Arc<Owner>>>,
-    /// The path of the sink that reports what is true of all.
+    /// The path of the sink that reports warnings for all sinks.
     reporter: OnceLock<String>,
-    /// Requests left for the hour, by the last response.
+    /// The requests left in the hour, according to the last response.
     remaining: AtomicUsize,
-    /// The end of the hour, once no request is left.
+    /// The end of the hour, if no request is left.
     closed_until: Mutex<Option<Instant>>,
-    /// Each has its own connections.
+    /// Clients with separate connections.
     clients: [OnceLock<Client>; MAX_CONNECTIONS],
     timeout: Duration,
     survey_permits: Semaphore,
@@ -148,12 +148,12 @@ impl Api {
         }
     }
 
-    /// Returns the number of sinks that share it.
+    /// Returns the number of sinks that share this API.
     pub(crate) fn sinks(&self) -> usize {
         self.sinks.load(Ordering::Relaxed)
     }
 
-    /// Returns whether the sink at this path reports what is true of all sinks: the first that asks.
+    /// Returns whether the sink at this path reports warnings for all sinks. The first caller does.
     pub(crate) fn reports_for_all(&self, owner_path: &str) -> bool {
         self.reporter.get_or_init(|| owner_path.to_owned()) == owner_path
     }
@@ -183,7 +183,8 @@ impl Api {
         action: &str,
     ) -> Result<Response, SinkError> {
         let url = self.base.join(path).map_err(|error| {
-            SinkError::other(format!("cannot {action}: `{path}` makes no URL")).with_source(error)
+            SinkError::other(format!("cannot {action}: `{path}` is not part of a URL"))
+                .with_source(error)
         })?;
         self.refuse_while_closed(action)?;
         let authorization = self.credential.header(self.timeout).await?;
@@ -192,7 +193,7 @@ impl Api {
             .request(method, url)
             .header(AUTHORIZATION, authorization)
             .header(ACCEPT, "application/vnd.github+json")
-            // Understood by github.com and by older Enterprise Servers alike.
+            // Both github.com and older Enterprise Servers support this version.
             .header("X-GitHub-Api-Version", "2022-11-28");
         if let Some(body) = body {
             request = request.json(body);
@@ -234,7 +235,7 @@ impl Api {
         response: &Response,
     ) -> Result<T, SinkError> {
         response.json().map_err(|_| {
-            SinkError::other(format!("cannot {action}: the response is not what is documented"))
+            SinkError::other(format!("cannot {action}: the response is not in the documented form"))
         })
     }
 
@@ -243,19 +244,19 @@ impl Api {
         self.base.host_str().unwrap_or_default()
     }
 
-    /// Returns how long one request may take.
+    /// Returns the time limit of one request.
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    /// Runs a request of a survey: few at once, so that they delay nothing else.
+    /// Runs a request of a survey. Only a few run at once, so that they do not delay other requests.
     pub(crate) async fn in_survey<T>(&self, request: impl Future<Output = T>) -> T {
-        // Never closed, so there is always a permit in the end.
+        // The semaphore is never closed, so this does not fail.
         let _permit = self.survey_permits.acquire().await;
         request.await
     }
 
-    /// Returns the error for a response that does not do what was asked, without the credential.
+    /// Returns the error for a refusal. It does not contain the credential.
     pub(crate) async fn refusal(&self, action: &str, response: &Response) -> SinkError {
         match self.credential.secret(self.timeout).await {
             Ok(secret) => refused(action, &self.base, response, &[secret]),
@@ -269,7 +270,7 @@ impl Api {
         let response = self.get(&format!("{secrets_path}/public-key"), action).await?;
         let unusable = |why: &str| SinkError::other(format!("cannot {action}: {why}"));
         let key: PublicKeyDocument =
-            response.json().map_err(|_| unusable("the response is not what is documented"))?;
+            response.json().map_err(|_| unusable("the response is not in the documented form"))?;
         let bytes = STANDARD.decode(&key.key).map_err(|_| unusable("it is not base64"))?;
         let length = bytes.len();
         let bytes: [u8; 32] =
@@ -277,12 +278,12 @@ impl Api {
         Ok(SealingKey::new(key.key_id, bytes))
     }
 
-    /// Returns whether GitHub counts the requests of an hour. An Enterprise Server does not always.
+    /// Returns whether GitHub counts the requests per hour. Some Enterprise Servers do not.
     pub(crate) fn is_counted(&self) -> bool {
         self.remaining.load(Ordering::Relaxed) != usize::MAX
     }
 
-    /// Fails when the hourly quota would not last until the end.
+    /// Checks that the hourly quota suffices for the rest of the run.
     pub(crate) fn check_remaining(&self) -> Result<(), SinkError> {
         let remaining = self.remaining.load(Ordering::Relaxed);
         let needed = self.needed(REQUESTS_AFTER_PLAN);
@@ -290,33 +291,34 @@ impl Api {
             return Ok(());
         }
         Err(SinkError::permission_denied(format!(
-            "{remaining} requests are left to this GitHub token for the hour, and {needed} may be needed"
+            "this GitHub token has {remaining} requests left in this hour, and {needed} may be needed"
         ))
         .with_help("try again when the hour is over, or use an organization secret"))
     }
 
-    /// Returns whether the hourly quota lasts until the end if `requests` of it are spent on advice.
+    /// Returns whether the hourly quota suffices for the rest of the run and for `requests` optional
+    /// requests.
     pub(crate) fn can_spare(&self, requests: usize) -> bool {
         // Each sink also fetches a public key.
         self.needed(REQUESTS_AFTER_PLAN + 1) + requests <= self.remaining.load(Ordering::Relaxed)
     }
 
-    /// The requests that all sinks may still send, where each sends `to_come` beside its first
-    /// inspection. Sinks are inspected while others are prepared.
+    /// Returns the number of requests that all sinks may still send: `to_come` each, and the first
+    /// inspection of those not inspected yet. Sinks are inspected while others are prepared.
     fn needed(&self, to_come: usize) -> usize {
         let sinks = self.sinks();
         let uninspected = sinks.saturating_sub(self.inspected.load(Ordering::Relaxed));
         to_come * sinks + uninspected + sinks.div_ceil(SINKS_PER_RETRY)
     }
 
-    /// Fails while GitHub has announced that it will refuse every request.
+    /// Returns an error until the end of the hour if no request is left.
     fn refuse_while_closed(&self, action: &str) -> Result<(), SinkError> {
         let until = *self.closed_until();
         let wait = until.map(|until| until.saturating_duration_since(Instant::now()));
         match wait.filter(|wait| !wait.is_zero()) {
             Some(wait) => Err(SinkError::rate_limited(
                 wait,
-                format!("cannot {action}: no request is left to this GitHub token for the hour"),
+                format!("cannot {action}: this GitHub token has no request left in this hour"),
             )),
             None => Ok(()),
         }
@@ -326,8 +328,8 @@ impl Api {
         self.closed_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the client for `path`: the same one for all requests about one repository, so that its
-    /// write uses the connection of its preparation.
+    /// Returns the client for `path`. All requests for one repository use the same client, so that the
+    /// write reuses the connection of the preparation.
     fn client(&self, path: &str) -> Result<&Client, SinkError> {
         let connections = 1 + self.sinks() / SINKS_PER_CONNECTION;
         let mut hasher = DefaultHasher::new();
@@ -337,12 +339,12 @@ impl Api {
             return Ok(client);
         }
         let built = build_client(&self.base, self.timeout)
-            .map_err(|error| SinkError::other("cannot start a client").with_source(error))?;
+            .map_err(|error| SinkError::other("cannot build an HTTP client").with_source(error))?;
         Ok(client.get_or_init(|| built))
     }
 }
 
-/// Returns the requests left for the hour. Other resources of the API are counted by themselves
+/// Returns the requests left in the hour. Other resources of the API are counted separately
 /// (docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api).
 fn remaining(response: &Response) -> Option<usize> {
     let is_core =

@@ -1,4 +1,4 @@
-//! What a table of kind `github-actions` may hold.
+//! The options of a table of kind `github-actions`.
 
 use reqwest::Url;
 use schemars::JsonSchema;
@@ -14,35 +14,35 @@ use crate::target::{App, Scope, Target};
 const API_URL: &str = "https://api.github.com";
 const DEFAULT_SECRET: &str = "QSTASH_TOKEN";
 
-/// `[sinks.NAME]` with `kind = "github-actions"`.
+/// A `[sinks.NAME]` table with `kind = "github-actions"`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct GitHubActionsConfig {
-    /// repositories, as owner/name, each a sink of its own
+    /// the repositories, as owner/name; each becomes a separate sink
     repositories: Option<Vec<String>>,
-    /// an organization whose secret it is, instead of repositories
+    /// the organization that has the secret, instead of repositories
     organization: Option<String>,
-    /// an environment of the repositories whose secret it is
+    /// the environment of the repositories that has the secret
     environment: Option<String>,
-    /// who uses the secret: actions (unless given), dependabot or codespaces
+    /// the product that uses the secret: actions (default), dependabot or codespaces
     app: App,
-    /// the secret's name; QSTASH_TOKEN unless given
+    /// the secret's name; QSTASH_TOKEN by default
     secret: Option<String>,
     /// the REST API of a GitHub Enterprise Server
     api_url: Option<String>,
-    /// the environment variable that holds the GitHub token
+    /// the environment variable that contains the GitHub token
     token_env: Option<String>,
-    /// the rate limits that are kept to: github.com or none; by default those of the host
+    /// the rate limits to observe: github.com or none; by default those of the host
     limits: Option<Limits>,
 }
 
-/// Whose limits on requests are kept to.
+/// The rate limits to observe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 pub(crate) enum Limits {
-    /// Those of github.com; an Enterprise Server can be given the same.
+    /// The limits of github.com, which an Enterprise Server can also have.
     #[serde(rename = "github.com")]
     GitHubCom,
-    /// None are known beforehand: a pause that the server asks for is kept to.
+    /// No known limits. Pauses that the server requests are observed.
     #[serde(rename = "none")]
     None,
 }
@@ -63,13 +63,13 @@ the GITHUB_TOKEN of a workflow run may not write secrets";
     type Sink = GitHubSink;
 
     fn build(self, context: &BuildContext) -> Result<Vec<GitHubSink>, Vec<SinkError>> {
-        let mut mistakes = Vec::new();
-        let scopes = self.scopes(&mut mistakes);
+        let mut errors = Vec::new();
+        let scopes = self.scopes(&mut errors);
         let secret = self.secret.clone().unwrap_or_else(|| DEFAULT_SECRET.to_owned());
-        mistakes.extend(check_secret_name(&secret));
-        mistakes.extend(self.token_env.as_deref().and_then(check_variable_name));
-        let base = self.base(&mut mistakes);
-        let (Some(base), true) = (base, mistakes.is_empty()) else { return Err(mistakes) };
+        errors.extend(check_secret_name(&secret));
+        errors.extend(self.token_env.as_deref().and_then(check_variable_name));
+        let base = self.base(&mut errors);
+        let (Some(base), true) = (base, errors.is_empty()) else { return Err(errors) };
         let limits = self.limits.unwrap_or(if base.as_str() == format!("{API_URL}/") {
             Limits::GitHubCom
         } else {
@@ -89,49 +89,49 @@ the GITHUB_TOKEN of a workflow run may not write secrets";
 }
 
 impl GitHubActionsConfig {
-    fn scopes(&self, mistakes: &mut Vec<SinkError>) -> Vec<Scope> {
+    fn scopes(&self, errors: &mut Vec<SinkError>) -> Vec<Scope> {
         if self.environment.as_deref() == Some("") {
-            mistakes
+            errors
                 .push(SinkError::config("option `environment` is empty").for_option("environment"));
         }
         if self.environment.is_some() && self.app != App::Actions {
-            let problem = "`environment` goes with `app = \"actions\"` only";
-            mistakes.push(SinkError::config(problem).for_option("environment"));
+            let problem = "`environment` is allowed with `app = \"actions\"` only";
+            errors.push(SinkError::config(problem).for_option("environment"));
         }
         match (&self.repositories, &self.organization) {
             (Some(_), Some(_)) => {
                 let problem = "`repositories` and `organization` exclude each other";
-                mistakes.push(SinkError::config(problem).for_option("organization"));
+                errors.push(SinkError::config(problem).for_option("organization"));
                 Vec::new()
             }
             (None, None) => {
                 let missing =
                     SinkError::config("missing option `repositories`").for_option("repositories");
-                mistakes.push(missing.with_help("or name an `organization`"));
+                errors.push(missing.with_help("or name an `organization`"));
                 Vec::new()
             }
             (None, Some(organization)) => {
                 if self.environment.is_some() {
-                    let problem = "`environment` goes with `repositories`";
-                    mistakes.push(SinkError::config(problem).for_option("environment"));
+                    let problem = "`environment` is allowed with `repositories` only";
+                    errors.push(SinkError::config(problem).for_option("environment"));
                 }
                 if !is_name(organization) {
                     let problem = format!("option `organization`: `{organization}` is not a name");
-                    mistakes.push(SinkError::config(problem).for_option("organization"));
+                    errors.push(SinkError::config(problem).for_option("organization"));
                 }
                 vec![Scope::Organization(organization.clone())]
             }
-            (Some(repositories), None) => self.repository_scopes(repositories, mistakes),
+            (Some(repositories), None) => self.repository_scopes(repositories, errors),
         }
     }
 
     fn repository_scopes(
         &self,
         repositories: &[String],
-        mistakes: &mut Vec<SinkError>,
+        errors: &mut Vec<SinkError>,
     ) -> Vec<Scope> {
         if repositories.is_empty() {
-            mistakes.push(
+            errors.push(
                 SinkError::config("option `repositories` is empty").for_option("repositories"),
             );
         }
@@ -148,18 +148,18 @@ impl GitHubActionsConfig {
                     let problem =
                         format!("option `repositories`: `{repository}` is not an owner/name");
                     let error = SinkError::config(problem).for_option("repositories");
-                    mistakes.push(error.with_help("write it like acme/api"));
+                    errors.push(error.with_help("write it like acme/api"));
                 }
             }
         }
         scopes
     }
 
-    fn base(&self, mistakes: &mut Vec<SinkError>) -> Option<Url> {
+    fn base(&self, errors: &mut Vec<SinkError>) -> Option<Url> {
         match parse_base_url(self.api_url.as_deref().unwrap_or(API_URL)) {
             Ok(base) => Some(base),
             Err(error) => {
-                mistakes.push(
+                errors.push(
                     SinkError::config(format!("option `api_url`: {error}")).for_option("api_url"),
                 );
                 None
@@ -168,13 +168,13 @@ impl GitHubActionsConfig {
     }
 }
 
-/// A part of a path that means itself.
+/// Returns whether `text` can be part of a path without escaping.
 fn is_name(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     !text.is_empty() && text.chars().all(allowed) && !text.chars().all(|c| c == '.')
 }
 
-/// The rules for a secret's name (docs.github.com/actions/reference/secrets-reference).
+/// Checks a secret's name (docs.github.com/actions/reference/secrets-reference).
 fn check_secret_name(secret: &str) -> Option<SinkError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let problem = if secret.is_empty() || !secret.chars().all(allowed) {

@@ -1,4 +1,4 @@
-//! Which GitHub token is sent, and where it may be sent to.
+//! Chooses the GitHub token for a host.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use tokensink_http::{
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
-/// GitHub's own hosts. A token of github.com goes nowhere else: a server of one's own has tokens of
-/// its own.
+/// GitHub's own hosts. A token of github.com is not sent to other hosts, because an Enterprise Server
+/// has its own tokens.
 pub(crate) const GITHUB: Vendor =
     Vendor::new("GitHub", is_own_host, DefaultCredential::OwnHostsOnly)
         .with_setting_outside("set GH_HOST to that host and GH_ENTERPRISE_TOKEN to its token");
@@ -22,10 +22,10 @@ pub(crate) const GITHUB: Vendor =
 const PUBLIC_API: &str = "api.github.com";
 const PUBLIC_HOST: &str = "github.com";
 
-/// The tokens that GitHub's own tools send to an Enterprise Server.
+/// The variables whose tokens GitHub's own tools send to an Enterprise Server.
 const ENTERPRISE_VARIABLES: [&str; 2] = ["GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"];
 
-/// What the GitHub command line needs to find its login: no credential is among it.
+/// The variables that the GitHub CLI needs to find its login. None of them contains a credential.
 const CLI_VARIABLES: &[&str] = &[
     "PATH",
     "HOME",
@@ -40,7 +40,7 @@ const CLI_VARIABLES: &[&str] = &[
     "DBUS_SESSION_BUS_ADDRESS",
 ];
 
-/// A GitHub token, or how to get at one.
+/// A GitHub token and its source. It is read at the first use.
 #[derive(Debug)]
 pub(crate) struct Credential {
     origin: String,
@@ -55,11 +55,11 @@ enum Source {
 }
 
 impl Credential {
-    /// Chooses the token for `base`, the API that the table's `api_url` names.
+    /// Chooses the token for `base`, the URL in the table's `api_url`.
     ///
     /// # Errors
     ///
-    /// When no token may be sent there.
+    /// When no token may be sent to that host.
     pub(crate) fn choose(
         base: &Url,
         token_env: Option<&str>,
@@ -99,13 +99,13 @@ impl Credential {
         Self { origin: "gh auth token".to_owned(), source, found: OnceCell::new() }
     }
 
-    /// Where it comes from; shows no secret.
+    /// Returns the name of the token's source.
     pub(crate) fn origin(&self) -> &str {
         &self.origin
     }
 
-    /// The token itself.
-    pub(crate) async fn secret(&self, patience: Duration) -> Result<&Secret, SinkError> {
+    /// Returns the token.
+    pub(crate) async fn secret(&self, timeout: Duration) -> Result<&Secret, SinkError> {
         self.found
             .get_or_try_init(|| async {
                 match &self.source {
@@ -116,36 +116,36 @@ impl Credential {
                     ))
                     .with_help("set it to a GitHub token that may write secrets")),
                     Source::GitHubCli { host, variables } => {
-                        ask_cli(host, variables, patience).await
+                        ask_cli(host, variables, timeout).await
                     }
                 }
             })
             .await
     }
 
-    /// The header that carries it.
-    pub(crate) async fn header(&self, patience: Duration) -> Result<HeaderValue, SinkError> {
-        let secret = self.secret(patience).await?;
+    /// Returns the `Authorization` header with the token.
+    pub(crate) async fn header(&self, timeout: Duration) -> Result<HeaderValue, SinkError> {
+        let secret = self.secret(timeout).await?;
         bearer(secret.expose().trim()).map_err(|_| {
-            SinkError::permission_denied(format!("{} holds no GitHub token", self.origin))
+            SinkError::permission_denied(format!("{} contains no GitHub token", self.origin))
         })
     }
 }
 
-/// Whether GitHub itself serves its API at `host`: at github.com, or to an organization that has a
+/// Returns whether `host` is an API host of GitHub itself: of github.com, or of an organization with a
 /// subdomain of ghe.com (docs.github.com/enterprise-cloud@latest/admin/data-residency).
 fn is_own_host(host: &str) -> bool {
     host == PUBLIC_API || tenant(host).is_some()
 }
 
-/// The subdomain of ghe.com whose API is at `host`.
+/// Returns the subdomain of ghe.com whose API host is `host`.
 fn tenant(host: &str) -> Option<&str> {
     let tenant = host.strip_prefix("api.")?.strip_suffix(".ghe.com")?;
     let is_label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     Some(tenant).filter(|tenant| !tenant.is_empty() && tenant.chars().all(is_label))
 }
 
-/// Whether `GH_HOST` names the host of `base`. Without a port it means the usual one.
+/// Returns whether `GH_HOST` names the host of `base`. Without a port it means the default one.
 fn is_gh_host(base: &Url, environment: &Environment) -> bool {
     let named = environment.setting("GH_HOST").and_then(|host| host.trim().parse().ok());
     named.is_some_and(|named: AllowedHost| named.is_exactly(base))
@@ -155,7 +155,8 @@ fn first_set<'a>(names: [&'a str; 2], environment: &Environment) -> Option<&'a s
     names.into_iter().find(|name| environment.secret(name).is_some())
 }
 
-/// Refuses what is not a variable's name, without repeating it: it may be the token itself.
+/// Returns an error if `name` is not the name of a variable. The error does not contain the text, which
+/// may be the token itself.
 pub(crate) fn check_variable_name(name: &str) -> Option<SinkError> {
     let error = VariableName::parse(name).err()?;
     let error = SinkError::config(format!("option `token_env`: {error}")).for_option("token_env");
@@ -170,14 +171,14 @@ fn cli_environment(environment: &Environment) -> Vec<(&'static str, String)> {
 async fn ask_cli(
     host: &str,
     variables: &[(&str, String)],
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<Secret, SinkError> {
     let missing = || {
         SinkError::permission_denied("there is no GitHub token")
             .with_help("set GH_TOKEN, or log in with `gh auth login`")
     };
     let asked = Command::new("gh")
-        // Without a host it answers with whatever login there is.
+        // Without a host, the command returns the token of any login.
         .args(["auth", "token", "--hostname", host])
         .env_clear()
         .envs(variables.iter().map(|(name, value)| (name, value)))
@@ -185,9 +186,9 @@ async fn ask_cli(
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let Ok(Ok(output)) = tokio::time::timeout(patience, asked).await else { return Err(missing()) };
-    let said = String::from_utf8(output.stdout).map(Secret::new).map_err(|_| missing())?;
-    let token = said.expose().trim();
+    let Ok(Ok(output)) = tokio::time::timeout(timeout, asked).await else { return Err(missing()) };
+    let printed = String::from_utf8(output.stdout).map(Secret::new).map_err(|_| missing())?;
+    let token = printed.expose().trim();
     if output.status.success() && !token.is_empty() {
         Ok(Secret::new(token))
     } else {

@@ -1,4 +1,4 @@
-//! Evidence of a write by time: GitHub shows no value, only when a secret was last written.
+//! Evidence of a write. GitHub does not show a secret's value but the time of its last write.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -9,17 +9,16 @@ use tokensink_http::{Response, server_time};
 const SENT_AT: &str = "sent_at";
 const WRITTEN_AT: &str = "written_at";
 
-/// `updated_at` has whole seconds, and it is not documented that they are rounded down; nor do all
-/// of GitHub's machines have the same time. So an external write within one second after ours
-/// cannot be distinguished from it.
+/// `updated_at` has whole seconds, and it is not documented that they are rounded down. The clocks of
+/// GitHub's machines may also differ. An external write within one second after ours can therefore not
+/// be distinguished from ours.
 const TOLERANCE: i64 = 1;
 
 /// GitHub's reads may be this far behind its writes
 /// (github.com/integrations/terraform-provider-github, issues 3502 and 3069: 0.3 to 4 s).
 const MAX_LAG: i64 = 10;
 
-/// The time of a write by GitHub's clock, in seconds since 1970: between the request and the
-/// response.
+/// The interval from the request to the response of a write, by GitHub's clock, in seconds since 1970.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WriteTime {
     sent: i64,
@@ -27,8 +26,8 @@ pub(crate) struct WriteTime {
 }
 
 impl WriteTime {
-    /// Of the write that `response` acknowledges; `None` without a `Date`. The local clock may be
-    /// wrong, so the request's time is the response's minus the round trip.
+    /// Returns the interval of the write that `response` acknowledges, or `None` without a `Date`. The
+    /// local clock may be wrong, so the request's time is the response's minus the round trip.
     pub(crate) fn of(response: &Response) -> Option<Self> {
         let date = date(response)?;
         let sent = date.saturating_sub(response.round_trip).as_secs();
@@ -48,13 +47,13 @@ impl WriteTime {
         facts.into_iter().fold(receipt, |receipt, (fact, seconds)| {
             match Timestamp::from_second(seconds) {
                 Ok(time) => receipt.with(fact, time.to_string()),
-                // Later than the year 9999: not a time that proves anything.
+                // A time after the year 9999 proves nothing.
                 Err(_) => receipt,
             }
         })
     }
 
-    /// What a secret that was last written at `updated_at` contains.
+    /// Returns the content of a secret that was last written at `updated_at`.
     pub(crate) fn content_at(self, updated_at: Timestamp) -> Content {
         let updated_at = updated_at.as_second();
         if updated_at > self.responded.saturating_add(TOLERANCE) {
@@ -67,7 +66,7 @@ impl WriteTime {
         }
     }
 
-    /// What a place contains where `response` shows no secret.
+    /// Returns the content if `response` shows no secret.
     pub(crate) fn content_without_secret(self, response: &Response) -> Content {
         let now = date(response).and_then(|date| i64::try_from(date.as_secs()).ok());
         if now.is_some_and(|now| now > self.responded.saturating_add(MAX_LAG)) {

@@ -1,4 +1,4 @@
-//! The errors that GitHub's responses stand for, where they differ from the default ones.
+//! Maps GitHub's responses to errors, where the mapping differs from the default.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -8,14 +8,14 @@ use tokensink_http::{
     Response, TransportError, retry_after, server_time, status_error, transport_error,
 };
 
-/// The pause after a secondary limit that names none
+/// The pause after a secondary limit without `Retry-After`
 /// (docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api).
 const DEFAULT_PAUSE: Duration = Duration::from_secs(60);
 
-/// The quota is counted by the hour: a later end of it than that is an error of the server.
+/// The quota is counted per hour, so a longer pause is an error of the server.
 const MAX_PAUSE: Duration = Duration::from_secs(3600);
 
-/// Returns the error for a request without a whole response.
+/// Returns the error for a request without a complete response.
 pub(crate) fn without_response(action: &str, host: &str, error: TransportError) -> SinkError {
     let error = transport_error(action, host, error);
     if error.kind() == SinkErrorKind::Transient {
@@ -25,7 +25,7 @@ pub(crate) fn without_response(action: &str, host: &str, error: TransportError) 
     }
 }
 
-/// Returns the error for a response that does not do what was asked. `base` is the API's URL.
+/// Returns the error for a refusal. `base` is the API's URL.
 pub(crate) fn refused(
     action: &str,
     base: &Url,
@@ -44,10 +44,10 @@ pub(crate) fn refused(
             limited_or_denied(message(), response)
         }
         StatusCode::NOT_FOUND => SinkError::not_found(message())
-            .with_help("check the name and the GitHub token: what it may not see is not found"),
-        // Made by a gateway: what GitHub did is not known.
+            .with_help("check the name, and that the GitHub token may read it"),
+        // The response of a gateway, so it is not known what GitHub did.
         status if status.is_success() => SinkError::transient(message())
-            .with_help("check what is between this machine and GitHub: it responds in its place"),
+            .with_help("check for a proxy that responds in place of GitHub"),
         status if status.is_redirection() => SinkError::conflict(message())
             .with_help("try again: the repository was renamed or moved"),
         _ => status_error(action, response, secrets),
@@ -72,9 +72,9 @@ fn limited_or_denied(message: String, response: &Response) -> SinkError {
         .with_help(format!("give the GitHub token this permission: {needed}"))
 }
 
-/// The URL at which a user authorizes the token for an organization with SAML single sign-on
-/// (docs.github.com/rest/authentication/authenticating-to-the-rest-api). Only one at GitHub's own
-/// web host is shown: a user follows it.
+/// Returns the URL at which the user authorizes the token for an organization with SAML single sign-on
+/// (docs.github.com/rest/authentication/authenticating-to-the-rest-api). A URL at another host than
+/// GitHub's own is not returned, because the user would follow it.
 fn single_sign_on(base: &Url, response: &Response) -> Option<Url> {
     let (required, url) = header(response, "x-github-sso")?.split_once(';')?;
     let url = Url::parse(url.trim().strip_prefix("url=")?).ok()?;
@@ -93,7 +93,7 @@ fn single_sign_on(base: &Url, response: &Response) -> Option<Url> {
     is_shown.then_some(url)
 }
 
-/// From the response's own `Date` to the end of the hour that is counted, and a second more.
+/// Returns the time from the response's own `Date` to one second after the end of the counted hour.
 pub(crate) fn until_renewal(response: &Response) -> Option<Duration> {
     let reset: u64 = header(response, "x-ratelimit-reset")?.parse().ok()?;
     let now = server_time(&response.headers)?.duration_since(UNIX_EPOCH).ok()?;

@@ -1,8 +1,8 @@
-//! The `github-actions` sink: keeps the token in secrets of repositories, environments and
+//! The `github-actions` sink: writes the token to secrets of repositories, environments and
 //! organizations, for Actions, Dependabot and Codespaces.
 //!
-//! A secret's value cannot be read back; what proves a write is that GitHub's record of the last
-//! change is ours. Secrets are only ever put, never deleted: there is no moment without one.
+//! A secret's value cannot be read back. A write is proven by GitHub's time of the last change. A secret
+//! is overwritten and never deleted, so there is no moment without one.
 
 mod api;
 mod config;

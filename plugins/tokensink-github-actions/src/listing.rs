@@ -1,7 +1,7 @@
-//! Many repositories of one organization, read a hundred per request.
+//! Reads the repositories of an organization, a hundred per request.
 //!
-//! A request for each of a thousand repositories would take a fifth of what GitHub allows in an hour
-//! before anything is written.
+//! Separate requests for a thousand repositories would use a fifth of the hourly quota before anything
+//! is written.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,15 +20,15 @@ const PAGE: usize = 100;
 /// the repositories on later pages are read one by one.
 const WANTED_PER_PAGE: usize = 10;
 
-/// How long after its last page a list is used.
+/// The time for which a list is used after its last page was fetched.
 const VALID_FOR: Duration = Duration::from_secs(10);
 
 /// The repositories of one owner.
 #[derive(Debug, Default)]
 pub(crate) struct Owner {
-    /// The number of them that sinks name.
+    /// The number of repositories that have a sink.
     wanted: AtomicUsize,
-    /// Locked while a page is fetched, so that others wait for it instead of fetching it too.
+    /// Locked while a page is fetched, so that other sinks wait for it instead of fetching it too.
     listed: Mutex<Option<Listed>>,
 }
 
@@ -49,8 +49,8 @@ impl Owner {
         self.wanted.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Returns the repository if it is on a list, and so many of this owner's are wanted that a list
-    /// takes fewer requests than reading each.
+    /// Returns the repository if it is on a list. The list is fetched only if so many of the owner's
+    /// repositories have a sink that it takes fewer requests than reading each one.
     pub(crate) async fn find(
         &self,
         api: &Api,
@@ -85,7 +85,9 @@ impl Listed {
         let mut listed: Vec<Repository> = Vec::new();
         if response.status.is_success() {
             listed = response.json().map_err(|_| {
-                SinkError::other(format!("cannot {action}: the response is not what is documented"))
+                SinkError::other(format!(
+                    "cannot {action}: the response is not in the documented form"
+                ))
             })?;
         } else {
             let refusal = api.refusal(action, &response).await;
@@ -95,7 +97,8 @@ impl Listed {
             ) {
                 return Err(refusal);
             }
-            // A user account, or a list that the token may not read: each is read on its own.
+            // The owner is a user account, or the token may not read the list. Each repository is then
+            // read separately.
         }
         self.since = Instant::now();
         self.next_page = (listed.len() == PAGE).then_some(page + 1);

@@ -1,4 +1,4 @@
-//! Who may use an organization secret. An update that leaves it out would clear it.
+//! The visibility of an organization secret. A write without it would clear it.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use crate::target::App;
 const PAGE: usize = 100;
 
 #[derive(Deserialize)]
-struct Secret {
+struct SecretDocument {
     visibility: Option<String>,
 }
 
@@ -28,7 +28,7 @@ struct Repository {
     id: u64,
 }
 
-/// Which repositories of an organization may use a secret.
+/// The repositories of an organization that may use a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Visibility {
     /// `all`, `private` or `selected`.
@@ -48,16 +48,16 @@ impl Visibility {
         Ok(Self { kind, selected })
     }
 
-    /// `all`, `private` or `selected`.
+    /// Reads the kind: `all`, `private` or `selected`.
     pub(crate) async fn read_kind(api: &Api, secret_path: &str) -> Result<String, SinkError> {
-        let action = "read who may use the organization secret";
-        let secret: Secret = api.read(secret_path, action).await?;
+        let action = "read the visibility of the organization secret";
+        let secret: SecretDocument = api.read(secret_path, action).await?;
         secret
             .visibility
             .ok_or_else(|| SinkError::other(format!("cannot {action}: GitHub does not show it")))
     }
 
-    /// The fields of a write that keep it.
+    /// Returns the fields that make a write keep this visibility.
     pub(crate) fn fields(&self, app: App) -> Map<String, Value> {
         let mut fields = Map::new();
         fields.insert("visibility".to_owned(), Value::String(self.kind.clone()));
@@ -84,8 +84,8 @@ impl fmt::Display for Visibility {
     }
 }
 
-/// Adds to the error of an organization secret that does not exist what to do about it. It is not
-/// created: who may use it is for a person to decide.
+/// Adds the help for an organization secret that does not exist. It is not created, because the user
+/// must decide which repositories may use it.
 pub(crate) async fn explain_missing(
     error: SinkError,
     api: &Api,
@@ -95,15 +95,15 @@ pub(crate) async fn explain_missing(
     if error.kind() != SinkErrorKind::NotFound {
         return error;
     }
-    // Without a list there is no suggestion; the error itself is the caller's.
+    // If the list cannot be read, there is no suggestion. `error` is reported in any case.
     let names = secret_names::list(api, secrets_path).await.unwrap_or_default();
     error.with_help(match secret_names::similar(&names, secret) {
         Some(similar) => format!(
-            "create the organization secret {secret} once, or set `secret = \"{similar}\"` if that \
-             one is meant"
+            "create the organization secret {secret} once, or set `secret = \"{similar}\"` if you \
+             meant that one"
         ),
         None => format!(
-            "create the organization secret {secret} once: you decide which repositories may use it"
+            "create the organization secret {secret} once and choose the repositories that may use it"
         ),
     })
 }

@@ -1,4 +1,4 @@
-//! A repository as GitHub describes it, and whether its secrets may be written.
+//! Reads a repository and checks whether its secrets may be written.
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use crate::target::App;
 
 const ACTION: &str = "read the repository";
 
-/// A repository, from a response of its own or from a list.
+/// A repository, from a single document or from a list.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Repository {
     pub(crate) id: u64,
@@ -33,7 +33,7 @@ struct Permissions {
 }
 
 impl Repository {
-    /// GitHub's names have no letter case.
+    /// Returns whether the repository has this name. GitHub ignores letter case.
     pub(crate) fn is_called(&self, name: &str) -> bool {
         self.full_name.eq_ignore_ascii_case(name)
     }
@@ -53,7 +53,7 @@ impl Repository {
         // docs.github.com/rest/codespaces/repository-secrets
         if app == App::Codespaces && self.permissions.is_some_and(|may| !may.admin) {
             return Err(SinkError::permission_denied(
-                "Codespaces secrets are written by an admin of the repository, and the GitHub token is not one's",
+                "the GitHub token is not of an admin of the repository, which Codespaces secrets require",
             )
             .with_help("use the GitHub token of an admin"));
         }
@@ -70,11 +70,11 @@ pub(crate) async fn read(api: &Api, named: &str) -> Result<Repository, SinkError
         return Err(api.refusal(ACTION, &response).await);
     }
     response.json().map_err(|_| {
-        SinkError::other(format!("cannot {ACTION}: the response is not what is documented"))
+        SinkError::other(format!("cannot {ACTION}: the response is not in the documented form"))
     })
 }
 
-/// Returns the path that a redirect names, on the same host: the credential goes to no other.
+/// Returns the path of a redirect to the same host. The credential is not sent to another host.
 fn path_of_redirect(api: &Api, response: &Response) -> Result<String, SinkError> {
     let base = &api.base;
     let location = header(response, "location").and_then(|to| base.join(to).ok());

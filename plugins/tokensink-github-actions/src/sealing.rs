@@ -1,6 +1,6 @@
-//! Sealed boxes, as libsodium's `crypto_box_seal` makes them
-//! (doc.libsodium.org/public-key_cryptography/sealed_boxes), in two steps: the slow one, the ephemeral
-//! key and the shared secret, is done before the token is known.
+//! Encrypts sealed boxes like libsodium's `crypto_box_seal`
+//! (doc.libsodium.org/public-key_cryptography/sealed_boxes), in two steps: the slow step, which computes
+//! the ephemeral key and the shared secret, is done before the token is known.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ pub(crate) struct SealingKey {
     key: PublicKey,
 }
 
-/// A sealed box without the token in it.
+/// A prepared sealed box without a token.
 pub(crate) struct Envelope {
     key_id: String,
     ephemeral: PublicKey,
@@ -30,7 +30,7 @@ pub(crate) struct Envelope {
 /// An encrypted token as GitHub accepts it.
 #[derive(Debug)]
 pub(crate) struct Sealed {
-    /// In base64.
+    /// The sealed box in base64.
     pub(crate) encrypted_value: String,
     pub(crate) key_id: String,
 }
@@ -53,7 +53,7 @@ impl SealingKey {
 }
 
 impl Envelope {
-    /// Consumes the envelope: two tokens under one nonce would reveal both.
+    /// Encrypts a token. It consumes the envelope, because two tokens under one nonce would reveal both.
     pub(crate) fn seal(self, token: &Token) -> Result<Sealed, SinkError> {
         let encrypted = self.cipher.encrypt(&self.nonce, token.expose().as_bytes());
         let encrypted = encrypted.map_err(|_| SinkError::other("cannot encrypt the token"))?;
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_owner_of_the_key_opens_a_box() {
+    fn only_the_owner_of_the_key_can_decrypt_a_box() {
         let (owner, other) = (SecretKey::generate(&mut OsRng), SecretKey::generate(&mut OsRng));
         let key = SealingKey::new("1".to_owned(), *owner.public_key().as_bytes());
         let sealed = key.envelope().seal(&Token::new("secret")).unwrap();

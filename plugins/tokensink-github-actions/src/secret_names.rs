@@ -1,4 +1,4 @@
-//! Whether a secret exists, and which existing one was meant if it does not.
+//! Finds out whether a secret exists, and suggests a similar existing name.
 
 use std::cmp::Reverse;
 
@@ -24,7 +24,7 @@ struct Named {
     name: String,
 }
 
-/// The names of the secrets at `secrets_path`.
+/// Returns the names of the secrets at `secrets_path`.
 pub(crate) async fn list(api: &Api, secrets_path: &str) -> Result<Vec<String>, SinkError> {
     let mut names = Vec::new();
     for number in 1..=MAX_PAGES {
@@ -39,12 +39,12 @@ pub(crate) async fn list(api: &Api, secrets_path: &str) -> Result<Vec<String>, S
     Ok(names)
 }
 
-/// GitHub's names have no letter case.
+/// Returns whether `names` contains the secret. GitHub ignores letter case.
 pub(crate) fn contains(names: &[String], secret: &str) -> bool {
     names.iter().any(|name| name.eq_ignore_ascii_case(secret))
 }
 
-/// The existing name that `secret` most likely means: one that is spelled almost like it.
+/// Returns the existing name that is spelled most like `secret`, if it differs only slightly.
 pub(crate) fn similar<'a>(names: &'a [String], secret: &str) -> Option<&'a str> {
     let secret = secret.to_uppercase();
     names

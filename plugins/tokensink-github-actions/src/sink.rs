@@ -40,7 +40,7 @@ const CONCURRENT_WITHOUT_LIMITS: usize = 500;
 /// of it fetches the new one.
 const KEY_IS_VALID_FOR: Duration = Duration::from_secs(600);
 
-/// Whether the secret exists is only worth a warning, so nothing waits longer for it.
+/// The time limit of the check whether the secret exists, which only leads to a warning.
 const TIME_FOR_NAMES: Duration = Duration::from_secs(2);
 
 /// A write to an organization secret reads its visibility before and after.
@@ -57,7 +57,7 @@ pub struct GitHubSink {
     memory: Arc<Memory>,
 }
 
-/// Responses that later preparations use again.
+/// Responses that later preparations reuse.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     key: Mutex<Option<KnownKey>>,
@@ -125,11 +125,11 @@ impl GitHubSink {
         Ok(vec![format!("the repository is called {} now", repository.full_name)])
     }
 
-    /// The public key. A user who thinks for a while must not cost a large organization the
-    /// requests of the hour.
+    /// Returns the public key. It is cached, because the plan of a large organization is prepared again
+    /// after the user's answer, and fetching all keys twice would use up the hourly quota.
     async fn sealing_key(&self, secrets_path: String) -> Result<KnownKey, SinkError> {
         let known = locked(&self.memory.key).clone();
-        // Where requests are not counted, asking again keeps each HTTP/1.1 connection open.
+        // If requests are not counted, fetching the key again keeps the HTTP/1.1 connections open.
         let is_valid = |known: &KnownKey| {
             self.api.is_counted()
                 && known.secrets_path == secrets_path
@@ -147,7 +147,7 @@ impl GitHubSink {
         Ok(known)
     }
 
-    /// Warns of a secret that does not exist yet. Looks once.
+    /// Returns a warning if the secret does not exist yet. The result of the first check is reused.
     async fn announcements(&self, secrets_path: &str) -> Vec<String> {
         if let Some(known) = locked(&self.memory.announcements).clone() {
             return known;
@@ -173,7 +173,7 @@ impl GitHubSink {
             Ok(Ok(names)) if secret_names::contains(&names, secret) => return Vec::new(),
             Ok(Ok(names)) => {
                 let suggestion = secret_names::similar(&names, secret).map(|similar| {
-                    format!("; set `secret = \"{similar}\"` if the existing {similar} is meant")
+                    format!("; set `secret = \"{similar}\"` if you meant the existing {similar}")
                 });
                 return vec![format!(
                     "the secret {secret} does not exist yet and will be created{}",
@@ -202,7 +202,7 @@ impl GitHubSink {
 
     async fn prepare_organization(&self) -> Result<Preparation, SinkError> {
         let secrets_path = self.secrets_path();
-        // The write reads it again: who may use the secret can change until then.
+        // The write reads the visibility again, because it can change until then.
         if let Err(error) = Visibility::read(&self.api, &self.secret_path()).await {
             let secret = &self.target.secret;
             return Err(
@@ -221,7 +221,7 @@ impl GitHubSink {
         Preparation::new(Box::new(writer), estimate).with_readiness(readiness())
     }
 
-    /// Asks for the secret, under the current name of its repository.
+    /// Requests the secret's document under the current name of its repository.
     async fn record(&self, action: &str) -> Result<Response, SinkError> {
         let response = self.api.send(Method::GET, &self.secret_path(), None, action).await?;
         match &self.target.scope {

@@ -1,7 +1,7 @@
 //! Secrets that hide the sink's own: of an environment, before the repository's; of a repository,
 //! before the organization's.
 //!
-//! Nothing but advice comes of it, so it is limited in requests, in time and in concurrency.
+//! The result is only a warning, so the search is limited in requests, in time and in concurrency.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -17,13 +17,13 @@ use crate::api::Api;
 use crate::organization::Visibility;
 use crate::target::{App, Scope, Target};
 
-/// With more sinks than this nothing is searched: the requests would be missing for the writes.
+/// The maximum number of sinks for a search. With more sinks, the quota is kept for the writes.
 const MAX_SINKS: usize = 25;
 
 /// One page, and so many requests for one sink.
 const MAX_PLACES: usize = 100;
 
-/// For one sink; all sinks together have the same limit.
+/// The time limit for one sink, and for all sinks together.
 pub(crate) const CONCURRENT: usize = 10;
 
 const MAX_TIME: Duration = Duration::from_secs(5);
@@ -185,7 +185,7 @@ async fn search(api: &Api, target: &Target, places: Places) -> Survey {
                 searched += 1;
                 found.extend(exists.then_some(closer));
             }
-            // The next one would be refused as well, and cost a request.
+            // Later requests would be refused as well.
             Ok(Some((_, Err(error)))) => reason = Some(error_chain(&error)),
             Ok(None) => break,
             Err(_) => reason = Some(format!("the rest would take longer than {MAX_TIME:?}")),

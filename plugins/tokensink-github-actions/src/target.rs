@@ -1,4 +1,4 @@
-//! The location of a secret: its path in the API, and its name for people.
+//! The location of a secret: its path in the API, and its name in messages.
 
 use std::fmt;
 
@@ -76,7 +76,7 @@ impl Target {
         }
     }
 
-    /// Returns the identity: equal for two spellings of one secret: GitHub's names have no letter case.
+    /// Returns the secret's identity. It ignores letter case, like GitHub.
     pub(crate) fn id(&self, host: &str) -> TargetId {
         let path = self.secrets_path(&self.owner_path().to_lowercase());
         TargetId::new("github-actions", format!("{host}/{path}/{}", self.secret.to_uppercase()))

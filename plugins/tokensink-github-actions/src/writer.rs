@@ -1,4 +1,4 @@
-//! The write: one request for a secret of a repository, three for one of an organization.
+//! Writes a secret: with one request for a secret of a repository, three for one of an organization.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,22 +17,22 @@ use crate::sealing::Envelope;
 use crate::sink::{KnownKey, Memory};
 use crate::target::{App, Scope, Target};
 
-/// How often an organization secret is written until its visibility is the one that an administrator
-/// set meanwhile.
+/// The maximum number of writes of an organization secret whose visibility changes during the write.
 const MAX_VISIBILITIES: usize = 3;
 
-/// GitHub accepts no write that changes nothing: a value cannot be read, and so not repeated.
+/// The readiness of every sink. A write that changes nothing is not possible, because the current value
+/// cannot be read.
 pub(crate) fn readiness() -> Readiness {
     Readiness::Unknown { reason: "only a write proves the permission at GitHub".to_owned() }
 }
 
-/// A secret whose public key is known, and whose encryption lacks nothing but the token.
+/// A writer whose public key and encryption are prepared for a token.
 #[derive(Debug)]
 pub(crate) struct SecretWriter {
     api: Arc<Api>,
     target: Target,
     key: KnownKey,
-    /// For the first write; another one is encrypted from the key.
+    /// The envelope for the first write. Later writes create a new one.
     envelope: Mutex<Option<Envelope>>,
     memory: Arc<Memory>,
 }
@@ -47,11 +47,11 @@ impl SecretWriter {
         format!("{}/{}", self.key.secrets_path, self.target.secret)
     }
 
-    /// Writes `token`, with `fields` beside it, and returns the acknowledgement.
+    /// Writes `token` with additional `fields` and returns the acknowledgement.
     async fn put(&self, token: &Token, fields: Map<String, Value>) -> Result<Response, SinkError> {
         let mut response = self.put_once(self.envelope(), token, fields.clone()).await?;
         if response.status == StatusCode::UNPROCESSABLE_ENTITY {
-            // The key was replaced since it was fetched.
+            // The key was replaced after it was fetched.
             let key = self.api.sealing_key(&self.key.secrets_path).await?;
             response = self.put_once(key.envelope(), token, fields).await?;
         }
@@ -81,12 +81,11 @@ impl SecretWriter {
         ready.unwrap_or_else(|| self.key.key.envelope())
     }
 
-    /// Writes `token` with the visibility of this moment, and looks at it afterwards.
+    /// Writes `token` with the current visibility, and reads the visibility again afterwards.
     ///
-    /// GitHub has no write that leaves the visibility as it is, so another change can be overwritten
-    /// between the read and the write, or hidden from the read by lag. A visibility that this write
-    /// did not send was set by an administrator, before or after it: sending it again is right in
-    /// both cases.
+    /// GitHub has no write that keeps the visibility, so a concurrent change can be overwritten between
+    /// the read and the write, or be missing in a lagging read. If the visibility differs after the
+    /// write, an administrator has changed it, and the write is repeated with the new one.
     async fn write_to_organization(&self, app: App, token: &Token) -> Result<Receipt, SinkError> {
         let deadline = Instant::now() + self.time_for_confirmation();
         let path = self.secret_path();
@@ -123,14 +122,15 @@ impl SecretWriter {
             }
             if sent.len() == MAX_VISIBILITIES {
                 return Err(SinkError::conflict(
-                    "who may use the organization secret changes at every write",
+                    "the visibility of the organization secret changes at every write",
                 ));
             }
             visibility = shown;
         }
     }
 
-    /// The caller gives up after the timeout of one request.
+    /// Returns the time for the confirmation. The engine drops the write after the timeout of one
+    /// request.
     fn time_for_confirmation(&self) -> Duration {
         self.api.timeout().mul_f64(0.8)
     }

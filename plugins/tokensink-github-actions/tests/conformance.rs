@@ -1,4 +1,4 @@
-//! The conformance checks of the contract.
+//! The conformance checks of the plugin contract.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 

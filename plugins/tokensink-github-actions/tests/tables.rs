@@ -1,4 +1,4 @@
-//! Tables that are wrong, and what they build: no request is made.
+//! Tests of building sinks from tables. No request is sent.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
@@ -62,7 +62,7 @@ fn only_hosts_of_github_get_its_default_token() {
 }
 
 #[test]
-fn a_project_names_no_variable_that_is_sent_to_another_host() {
+fn a_project_file_must_not_name_the_variable_for_another_host() {
     let hosts = HostPolicy::allowing(["git.acme.example", "127.0.0.1"]);
     for url in ["https://git.acme.example/api/v3", "http://127.0.0.1:4000"] {
         for name in ["GH_TOKEN", "UPSTASH_API_KEY", "OPENAI_API_KEY", "HOME", "qstash_token"] {
@@ -79,7 +79,7 @@ fn a_project_names_no_variable_that_is_sent_to_another_host() {
 }
 
 #[test]
-fn an_enterprise_server_gets_the_token_that_is_set_for_it() {
+fn an_enterprise_server_gets_its_own_token() {
     let table = || table_at("https://git.acme.example/api/v3");
     for gh_host in ["git.acme.example", "git.acme.example:443"] {
         let own = [("GH_HOST", gh_host), ("GH_ENTERPRISE_TOKEN", "c")];
@@ -88,10 +88,10 @@ fn an_enterprise_server_gets_the_token_that_is_set_for_it() {
             assert!(build_with(table_at(other), &context(&own, HostPolicy::default())).is_err());
         }
     }
-    // Allowed, and without a token of its own.
+    // An allowed host without its own token.
     let hosts = HostPolicy::allowing(["git.acme.example"]);
     let said = build_with(table(), &context(&PERSONAL, hosts.clone())).unwrap_err();
-    assert!(said.contains("no credential belongs to it"), "{said}");
+    assert!(said.contains("there is no credential for it"), "{said}");
     assert!(said.contains("TOKENSINK_HOST_TOKENS=git.acme.example=VARIABLE"), "{said}");
     let mut hosts = hosts;
     hosts.token_variables.insert("git.acme.example".to_owned(), "ACME".to_owned());
@@ -112,7 +112,7 @@ fn a_host_that_is_not_the_public_one_is_shown() {
 }
 
 #[test]
-fn all_mistakes_of_a_table_are_told_together() {
+fn all_errors_of_a_table_are_reported_together() {
     let table = json!({
         "repositories": ["acme", "acme/ok", "../x"],
         "secret": "GITHUB_X",
@@ -126,7 +126,7 @@ fn all_mistakes_of_a_table_are_told_together() {
         "`acme` is not an owner/name",
         "`../x`",
         "GITHUB_",
-        "`environment` goes with",
+        "`environment` is allowed with",
         "in the clear",
     ] {
         assert!(text.contains(words), "{text} should say {words}");
@@ -136,7 +136,7 @@ fn all_mistakes_of_a_table_are_told_together() {
 }
 
 #[test]
-fn a_token_in_the_place_of_its_variable_is_not_repeated() {
+fn a_token_given_as_the_variable_name_is_not_shown() {
     for pasted in [
         "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
         "github_pat_11ABCDEFG0abcdefghijkl_ABC",
@@ -160,14 +160,14 @@ fn a_token_in_the_place_of_its_variable_is_not_repeated() {
 }
 
 #[test]
-fn an_empty_environment_is_a_mistake() {
+fn an_empty_environment_is_an_error() {
     let table = json!({"repositories": ["acme/api"], "environment": ""});
     let errors = build(table, &[]).unwrap_err();
     assert!(errors[0].to_string().contains("option `environment` is empty"), "{errors:?}");
 }
 
 #[test]
-fn one_secret_has_one_identity() {
+fn the_identity_of_a_secret_ignores_letter_case() {
     let table =
         |repository: &str, secret: &str| json!({"repositories": [repository], "secret": secret});
     let id = |table| build(table, &[]).unwrap()[0].info().target.clone();

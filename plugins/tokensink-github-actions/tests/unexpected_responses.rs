@@ -1,4 +1,4 @@
-//! Responses that GitHub does not document, and those of proxies and gateways.
+//! Tests with undocumented responses and with those of proxies and gateways.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use tokensink_core::{Receipt, SinkError, SinkErrorKind, Token, TokenSink};
 use tokensink_github_actions as _;
 
-/// 32 bytes, as a public key has.
+/// The 32 bytes of a public key.
 const KEY: &str = "CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=";
 
-/// A server that accepts every preparation, and responds with `of_secret` to every request for the
-/// secret itself.
+/// Starts a server that accepts every preparation and responds with `of_secret` to every request for
+/// the secret itself.
 async fn serve(of_secret: impl Fn(Method) -> Response + Clone + Send + Sync + 'static) -> String {
     let router = Router::new().fallback(move |method: Method, uri: Uri| async move {
         let document = match uri.path().rsplit('/').next().unwrap() {
@@ -60,17 +60,17 @@ async fn only_a_documented_response_acknowledges_a_write() {
     }
     for status in [StatusCode::OK, StatusCode::ACCEPTED] {
         let sink = sink_at((status, page)).await;
-        // The write may have been done, and may be repeated.
+        // The write may have taken effect, and it may be repeated.
         let error = sink.prepare().await.unwrap().writer.write(&token).await.unwrap_err();
         assert_eq!(error.kind(), SinkErrorKind::Transient, "{error}");
         assert!(error.to_string().contains(&status.to_string()), "{error}");
-        // Nor does the same page describe a secret.
+        // The same page is not accepted as the document of a secret either.
         assert!(sink.inspect(None).await.is_err());
     }
 }
 
 #[tokio::test]
-async fn each_status_has_its_kind() {
+async fn each_status_has_its_error_kind() {
     for (status, kind) in [
         (401, SinkErrorKind::PermissionDenied),
         (403, SinkErrorKind::PermissionDenied),
@@ -92,14 +92,14 @@ async fn each_status_has_its_kind() {
 }
 
 #[tokio::test]
-async fn an_hour_that_never_ends_lasts_an_hour() {
+async fn the_pause_for_the_hourly_quota_is_at_most_an_hour() {
     let hour = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "18446744073709551615")];
     let token = Token::new("new");
     for status in [StatusCode::CREATED, StatusCode::FORBIDDEN] {
         let sink = sink_at((status, hour)).await;
         let preparation = sink.prepare().await.unwrap();
         assert_eq!(preparation.writer.write(&token).await.is_ok(), status.is_success());
-        // No request is left for the hour, so this one is not sent.
+        // No request is left in the hour, so this one is not sent.
         let error = preparation.writer.write(&token).await.unwrap_err();
         let SinkErrorKind::RateLimited { retry_after } = error.kind() else { panic!("{error}") };
         assert!((3500..=3600).contains(&retry_after.as_secs()), "{retry_after:?}");
@@ -107,7 +107,7 @@ async fn an_hour_that_never_ends_lasts_an_hour() {
 }
 
 #[tokio::test]
-async fn only_githubs_own_address_is_shown_for_a_saml_challenge() {
+async fn only_a_url_at_githubs_own_host_is_shown_for_a_saml_challenge() {
     let help = async |challenge: &'static str| {
         let error = refused_write((StatusCode::FORBIDDEN, [("x-github-sso", challenge)])).await;
         assert_eq!(error.kind(), SinkErrorKind::PermissionDenied, "{challenge}");
@@ -157,7 +157,7 @@ async fn a_visibility_that_cannot_be_read_after_the_write_is_reported_as_not_con
     let receipt = sink.prepare().await.unwrap().writer.write(&Token::new("new")).await.unwrap();
     let visibility = receipt.get(Receipt::WARNING).unwrap();
     assert!(
-        visibility.starts_with("cannot confirm the visibility: cannot read who may use"),
+        visibility.starts_with("cannot confirm the visibility: cannot read the visibility"),
         "{visibility}"
     );
     assert!(receipt.get("written_at").is_some());

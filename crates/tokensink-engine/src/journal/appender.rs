@@ -1,5 +1,5 @@
-//! Appends lines to the record of a run: one writer at a time, and one fsync for all lines that
-//! came while the one before was under way. Ten thousand sinks would wait for ten thousand of them.
+//! Appends lines to the record of a run. One writer at a time syncs all lines that arrived during the
+//! previous sync, because a separate fsync for each of ten thousand sinks would take too long.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{Mutex as Turn, oneshot};
+use tokio::sync::{Mutex as AsyncMutex, oneshot};
 
 use super::{JournalError, io_error};
 
@@ -16,10 +16,10 @@ use super::{JournalError, io_error};
 #[derive(Debug, Default)]
 pub(super) struct Appender {
     waiting: Mutex<Vec<Waiting>>,
-    turn: Arc<Turn<()>>,
+    writing: Arc<AsyncMutex<()>>,
 }
 
-/// A line of the record at `path`, and who wants to know that it is durable.
+/// A line for the record at `path`, and the sender that reports when it is durable.
 #[derive(Debug)]
 struct Waiting {
     path: PathBuf,
@@ -28,19 +28,19 @@ struct Waiting {
 }
 
 impl Appender {
-    /// Returns when `line` is on disk. Half of it never is, as far as that can be helped.
+    /// Appends `line` and returns when it is durable. If the write fails, a partial line is removed.
     pub(super) async fn append(&self, path: PathBuf, line: String) -> Result<(), JournalError> {
         let failed = |source| io_error("write", &path, source);
         let (done, is_done) = oneshot::channel();
         self.waiting().push(Waiting { path: path.clone(), line, done });
-        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let writing = Arc::clone(&self.writing).lock_owned().await;
         let batch = std::mem::take(&mut *self.waiting());
-        // Whoever had the turn before may have taken this line along.
+        // An earlier writer may have written this line with its own.
         if !batch.is_empty() {
-            // The turn goes with the work, which nothing interrupts.
+            // The lock moves into the task, which continues even if this future is dropped.
             tokio::task::spawn_blocking(move || {
                 write(batch);
-                drop(turn);
+                drop(writing);
             });
         }
         match is_done.await {
@@ -54,7 +54,7 @@ impl Appender {
     }
 }
 
-/// Writes all lines, which a run sends to one file, and tells everybody.
+/// Writes all lines of each file at once, and reports the result to their senders.
 fn write(batch: Vec<Waiting>) {
     let mut lines: BTreeMap<PathBuf, Vec<Waiting>> = BTreeMap::new();
     for one in batch {
@@ -66,7 +66,7 @@ fn write(batch: Vec<Waiting>) {
         for one in of_one_file {
             let copy = outcome.as_ref().copied();
             let copy = copy.map_err(|error| io::Error::new(error.kind(), error.to_string()));
-            // Nobody waits for it where the run was abandoned.
+            // The receiver is gone if the run was abandoned.
             let _ = one.done.send(copy);
         }
     }
@@ -77,12 +77,12 @@ fn append(path: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
     let before = file.metadata()?.len();
     if let Err(error) = file.write_all(text.as_bytes()).and_then(|()| file.sync_data()) {
-        // Half a line would run into the next one. If this fails too, the reader survives it.
+        // A partial line would merge with the next one. If this fails too, the reader skips the line.
         let _ = file.set_len(before);
         return Err(error);
     }
     match path.parent().filter(|_| is_new) {
-        Some(folder) => File::open(folder)?.sync_all(),
+        Some(directory) => File::open(directory)?.sync_all(),
         None => Ok(()),
     }
 }
@@ -94,10 +94,10 @@ mod tests {
     use super::*;
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn lines_that_come_together_are_all_there_and_whole() {
-        let folder = tempfile::tempdir().unwrap();
+    async fn concurrent_lines_are_all_written_completely() {
+        let directory = tempfile::tempdir().unwrap();
         let appender = Appender::default();
-        let record = |run: usize| folder.path().join(format!("{run}.jsonl"));
+        let record = |run: usize| directory.path().join(format!("{run}.jsonl"));
         let lines: Vec<String> = (0..200).map(|one| format!("{{\"line\":{one}}}\n")).collect();
         let appended = lines.iter().enumerate();
         let appended =
@@ -119,10 +119,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn everybody_is_told_that_it_failed() {
-        let folder = tempfile::tempdir().unwrap();
+    async fn an_error_is_reported_to_every_caller() {
+        let directory = tempfile::tempdir().unwrap();
         let appender = Appender::default();
-        let path = folder.path().join("missing/run.jsonl");
+        let path = directory.path().join("missing/run.jsonl");
         let appended = (0..3).map(|_| appender.append(path.clone(), "{}\n".to_owned()));
         for outcome in join_all(appended).await {
             assert!(outcome.unwrap_err().to_string().contains("could not write"));

@@ -1,4 +1,4 @@
-//! The entries of a run's record, and what can be read from them.
+//! The entries of a run's record, and the facts derived from them.
 
 use std::fmt;
 
@@ -12,14 +12,14 @@ use crate::{Command, Outcome};
 
 const TIME: &str = "%Y%m%dT%H%M%S.%6fZ";
 
-/// Names a run. Sorts by time.
+/// The name of a run. Names sort by time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RunId(String);
 
 impl RunId {
-    /// A name for a run that starts now: no two runs of one user on one machine share it, and it
-    /// is greater than those of all `earlier` runs, even where the clock was set back.
+    /// Creates the name of a run that starts now. It is unique among the runs of a user on a machine, and
+    /// greater than the names of all `earlier` runs, even if the clock was set back.
     pub(crate) fn after(earlier: &[Run]) -> Self {
         let newest = earlier.iter().filter_map(|run| run.id.time()).max();
         let next = newest.map(|newest| newest.saturating_add(SignedDuration::from_micros(1)));
@@ -51,68 +51,68 @@ impl fmt::Display for RunId {
 /// One line of a run's record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// When it was written, by this machine's clock. For people only: nothing is decided by it.
+    /// The time by this machine's clock. It is only shown, and no decision depends on it.
     pub at: Timestamp,
-    /// What happened.
+    /// The event.
     pub entry: Entry,
 }
 
-/// What happened.
+/// An event of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Entry {
-    /// A run that may write has begun.
+    /// A run that may write has started.
     Started {
-        /// Which command.
+        /// The command.
         command: Command,
-        /// Which QStash.
+        /// The id of the QStash.
         issuer: String,
-        /// The required sinks that take no part in it, by name.
+        /// The names of the required sinks that are not part of the run.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         left_out: Vec<String>,
     },
-    /// The reset is about to leave.
+    /// The reset is about to be sent.
     ResetIntended {
-        /// The token that is live now.
+        /// The token before the reset.
         before: Fingerprint,
     },
-    /// The reset is known to have happened.
+    /// The reset took effect.
     ResetConfirmed {
-        /// The token that is live since.
+        /// The token after the reset.
         after: Fingerprint,
     },
-    /// The reset is known not to have happened.
+    /// The reset did not take effect.
     NotReset,
     /// A sink acknowledged a write.
     Written {
-        /// Which one.
+        /// The sink's target.
         target: TargetId,
-        /// Which token.
+        /// The written token.
         token: Fingerprint,
-        /// The provider's proof.
+        /// The provider's evidence.
         receipt: Receipt,
     },
-    /// A sink could not be written, or it is not known whether it was.
+    /// A write failed or was not acknowledged.
     NotWritten {
-        /// Which one.
+        /// The sink's target.
         target: TargetId,
-        /// Which token.
+        /// The token.
         token: Fingerprint,
     },
-    /// Issuer and sinks agree, as far as they can be asked.
+    /// The issuer and all sinks agree, as far as they can be inspected.
     Settled {
         /// The live token.
         token: Fingerprint,
     },
-    /// The run has ended by itself.
+    /// The run ended regularly.
     Finished {
-        /// How.
+        /// The outcome.
         outcome: Outcome,
     },
 }
 
 impl Entry {
-    /// The token that it is about.
+    /// Returns the token of the event, if it has one.
     pub(crate) fn token(&self) -> Option<&Fingerprint> {
         match self {
             Self::ResetIntended { before: token }
@@ -128,31 +128,31 @@ impl Entry {
 /// The record of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// Its name.
+    /// The name of the run.
     pub id: RunId,
-    /// What it recorded, in order. A line that a crash tore off is not in it.
+    /// The records in order, without a last line that a crash truncated.
     pub records: Vec<Record>,
-    /// Why not all of the record could be read, if so: the file, and what is wrong with it.
+    /// The file and the problem, if a part of the record could not be read.
     pub damage: Option<String>,
 }
 
 /// The newest write of a run to one target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastWrite {
-    /// Which token was written.
+    /// The written token.
     pub token: Fingerprint,
-    /// The provider's proof.
+    /// The provider's evidence.
     pub receipt: Receipt,
-    /// When, by this machine's clock.
+    /// The time by this machine's clock.
     pub at: Timestamp,
 }
 
-/// What a record says last of a target.
+/// The last record of a run about a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LastRecord {
-    /// A write was acknowledged.
+    /// The last write was acknowledged.
     Written(LastWrite),
-    /// It was not, which need not mean that it did not happen.
+    /// The last write was not acknowledged. It may still have taken effect.
     NotWritten,
 }
 
@@ -161,7 +161,7 @@ impl Run {
         self.records.iter().map(|record| &record.entry)
     }
 
-    /// Which command it was, if the record got that far.
+    /// Returns the command, if it was recorded.
     pub fn command(&self) -> Option<Command> {
         self.entries().find_map(|entry| match entry {
             Entry::Started { command, .. } => Some(*command),
@@ -169,7 +169,7 @@ impl Run {
         })
     }
 
-    /// Which QStash it was about.
+    /// Returns the id of the QStash, if it was recorded.
     pub fn issuer(&self) -> Option<&str> {
         self.entries().find_map(|entry| match entry {
             Entry::Started { issuer, .. } => Some(issuer.as_str()),
@@ -177,7 +177,7 @@ impl Run {
         })
     }
 
-    /// How it ended; `None` for a run that was cut off.
+    /// Returns the outcome, or `None` for an interrupted run.
     pub fn outcome(&self) -> Option<Outcome> {
         self.entries().rev().find_map(|entry| match entry {
             Entry::Finished { outcome } => Some(*outcome),
@@ -185,13 +185,13 @@ impl Run {
         })
     }
 
-    /// It ended well, and no required sink was left out of it.
+    /// Returns whether the run was complete and included all required sinks.
     pub(crate) fn is_complete(&self) -> bool {
         let left_some_out = |entry: &Entry| matches!(entry, Entry::Started { left_out, .. } if !left_out.is_empty());
         self.outcome() == Some(Outcome::Complete) && !self.entries().any(left_some_out)
     }
 
-    /// Where the record does not tell, it may be of any.
+    /// Returns whether the run may belong to `issuer`. A damaged record without an issuer may.
     pub(crate) fn may_be_of(&self, issuer: &str) -> bool {
         self.issuer().map_or(self.damage.is_some(), |of| of == issuer)
     }
@@ -201,31 +201,31 @@ impl Run {
         self.damage.is_some() || self.entries().any(intended)
     }
 
-    /// A reset may have been on its way, and the record does not say what became of it.
-    pub fn is_unconfirmed(&self) -> bool {
+    /// Returns whether the run may have sent a reset whose outcome is not recorded.
+    pub fn has_unacknowledged_reset(&self) -> bool {
         let answered =
             |entry: &Entry| matches!(entry, Entry::ResetConfirmed { .. } | Entry::NotReset);
         self.may_have_reset() && !self.entries().any(answered)
     }
 
-    /// Whether it may have changed something and its end is not known.
+    /// Returns whether the run may have changed something and its end is not known.
     pub(crate) fn has_no_known_end(&self) -> bool {
         let may_have_changed = self.may_have_reset() || self.command() == Some(Command::Sync);
         let is_open = matches!(self.outcome(), None | Some(Outcome::Unknown));
-        may_have_changed && (is_open || self.is_unconfirmed())
+        may_have_changed && (is_open || self.has_unacknowledged_reset())
     }
 
-    /// Why it is not finished, for people.
+    /// Returns why the run is unfinished, for messages.
     pub(crate) fn unfinished_reason(&self) -> String {
         let id = &self.id;
         let reason = match (self.outcome(), self.may_have_reset()) {
             (Some(_), _) => format!("run {id} ended without knowing which token is live"),
             (None, true) => format!(
-                "run {id} reset the token, or may have, and has not finished: it is under way \
-                 still, or was cut off"
+                "run {id} reset the token, or may have, and has not finished: it is still running, \
+                 or it was interrupted"
             ),
             (None, false) => {
-                format!("run {id} has not finished: it is under way still, or was cut off")
+                format!("run {id} has not finished: it is still running, or it was interrupted")
             }
         };
         match &self.damage {
@@ -234,7 +234,7 @@ impl Run {
         }
     }
 
-    /// Whether it was cut off at a time at which it may have been writing.
+    /// Returns whether the run was interrupted while it may have been writing.
     pub(crate) fn may_have_written(&self) -> bool {
         let is_cut_off = self.outcome().is_none();
         is_cut_off && (self.command() == Some(Command::Sync) || self.may_have_reset())
@@ -247,7 +247,7 @@ impl Run {
         })
     }
 
-    /// What its record says last of `target`.
+    /// Returns the last record about `target`.
     pub(crate) fn last_record_on(&self, target: &TargetId) -> Option<LastRecord> {
         self.records.iter().rev().find_map(|record| match &record.entry {
             Entry::Written { target: of, token, receipt } if of == target => {

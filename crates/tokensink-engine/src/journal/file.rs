@@ -1,4 +1,4 @@
-//! The journal in a user's state folder: one file of JSON lines for each run, and the lock.
+//! A journal in the user's state directory: one file of JSON lines for each run, and a lock.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -10,19 +10,19 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::appender::Appender;
-use super::folder::make_private_folder;
+use super::directory::create_private_directory;
 use super::{Entry, Journal, JournalError, Record, Run, RunId, io_error};
 
-/// The version of the lines. A reader refuses what is newer.
+/// The version of the lines. A newer version is not read.
 const VERSION: u32 = 1;
 
-/// The longest record that is read: a run over ten thousand sinks takes about 4 MB.
+/// The maximum size of a record. A run with ten thousand sinks has about 4 MB.
 const MAX_RECORD_BYTES: u64 = 64 << 20;
 
-/// Keeps each run in `runs/ID.jsonl`, and the locks in `locks/`, below one folder of mode 0700.
+/// A journal with each run in `runs/ID.jsonl` and the locks in `locks/`, below a directory of mode 0700.
 #[derive(Debug)]
 pub struct FileJournal {
-    folder: PathBuf,
+    directory: PathBuf,
     appender: Appender,
 }
 
@@ -33,35 +33,35 @@ struct Line {
     entry: Entry,
 }
 
-/// Enough of a line to tell that a newer version wrote it.
+/// The part of a line that shows whether a newer version wrote it.
 #[derive(Deserialize)]
 struct Versioned {
     v: u32,
 }
 
 impl FileJournal {
-    /// Opens the journal in `folder`, and makes the folder where there is none.
+    /// Opens the journal in `directory`, which is created if it does not exist.
     ///
     /// # Errors
     ///
-    /// When it is no folder, a symbolic link, somebody else's, or cannot be written.
-    pub fn open(folder: impl Into<PathBuf>) -> Result<Self, JournalError> {
-        let folder = folder.into();
-        make_private_folder(&folder)?;
+    /// When it is not a directory, is a symbolic link, belongs to another user, or is not writable.
+    pub fn open(directory: impl Into<PathBuf>) -> Result<Self, JournalError> {
+        let directory = directory.into();
+        create_private_directory(&directory)?;
         for part in ["runs", "locks"] {
-            make_private_folder(&folder.join(part))?;
+            create_private_directory(&directory.join(part))?;
         }
-        Ok(Self { folder, appender: Appender::default() })
+        Ok(Self { directory, appender: Appender::default() })
     }
 
-    /// Takes the lock of one QStash, so that this user has one run at a time on this machine. The
-    /// lock goes with the process, however it ends.
+    /// Takes the lock of one QStash, so that this user has one run at a time on this machine. The system
+    /// releases the lock when the process ends.
     ///
     /// # Errors
     ///
-    /// When another process has it, by name; or when it could not be tried.
+    /// When another process has the lock, or when locking fails.
     pub fn lock(&self, issuer: &str, purpose: &str) -> Result<Lock, LockError> {
-        let path = self.folder.join("locks").join(format!("{}.lock", file_name_of(issuer)));
+        let path = self.directory.join("locks").join(format!("{}.lock", file_name_of(issuer)));
         let failed = |source| LockError::Journal(io_error("lock", &path, source));
         let mut file = OpenOptions::new()
             .read(true)
@@ -75,23 +75,23 @@ impl FileJournal {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
-                // Who it is helps, but is not what the error is about.
+                // The holder is only additional information.
                 let _ = (&file).take(200).read_to_string(&mut holder);
                 return Err(LockError::Held { holder: holder.trim().to_owned() });
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
         let holder = format!("`{purpose}`, process {}, since {}", std::process::id(), now());
-        // On a full disk the lock holds all the same; the other one is told less.
-        let told = file.set_len(0).and_then(|()| file.rewind());
-        if let Err(error) = told.and_then(|()| file.write_all(holder.as_bytes())) {
-            tracing::warn!(%error, "could not note who holds the lock");
+        // On a full disk the lock is still held, but another process cannot show its holder.
+        let emptied = file.set_len(0).and_then(|()| file.rewind());
+        if let Err(error) = emptied.and_then(|()| file.write_all(holder.as_bytes())) {
+            tracing::warn!(%error, "could not write the holder of the lock");
         }
         Ok(Lock { _file: file })
     }
 
     fn record_of(&self, run: &RunId) -> PathBuf {
-        self.folder.join("runs").join(format!("{run}.jsonl"))
+        self.directory.join("runs").join(format!("{run}.jsonl"))
     }
 }
 
@@ -101,16 +101,16 @@ pub struct Lock {
     _file: File,
 }
 
-/// Why the lock could not be had.
+/// An error while taking the lock.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another process has it.
+    /// Another process has the lock.
     #[error("another run is under way for this QStash: {holder}; wait for it to end")]
     Held {
-        /// Command, process and start of the other one.
+        /// The command, process and start time of the holder.
         holder: String,
     },
-    /// It could not be tried.
+    /// Locking failed.
     #[error(transparent)]
     Journal(JournalError),
 }
@@ -127,28 +127,28 @@ impl Journal for FileJournal {
     }
 
     async fn runs(&self) -> Result<Vec<Run>, JournalError> {
-        let folder = self.folder.join("runs");
-        off_the_runtime(&self.folder, move || read_runs(&folder)).await
+        let directory = self.directory.join("runs");
+        off_the_runtime(&self.directory, move || read_runs(&directory)).await
     }
 }
 
 async fn off_the_runtime<T: Send + 'static>(
-    folder: &Path,
+    directory: &Path,
     work: impl FnOnce() -> Result<T, JournalError> + Send + 'static,
 ) -> Result<T, JournalError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(outcome) => outcome,
-        Err(error) => Err(io_error("use", folder, io::Error::other(error))),
+        Err(error) => Err(io_error("use", directory, io::Error::other(error))),
     }
 }
 
-fn read_runs(folder: &Path) -> Result<Vec<Run>, JournalError> {
-    let failed = |source| io_error("read", folder, source);
+fn read_runs(directory: &Path) -> Result<Vec<Run>, JournalError> {
+    let failed = |source| io_error("read", directory, source);
     let mut runs = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failed)? {
+    for entry in fs::read_dir(directory).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         if let Some(id) = run_named_by(&path) {
-            // One record that cannot be read must not stand in the way of a repair.
+            // A record that cannot be read must not prevent a repair.
             let (records, damage) = read_records(&path).unwrap_or_else(|error| {
                 (Vec::new(), Some(format!("{} could not be read: {error}", path.display())))
             });
@@ -165,10 +165,10 @@ fn run_named_by(path: &Path) -> Option<RunId> {
     is_record.then(|| RunId::parse(stem))
 }
 
-/// What could be read, and what could not: lines after a damaged one count, so that a confirmed
-/// reset is not forgotten for a damaged line before it.
+/// Reads the records of a file, and returns the first problem. Lines after a damaged one are read, too, so
+/// that a confirmed reset after it is not lost.
 fn read_records(path: &Path) -> io::Result<(Vec<Record>, Option<String>)> {
-    // Opening a FIFO would wait for a writer.
+    // Opening a FIFO would block until there is a writer.
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a file"));
     }
@@ -178,7 +178,7 @@ fn read_records(path: &Path) -> io::Result<(Vec<Record>, Option<String>)> {
     for (index, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
         match parse_line(line) {
             Ok(record) => records.push(record),
-            // A crash in the middle of an append.
+            // A line that was truncated by a crash.
             Err(_) if !line.ends_with(b"\n") => {}
             Err(problem) if damage.is_none() => {
                 let line = index + 1;
@@ -192,7 +192,7 @@ fn read_records(path: &Path) -> io::Result<(Vec<Record>, Option<String>)> {
 
 fn parse_line(line: &[u8]) -> Result<Record, String> {
     let version: Versioned =
-        serde_json::from_slice(line).map_err(|_| "is no journal line".to_owned())?;
+        serde_json::from_slice(line).map_err(|_| "is not a journal line".to_owned())?;
     if version.v > VERSION {
         return Err(format!(
             "was written by a newer tokensink (format {}, known is {VERSION})",
@@ -204,7 +204,7 @@ fn parse_line(line: &[u8]) -> Result<Record, String> {
     Ok(Record { at: line.at, entry: line.entry })
 }
 
-/// A QStash id is a UUID; whatever else it may be, it must not name another folder.
+/// Returns a file name for a QStash id. The id is usually a UUID, but must not be usable as a path.
 fn file_name_of(issuer: &str) -> String {
     issuer
         .chars()
@@ -226,9 +226,9 @@ mod tests {
     use crate::{Command, Outcome};
 
     fn journal() -> (tempfile::TempDir, FileJournal) {
-        let folder = tempfile::tempdir().unwrap();
-        let journal = FileJournal::open(folder.path().join("state")).unwrap();
-        (folder, journal)
+        let directory = tempfile::tempdir().unwrap();
+        let journal = FileJournal::open(directory.path().join("state")).unwrap();
+        (directory, journal)
     }
 
     fn started() -> Entry {
@@ -236,14 +236,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_appended_is_read_again() {
-        let (_folder, journal) = journal();
+    async fn appended_entries_are_read_back() {
+        let (_directory, journal) = journal();
         let (run, token) = (RunId::after(&[]), Token::new("token").fingerprint());
         let target = TargetId::new("file", "/x");
         let receipt = Receipt::default().with("version", "7");
         journal.append(&run, &started()).await.unwrap();
         journal.append(&run, &Entry::ResetIntended { before: token.clone() }).await.unwrap();
-        assert!(journal.runs().await.unwrap()[0].is_unconfirmed());
+        assert!(journal.runs().await.unwrap()[0].has_unacknowledged_reset());
         journal.append(&run, &Entry::ResetConfirmed { after: token.clone() }).await.unwrap();
         let written = Entry::Written { target: target.clone(), token: token.clone(), receipt };
         journal.append(&run, &written).await.unwrap();
@@ -251,15 +251,15 @@ mod tests {
 
         let runs = journal.runs().await.unwrap();
         assert_eq!(runs.len(), 1);
-        assert!(!runs[0].is_unconfirmed());
+        assert!(!runs[0].has_unacknowledged_reset());
         assert_eq!(runs[0].outcome(), Some(Outcome::Complete));
         let last = super::super::last_write(&runs, "q", &target).unwrap();
         assert_eq!((last.token, last.receipt.get("version")), (token, Some("7")));
     }
 
     #[tokio::test]
-    async fn a_torn_last_line_is_survived_and_a_damaged_one_named() {
-        let (_folder, journal) = journal();
+    async fn a_truncated_last_line_is_skipped_and_a_damaged_line_is_reported() {
+        let (_directory, journal) = journal();
         let run = RunId::after(&[]);
         journal.append(&run, &started()).await.unwrap();
         let path = journal.record_of(&run);
@@ -271,8 +271,8 @@ mod tests {
         let damaged = &journal.runs().await.unwrap()[0];
         assert!(damaged.damage.as_ref().unwrap().contains("line 1"), "{damaged:?}");
         assert_eq!(damaged.command(), Some(Command::Reset));
-        assert!(damaged.is_unconfirmed());
-        let strange = journal.folder.join("runs/strange.jsonl");
+        assert!(damaged.has_unacknowledged_reset());
+        let strange = journal.directory.join("runs/strange.jsonl");
         fs::create_dir(&strange).unwrap();
         let runs = journal.runs().await.unwrap();
         assert_eq!((runs.len(), runs[0].records.len()), (2, 1));
@@ -285,18 +285,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_the_owner_may_look() {
-        let (_folder, journal) = journal();
+    async fn only_the_owner_may_read_the_journal() {
+        let (_directory, journal) = journal();
         let run = RunId::after(&[]);
         journal.append(&run, &started()).await.unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(&journal.folder), 0o700);
+        assert_eq!(mode(&journal.directory), 0o700);
         assert_eq!(mode(&journal.record_of(&run)), 0o600);
     }
 
     #[test]
-    fn the_second_run_is_told_who_has_the_lock() {
-        let (_folder, journal) = journal();
+    fn the_error_for_a_held_lock_names_the_holder() {
+        let (_directory, journal) = journal();
         let lock = journal.lock("a/../b", "tokensink reset").unwrap();
         let error = journal.lock("a/../b", "tokensink sync").unwrap_err().to_string();
         assert!(error.contains("`tokensink reset`, process "), "{error}");

@@ -1,4 +1,4 @@
-//! The runs of a journal, as `tokensink history` shows them. Read-only; carries no secret.
+//! Summaries of a journal's runs, for `tokensink history`. They contain no secret.
 
 use std::collections::BTreeMap;
 
@@ -9,57 +9,58 @@ use tokensink_core::{Fingerprint, TargetId};
 use super::{Entry, Run, unfinished};
 use crate::{Command, Outcome};
 
-/// One run.
+/// The summary of a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct RunSummary {
-    /// Its name.
+    /// The name of the run.
     pub id: String,
-    /// Which command it was.
+    /// The command.
     pub command: Option<Command>,
-    /// Which QStash it was about.
+    /// The id of the QStash.
     pub issuer: Option<String>,
-    /// When it began, by this machine's clock.
+    /// The start time by this machine's clock.
     pub started_at: Option<Timestamp>,
-    /// How it ended; `None` for a run that was cut off.
+    /// The outcome. `None` for an interrupted run.
     pub outcome: Option<Outcome>,
-    /// What became of its reset; `None` where it asked for none.
+    /// The result of the reset. `None` if there was none.
     pub reset: Option<ResetSummary>,
     /// The token before the reset.
     pub before: Option<Fingerprint>,
-    /// The token after it.
+    /// The token after the reset.
     pub after: Option<Fingerprint>,
-    /// The token that was live at its end, where issuer and sinks agreed.
+    /// The live token at the end, if the issuer and the sinks agreed.
     pub settled: Option<Fingerprint>,
-    /// What it last did at each sink.
+    /// The last write to each sink.
     pub sinks: Vec<WriteSummary>,
-    /// Whether it may have changed something, its end is not known, and no complete run came after it.
+    /// Whether the run may have changed something, its end is not known, and there was no complete run
+    /// after it.
     pub unfinished: bool,
-    /// Why not all of its record could be read, if so.
+    /// The problem, if a part of the record could not be read.
     pub damage: Option<String>,
 }
 
-/// What became of a reset.
+/// The result of a reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ResetSummary {
-    /// It happened.
+    /// The reset took effect.
     Confirmed,
-    /// It did not.
+    /// The reset did not take effect.
     NotReset,
-    /// The record does not say.
+    /// The result is not recorded.
     Unconfirmed,
 }
 
-/// The last write to one sink.
+/// The last write to a sink.
 #[derive(Clone, Debug, Serialize)]
 pub struct WriteSummary {
-    /// Which one.
+    /// The sink's target.
     pub target: TargetId,
-    /// Which token.
+    /// The token.
     pub token: Fingerprint,
-    /// When.
+    /// The time of the record.
     pub at: Timestamp,
-    /// Whether the sink acknowledged it.
+    /// Whether the sink acknowledged the write.
     pub acknowledged: bool,
 }
 

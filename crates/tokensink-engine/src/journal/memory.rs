@@ -1,4 +1,4 @@
-//! A journal without a disk: for simulations, and where no folder can be used.
+//! A journal in memory, for simulations and for runs without a state directory.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{Entry, Journal, JournalError, Record, Run, RunId};
 
-/// Keeps the runs of this process.
+/// A journal of the runs of this process.
 #[derive(Debug, Default)]
 pub struct MemoryJournal(Mutex<Vec<Run>>);
 

@@ -1,12 +1,12 @@
-//! What happened, on disk: enough to repair any interrupted run, and no secret.
+//! The journal: a durable record of all runs that suffices to repair an interrupted one.
 //!
-//! The token is not in it: the issuer can be asked for the live one at any time. A record holds
-//! fingerprints, receipts and states.
+//! It contains fingerprints, receipts and states, but not the token, which can be read from the issuer at
+//! any time.
 
 mod appender;
+mod directory;
 mod entry;
 mod file;
-mod folder;
 mod history;
 mod memory;
 
@@ -32,37 +32,37 @@ pub trait Journal: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// When it could not be made durable. What was recorded before stays readable.
+    /// When the entry could not be made durable. Earlier entries stay readable.
     async fn append(&self, run: &RunId, entry: &Entry) -> Result<(), JournalError>;
 
-    /// All runs, oldest first. A damaged record is a run that says so, not an error: it must not
-    /// stand in the way of a repair.
+    /// Returns all runs, oldest first. A damaged record is returned as a run with
+    /// [`damage`](Run::damage) and is not an error, so that it does not prevent a repair.
     ///
     /// # Errors
     ///
-    /// When the records could not be read at all.
+    /// When no record can be read.
     async fn runs(&self) -> Result<Vec<Run>, JournalError>;
 }
 
-/// Why the journal could not be written or read.
+/// An error while writing or reading the journal.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// The operating system said no.
+    /// A file operation failed.
     #[error("could not {doing} {path}: {source}")]
     Io {
-        /// What was being done.
+        /// The operation, as a verb.
         doing: &'static str,
-        /// To which file or folder.
+        /// The file or directory.
         path: String,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// Something else than a journal stands there, or somebody else's.
+    /// The path is not a journal, or the journal of another user.
     #[error("{path} {problem}")]
     Unusable {
-        /// The file or folder.
+        /// The file or directory.
         path: String,
-        /// What is wrong with it, and what to do.
+        /// The problem and the next step.
         problem: String,
     },
 }
@@ -71,8 +71,8 @@ fn io_error(doing: &'static str, path: &Path, source: std::io::Error) -> Journal
     JournalError::Io { doing, path: path.display().to_string(), source }
 }
 
-/// The newest write to `target`, if nothing that came after it may have been a newer one: a write
-/// that was not answered, or a run that was cut off.
+/// Returns the newest write to `target`, or `None` if an unacknowledged write or an interrupted run after
+/// it may have written a newer value.
 pub(crate) fn last_write(runs: &[Run], issuer: &str, target: &TargetId) -> Option<LastWrite> {
     for run in runs.iter().rev() {
         match run.last_record_on(target) {
@@ -85,22 +85,22 @@ pub(crate) fn last_write(runs: &[Run], issuer: &str, target: &TargetId) -> Optio
     None
 }
 
-/// When `target` last acknowledged a write, whatever came after it.
+/// Returns the time of the last acknowledged write to `target`.
 pub(crate) fn last_written_at(runs: &[Run], target: &TargetId) -> Option<Timestamp> {
     runs.iter().rev().find_map(|run| run.written_at(target))
 }
 
-/// Whether something that an earlier run sent may still take effect: the newest one that may have
-/// changed anything was not complete.
-pub(crate) fn is_unsettled(runs: &[Run], issuer: &str) -> bool {
+/// Returns whether a request of an earlier run may still take effect: the newest run that may have changed
+/// anything was not complete.
+pub(crate) fn has_unacknowledged_requests(runs: &[Run], issuer: &str) -> bool {
     let changed_nothing = |run: &&Run| run.outcome() == Some(Outcome::Unchanged);
     let mut of_issuer = runs.iter().rev().filter(|run| run.may_be_of(issuer));
     of_issuer.find(|run| !changed_nothing(run)).is_some_and(|run| !run.is_complete())
 }
 
-/// The runs of `issuer` that are not finished, oldest first: they may have changed something, their
-/// end is not known, and no complete run came after them. The one definition that `reset`, `check`,
-/// `status` and `history` share.
+/// Returns the unfinished runs of `issuer`, oldest first: they may have changed something, their end is not
+/// known, and there was no complete run after them. `reset`, `check`, `status` and `history` share this
+/// definition.
 pub(crate) fn unfinished<'a>(runs: &'a [Run], issuer: &str) -> Vec<&'a Run> {
     let of_issuer = runs.iter().rev().filter(|run| run.may_be_of(issuer));
     let since_complete = of_issuer.take_while(|run| !run.is_complete());
@@ -109,7 +109,7 @@ pub(crate) fn unfinished<'a>(runs: &'a [Run], issuer: &str) -> Vec<&'a Run> {
     unfinished
 }
 
-/// The fingerprints of all tokens in the records of `runs`.
+/// Returns the fingerprints of all tokens in the records of `runs`.
 pub(crate) fn known_tokens<'a>(runs: impl Iterator<Item = &'a Run>) -> Vec<Fingerprint> {
     let mut tokens: Vec<Fingerprint> = runs
         .flat_map(|run| &run.records)
@@ -141,7 +141,7 @@ mod tests {
     }
 
     fn found(runs: &[Run]) -> (bool, bool) {
-        (is_unsettled(runs, "q"), !unfinished(runs, "q").is_empty())
+        (has_unacknowledged_requests(runs, "q"), !unfinished(runs, "q").is_empty())
     }
 
     #[test]
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_of_another_qstash_says_nothing_unless_nobody_knows_whose_it_is() {
+    fn a_run_of_another_qstash_is_ignored_unless_its_issuer_is_not_readable() {
         let cut_off = run("another", &[Entry::ResetIntended { before: token() }]);
         assert_eq!(found(std::slice::from_ref(&cut_off)), (false, false));
         let unreadable = Run { records: Vec::new(), damage: Some("garbage".to_owned()), ..cut_off };

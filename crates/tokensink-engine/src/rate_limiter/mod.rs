@@ -1,9 +1,9 @@
-//! Keeps to the limits that providers put on a credential, for all sinks that share it.
+//! Observes the providers' limits on a credential, for all sinks that share it.
 //!
-//! A sink only describes its [`RateLimits`]; who goes when is decided here, in the order in which the
-//! sinks come, so that the most important ones go first.
+//! A sink only declares its [`RateLimits`]. The rate limiter admits the requests in the order in which they
+//! queue, so that sinks with a high priority are written first.
 
-mod pace;
+mod sliding_window;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,13 +14,13 @@ use tokensink_core::RateLimits;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
 
-use self::pace::Pace;
+use self::sliding_window::SlidingWindow;
 
-/// Requests under way at once at a provider that has refused one for its limit: whatever the limit
-/// is, no more than these run into it again.
+/// The maximum number of concurrent requests after the provider has refused one for its limit, so that only
+/// a few requests can exceed the limit again.
 const CAREFUL: usize = 8;
 
-/// One lane for each quota.
+/// The rate limiters, one for each key.
 #[derive(Debug, Default)]
 pub(crate) struct RateLimiters {
     limiters: Mutex<BTreeMap<String, Arc<RateLimiter>>>,
@@ -35,21 +35,21 @@ impl RateLimiters {
     }
 }
 
-/// A request that may be under way, until this is dropped.
+/// The permission to send a request. It ends when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Permit {
     _under_way: Option<OwnedSemaphorePermit>,
     _careful: Option<OwnedSemaphorePermit>,
 }
 
-/// A place in the queue of a lane, or its end. It is kept from the moment it is made: who queues
-/// first is let in first, however the tasks that wait are scheduled.
-pub(crate) enum Admission {
+/// A permit, or a place in the queue for one. The place is taken when the value is created, so the order of
+/// the permits does not depend on the scheduling of the tasks that wait for them.
+pub(crate) enum QueuedPermit {
     Granted(Permit),
     Queued(BoxFuture<'static, Permit>),
 }
 
-impl Admission {
+impl QueuedPermit {
     pub(crate) async fn granted(self) -> Permit {
         match self {
             Self::Granted(permit) => permit,
@@ -58,29 +58,29 @@ impl Admission {
     }
 }
 
-/// The requests of one credential to one provider.
+/// Limits the requests of one credential to one provider.
 #[derive(Debug)]
 pub(crate) struct RateLimiter {
-    reads: Option<Pace>,
-    writes: Option<Pace>,
+    reads: Option<SlidingWindow>,
+    writes: Option<SlidingWindow>,
     under_way: Arc<Semaphore>,
     careful: Arc<Semaphore>,
-    /// Set once the provider has refused a request for its limit.
+    /// The end of the pause that the provider requested. Set after it has refused a request for its limit.
     closed_until: Mutex<Option<Instant>>,
 }
 
 impl RateLimiter {
     fn new(quota: &RateLimits) -> Self {
         Self {
-            reads: quota.reads.map(Pace::new),
-            writes: quota.writes.map(Pace::new),
+            reads: quota.reads.map(SlidingWindow::new),
+            writes: quota.writes.map(SlidingWindow::new),
             under_way: Arc::new(Semaphore::new(quota.concurrent.max(1))),
             careful: Arc::new(Semaphore::new(CAREFUL)),
             closed_until: Mutex::default(),
         }
     }
 
-    /// The provider takes nothing for this long.
+    /// Admits no request for this long.
     pub(crate) fn close_for(&self, pause: Duration) {
         let until = Instant::now() + pause;
         let mut closed = self.closed_until.lock().unwrap_or_else(PoisonError::into_inner);
@@ -95,18 +95,17 @@ impl RateLimiter {
         self.admit(self.writes.as_ref()).await
     }
 
-    /// Takes a place in the queue for a write, now.
-    pub(crate) async fn queue_for_write(self: &Arc<Self>) -> Admission {
-        let lane = Arc::clone(self);
-        let mut place = async move { lane.admit_write().await }.boxed();
+    /// Takes a place in the queue for a write.
+    pub(crate) async fn queue_for_write(self: &Arc<Self>) -> QueuedPermit {
+        let limiter = Arc::clone(self);
+        let mut place = async move { limiter.admit_write().await }.boxed();
         match futures::poll!(&mut place) {
-            std::task::Poll::Ready(permit) => Admission::Granted(permit),
-            std::task::Poll::Pending => Admission::Queued(place),
+            std::task::Poll::Ready(permit) => QueuedPermit::Granted(permit),
+            std::task::Poll::Pending => QueuedPermit::Queued(place),
         }
     }
 
-    /// Waits until so many writes could be let in at once, or as many as ever can: what is waited
-    /// for before a reset is not waited for after it.
+    /// Waits until so many writes, or the maximum of the limit, could be admitted at once.
     pub(crate) async fn room_for(&self, writes: usize) {
         self.opened().await;
         if let Some(paced) = &self.writes {
@@ -114,12 +113,12 @@ impl RateLimiter {
         }
     }
 
-    /// A request that no pace limits, such as a proof that may send nothing.
+    /// Admits a request without the limits on reads and writes, such as a proof that may send nothing.
     pub(crate) async fn admit_unpaced(&self) -> Permit {
         self.permit().await
     }
 
-    async fn admit(&self, paced: Option<&Pace>) -> Permit {
+    async fn admit(&self, paced: Option<&SlidingWindow>) -> Permit {
         let Some(paced) = paced else { return self.permit().await };
         let turn = paced.turn().await;
         let permit = self.permit().await;
@@ -140,7 +139,7 @@ impl RateLimiter {
         }
     }
 
-    /// Waits for the end of a closed window. Returns whether there ever was one.
+    /// Waits for the end of a pause. Returns whether there ever was one.
     async fn opened(&self) -> bool {
         while let Some(until) = self.closed_until() {
             if until <= Instant::now() {
@@ -160,21 +159,21 @@ impl RateLimiter {
     }
 }
 
-/// The only error is a closed semaphore, and nobody closes these.
+/// Waits for a permit of `semaphore`. The only error is a closed semaphore, and these are never closed.
 async fn permit_of(semaphore: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
     Arc::clone(semaphore).acquire_owned().await.ok()
 }
 
-/// Waits until each of these lanes has room for the writes of all sinks that use it.
-pub(crate) async fn room_for_all<'a>(lanes: impl Iterator<Item = &'a Arc<RateLimiter>>) {
+/// Waits until each of these limiters has room for the writes of all sinks that use it.
+pub(crate) async fn room_for_all<'a>(limiters: impl Iterator<Item = &'a Arc<RateLimiter>>) {
     let mut writes: Vec<(&Arc<RateLimiter>, usize)> = Vec::new();
-    for lane in lanes {
-        match writes.iter_mut().find(|(other, _)| Arc::ptr_eq(other, lane)) {
+    for limiter in limiters {
+        match writes.iter_mut().find(|(other, _)| Arc::ptr_eq(other, limiter)) {
             Some((_, count)) => *count += 1,
-            None => writes.push((lane, 1)),
+            None => writes.push((limiter, 1)),
         }
     }
-    join_all(writes.into_iter().map(|(lane, count)| lane.room_for(count))).await;
+    join_all(writes.into_iter().map(|(limiter, count)| limiter.room_for(count))).await;
 }
 
 #[cfg(test)]
@@ -194,63 +193,63 @@ mod tests {
         limits
     }
 
-    fn lane(concurrent: usize, writes_a_minute: Option<u32>) -> Arc<RateLimiter> {
+    fn limiter(concurrent: usize, writes_a_minute: Option<u32>) -> Arc<RateLimiter> {
         RateLimiters::default().get(Some(&quota("q", concurrent, writes_a_minute))).unwrap()
     }
 
-    async fn admitted_at(lane: &RateLimiter, writes: usize) -> Vec<u64> {
+    async fn admitted_at(limiter: &RateLimiter, writes: usize) -> Vec<u64> {
         let started = Instant::now();
         join_all((0..writes).map(|_| async {
-            let _permit = lane.admit_write().await;
+            let _permit = limiter.admit_write().await;
             started.elapsed().as_secs()
         }))
         .await
     }
 
     #[tokio::test(start_paused = true)]
-    async fn writes_come_in_bursts_of_what_a_minute_allows() {
-        let at = admitted_at(&lane(100, Some(80)), 170).await;
+    async fn the_limit_of_a_minute_is_admitted_in_one_burst() {
+        let at = admitted_at(&limiter(100, Some(80)), 170).await;
         assert_eq!(at.iter().filter(|second| **second == 0).count(), 80);
         assert_eq!(at.iter().filter(|second| **second == 60).count(), 80);
         assert_eq!(at.iter().filter(|second| **second == 121).count(), 10);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nothing_is_let_into_a_closed_window() {
-        let lane = lane(100, None);
+    async fn nothing_is_admitted_during_a_pause() {
+        let limiter = limiter(100, None);
         for seconds in [20, 30, 10] {
-            lane.close_for(Duration::from_secs(seconds));
+            limiter.close_for(Duration::from_secs(seconds));
         }
-        assert_eq!(admitted_at(&lane, 3).await, [30, 30, 30]);
+        assert_eq!(admitted_at(&limiter, 3).await, [30, 30, 30]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn first_come_is_first_served() {
-        let at = admitted_at(&lane(1, Some(1)), 4).await;
+    async fn writes_are_admitted_in_the_order_of_the_queue() {
+        let at = admitted_at(&limiter(1, Some(1)), 4).await;
         assert_eq!(at, [0, 60, 121, 181]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn reads_have_a_pace_of_their_own() {
+    async fn reads_and_writes_have_separate_limits() {
         let pace = |requests| RateLimit { requests, per: Duration::from_secs(1) };
         let quota = RateLimits::concurrent("q", 9).with_reads(pace(2)).with_writes(pace(1));
-        let lane = RateLimiters::default().get(Some(&quota)).unwrap();
+        let limiter = RateLimiters::default().get(Some(&quota)).unwrap();
         let started = Instant::now();
         let mut at = Vec::new();
         for _ in 0..5 {
-            drop(lane.admit_read().await);
+            drop(limiter.admit_read().await);
             at.push(started.elapsed().as_millis());
         }
-        drop(lane.admit_write().await);
+        drop(limiter.admit_write().await);
         at.push(started.elapsed().as_millis());
         assert_eq!(at, [0, 0, 1100, 1100, 2200, 2200]);
     }
 
-    /// The most that were under way at once, when each takes a second.
-    async fn most_at_once(lane: &RateLimiter, writes: usize) -> usize {
+    /// Returns the maximum number of concurrent writes when each takes a second.
+    async fn most_at_once(limiter: &RateLimiter, writes: usize) -> usize {
         let (under_way, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
         join_all((0..writes).map(|_| async {
-            let _permit = lane.admit_write().await;
+            let _permit = limiter.admit_write().await;
             let now = 1 + under_way.fetch_add(1, Ordering::Relaxed);
             most.fetch_max(now, Ordering::Relaxed);
             sleep(Duration::from_secs(1)).await;
@@ -261,46 +260,46 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn as_many_as_the_provider_takes_are_under_way_and_fewer_once_it_has_refused_one() {
-        let lane = lane(50, None);
-        assert_eq!(most_at_once(&lane, 60).await, 50);
-        lane.close_for(Duration::from_secs(1));
-        assert_eq!(most_at_once(&lane, 60).await, CAREFUL);
+    async fn fewer_requests_are_concurrent_after_the_provider_has_refused_one() {
+        let limiter = limiter(50, None);
+        assert_eq!(most_at_once(&limiter, 60).await, 50);
+        limiter.close_for(Duration::from_secs(1));
+        assert_eq!(most_at_once(&limiter, 60).await, CAREFUL);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_window_that_closes_holds_up_who_waits_for_another_reason() {
-        let lane = lane(1, None);
-        let first = lane.admit_write().await;
+    async fn a_pause_delays_requests_that_wait_for_another_reason() {
+        let limiter = limiter(1, None);
+        let first = limiter.admit_write().await;
         let started = Instant::now();
-        let waiting = lane.queue_for_write().await;
-        lane.close_for(Duration::from_secs(30));
+        let waiting = limiter.queue_for_write().await;
+        limiter.close_for(Duration::from_secs(30));
         drop(first);
         drop(waiting.granted().await);
         assert_eq!(started.elapsed().as_secs(), 30);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_window_that_closes_again_holds_up_who_waits_to_be_careful() {
-        let lane = lane(50, None);
-        lane.close_for(Duration::from_secs(1));
-        let under_way = join_all((0..CAREFUL).map(|_| lane.admit_write())).await;
+    async fn a_second_pause_delays_requests_that_wait_for_the_reduced_concurrency() {
+        let limiter = limiter(50, None);
+        limiter.close_for(Duration::from_secs(1));
+        let under_way = join_all((0..CAREFUL).map(|_| limiter.admit_write())).await;
         let started = Instant::now();
-        let waiting = lane.queue_for_write().await;
-        lane.close_for(Duration::from_secs(30));
+        let waiting = limiter.queue_for_write().await;
+        limiter.close_for(Duration::from_secs(30));
         drop(under_way);
         drop(waiting.granted().await);
         assert_eq!(started.elapsed().as_secs(), 30);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_queues_first_is_let_in_first_whoever_is_polled_first() {
-        let lane = lane(1, None);
-        let held = lane.admit_write().await;
-        let (first, second) = (lane.queue_for_write().await, lane.queue_for_write().await);
+    async fn the_order_of_the_queue_does_not_depend_on_the_order_of_polling() {
+        let limiter = limiter(1, None);
+        let held = limiter.admit_write().await;
+        let (first, second) = (limiter.queue_for_write().await, limiter.queue_for_write().await);
         drop(held);
         let order = Mutex::new(Vec::new());
-        let take = |name: &'static str, place: Admission| {
+        let take = |name: &'static str, place: QueuedPermit| {
             let order = &order;
             async move {
                 let _permit = place.granted().await;
@@ -312,29 +311,29 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn room_is_waited_for_before_it_is_needed() {
-        let lane = lane(9, Some(4));
+    async fn room_for_all_waits_until_the_limit_admits_all_writes() {
+        let limiter = limiter(9, Some(4));
         let started = Instant::now();
         let room = async |writes: usize| {
-            room_for_all(std::iter::repeat_n(&lane, writes)).await;
+            room_for_all(std::iter::repeat_n(&limiter, writes)).await;
             started.elapsed().as_secs()
         };
         for _ in 0..3 {
-            drop(lane.admit_write().await);
+            drop(limiter.admit_write().await);
         }
         assert_eq!(room(1).await, 0);
         assert_eq!(room(2).await, 60);
-        drop(lane.admit_write().await);
-        // As many as can ever be let in at once.
+        drop(limiter.admit_write().await);
+        // More than the maximum that can be admitted at once.
         assert_eq!(room(100).await, 121);
     }
 
     #[test]
-    fn sinks_of_one_key_share_a_lane() {
+    fn sinks_with_the_same_key_share_a_limiter() {
         let limiters = RateLimiters::default();
-        let lane = |key: &str| limiters.get(Some(&quota(key, 1, None))).unwrap();
-        assert!(Arc::ptr_eq(&lane("a"), &lane("a")));
-        assert!(!Arc::ptr_eq(&lane("a"), &lane("b")));
+        let limiter = |key: &str| limiters.get(Some(&quota(key, 1, None))).unwrap();
+        assert!(Arc::ptr_eq(&limiter("a"), &limiter("a")));
+        assert!(!Arc::ptr_eq(&limiter("a"), &limiter("b")));
         assert!(limiters.get(None).is_none());
     }
 }

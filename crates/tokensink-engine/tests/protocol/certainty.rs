@@ -1,4 +1,4 @@
-//! What is said at the end when not everybody agrees on the token.
+//! Tests of the outcome if the issuer, QStash and the sinks do not agree.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const LAGGING: ScriptedResponse = ScriptedResponse {
     ending: Ending::SucceededWithStaleValue(Duration::from_secs(3600)),
 };
 
-/// A reset of which `script` decides what happens after the plan.
+/// Resets with `script` after the plan.
 async fn reset_with(script: impl Script + 'static) -> Report {
     let stage = Stage::new(1, AlwaysSucceeds);
     let coordinator = stage.coordinator().await;
@@ -27,7 +27,7 @@ async fn reset_with(script: impl Script + 'static) -> Report {
     coordinator.reset(plan, stage.issuer()).await
 }
 
-/// A stage on which a reset was cut off, and may still land.
+/// Returns a stage on which a reset was interrupted and may still take effect.
 async fn in_doubt() -> Stage {
     let hangs = ScriptedResponse { takes: Duration::ZERO, ending: Ending::Hangs(None) };
     let stage = Stage::new(1, Planned::default().then(Call::Reset, hangs));
@@ -40,7 +40,7 @@ fn if_asked(asked: Call, response: ScriptedResponse) -> impl Script {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_old_token_that_still_works_is_told() {
+async fn an_old_token_that_is_still_accepted_is_reported() {
     let stage = Stage::new(1, AlwaysSucceeds);
     stage.world.accept_old_tokens();
     let report = stage.reset().await;
@@ -51,14 +51,14 @@ async fn an_old_token_that_still_works_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_view_that_lags_is_a_warning() {
+async fn a_lagging_source_is_a_warning() {
     let report = reset_with(if_asked(Call::Current, LAGGING)).await;
     assert_eq!(report.outcome, Outcome::Complete);
     assert_eq!(report.warnings, ["Upstash still shows the old token"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_view_that_lags_is_no_proof_where_a_reset_may_still_land() {
+async fn a_lagging_source_is_not_believed_after_an_unacknowledged_reset() {
     let lost =
         ScriptedResponse { takes: Duration::ZERO, ending: Ending::ResponseLost(Duration::ZERO) };
     let mut is_written = false;
@@ -77,14 +77,18 @@ async fn a_view_that_lags_is_no_proof_where_a_reset_may_still_land() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_qstash_that_cannot_be_asked_is_a_warning() {
+async fn an_unreachable_qstash_is_a_warning() {
     let report = reset_with(if_asked(Call::Accepts, TRANSIENT)).await;
     assert_eq!(report.outcome, Outcome::Complete);
-    assert!(report.warnings[0].contains("could not be asked"), "{:?}", report.warnings);
+    assert!(
+        report.warnings[0].contains("could not check whether QStash accepts"),
+        "{:?}",
+        report.warnings
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_qstash_that_cannot_be_asked_is_no_proof_where_a_reset_may_still_land() {
+async fn an_unreachable_qstash_makes_the_outcome_unknown_after_an_unacknowledged_reset() {
     let stage = in_doubt().await;
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Sync).await.unwrap();
@@ -95,7 +99,7 @@ async fn a_qstash_that_cannot_be_asked_is_no_proof_where_a_reset_may_still_land(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_current_token_that_cannot_be_read_again_is_a_warning_or_no_proof() {
+async fn an_unreadable_token_is_a_warning_or_makes_the_outcome_unknown() {
     let report = reset_with({
         let mut is_reset = false;
         move |call| {
@@ -130,7 +134,7 @@ async fn only_a_complete_run_is_recorded_as_settled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_sink_is_current_where_nobody_knows_which_token_is_live() {
+async fn no_sink_is_current_if_the_live_token_is_not_known() {
     let mut is_written = false;
     let report = reset_with(move |call| {
         is_written |= call == Call::Write(0);
@@ -143,10 +147,10 @@ async fn no_sink_is_current_where_nobody_knows_which_token_is_live() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_old_token_that_cannot_be_tried_is_a_doubt() {
+async fn an_old_token_that_cannot_be_probed_is_a_warning() {
     let mut asked = 0;
     let report = reset_with(move |call| {
-        // The new one and the old one are tried side by side, in this order.
+        // The new and the old token are probed concurrently, in this order.
         asked += usize::from(call == Call::Accepts);
         if call == Call::Accepts && asked % 2 == 0 { TRANSIENT } else { ScriptedResponse::SUCCESS }
     })
@@ -159,7 +163,7 @@ async fn an_old_token_that_cannot_be_tried_is_a_doubt() {
     );
 }
 
-/// A reset that fails so before it is late; somebody else resets in the middle of that time.
+/// Resets with this error, while an external reset happens before the response.
 async fn reset_overtaken(fault: ScriptedError) -> (Report, Stage) {
     let fails = ScriptedResponse { takes: 2 * AWHILE, ending: Ending::Failed(fault) };
     let stage = Stage::new(1, if_asked(Call::Reset, fails));
@@ -167,15 +171,15 @@ async fn reset_overtaken(fault: ScriptedError) -> (Report, Stage) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_is_not_believed_where_the_token_moved() {
-    // Whoever stands between may refuse what got through.
+async fn a_refusal_is_not_believed_if_the_token_has_changed() {
+    // A proxy may respond with a refusal after it has forwarded the request.
     let (report, stage) = reset_overtaken(ScriptedError::Permanent).await;
     assert_eq!(report.outcome, Outcome::Complete, "{:?}", report.errors);
     assert_eq!(stage.world.held(0), Some(stage.world.live()));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_is_not_believed_where_upstash_shows_another_token() {
+async fn a_refusal_is_not_believed_if_upstash_shows_another_token() {
     let fails =
         ScriptedResponse { takes: 2 * AWHILE, ending: Ending::Failed(ScriptedError::Permanent) };
     let stage = Stage::new(1, if_asked(Call::Reset, fails));
@@ -197,7 +201,7 @@ async fn a_refusal_is_not_believed_where_upstash_shows_another_token() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_cannot_be_read_again_is_no_proof_though_the_old_one_works_too() {
+async fn an_unreadable_token_makes_the_outcome_unknown_also_if_the_old_one_is_accepted() {
     let lost =
         ScriptedResponse { takes: Duration::ZERO, ending: Ending::ResponseLost(Duration::ZERO) };
     let stage = Stage::new(1, AlwaysSucceeds);
@@ -219,14 +223,14 @@ async fn a_token_that_cannot_be_read_again_is_no_proof_though_the_old_one_works_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_that_never_left_is_not_sent_on_top_of_somebody_elses() {
+async fn an_unsent_reset_is_not_sent_again_after_an_external_reset() {
     let (report, stage) = reset_overtaken(ScriptedError::NotSent).await;
     assert_eq!((report.outcome, stage.count(Call::Reset)), (Outcome::Unchanged, 1));
-    assert!(report.errors[0].contains("someone else reset"), "{:?}", report.errors);
+    assert!(report.errors[0].contains("another program reset"), "{:?}", report.errors);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_said_of_an_unknown_reset_is_what_was_seen() {
+async fn the_report_on_an_unknown_reset_contains_the_last_observation() {
     let lost = ScriptedResponse {
         takes: Duration::ZERO,
         ending: Ending::ResponseLost(Duration::from_secs(60)),
@@ -256,7 +260,7 @@ fn is_confirmed(entry: &Entry) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_is_confirmed_once_and_by_a_reset_alone() {
+async fn only_a_reset_is_recorded_as_confirmed_and_only_once() {
     let stage = Stage::new(1, AlwaysSucceeds);
     stage.reset().await;
     assert_eq!(stage.record().await.iter().filter(|entry| is_confirmed(entry)).count(), 1);
@@ -266,7 +270,7 @@ async fn a_reset_is_confirmed_once_and_by_a_reset_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_that_was_only_seen_is_confirmed_when_it_has_held() {
+async fn a_reset_that_was_only_observed_is_confirmed_after_the_settling_window() {
     let lost =
         ScriptedResponse { takes: Duration::ZERO, ending: Ending::ResponseLost(Duration::ZERO) };
     let stage = Stage::new(1, Planned::default().then(Call::Reset, lost));
@@ -289,7 +293,7 @@ async fn a_reset_that_was_only_seen_is_confirmed_when_it_has_held() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_view_that_lags_after_a_crash_is_waited_for() {
+async fn a_lagging_source_after_a_crash_is_read_again() {
     let stage = Stage::new(1, AlwaysSucceeds);
     stage.world.reset_externally();
     let lagging = ScriptedResponse {

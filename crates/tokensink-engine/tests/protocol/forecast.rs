@@ -1,4 +1,4 @@
-//! What is said about the outage before there is one.
+//! Tests of the forecast.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ async fn a_write_of_two_requests_takes_two_round_trips() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_limit_is_named_where_it_decides() {
+async fn the_forecast_names_a_rate_limit_that_dominates() {
     let enough =
         forecast(&Stage::new(2, AlwaysSucceeds).estimating(estimate()).within(quota(2))).await;
     assert!(enough.dominated_by.unwrap().starts_with("writing sink: "));
@@ -54,7 +54,7 @@ async fn a_limit_is_named_where_it_decides() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_most_important_are_expected_first() {
+async fn the_forecast_uses_the_order_of_the_priorities() {
     let stage =
         Stage::new(4, AlwaysSucceeds).estimating(estimate()).within(quota(2)).rising_in_priority();
     let forecast = forecast(&stage).await;
@@ -64,7 +64,7 @@ async fn the_most_important_are_expected_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_writes_that_one_place_could_replace_get_advice() {
+async fn a_shared_place_is_suggested_for_many_writes() {
     let shared = estimate().with_shared_place(Some(SharedPlace {
         replaces: "repositories of acme".to_owned(),
         place: "one organization secret".to_owned(),
@@ -81,7 +81,7 @@ async fn many_writes_that_one_place_could_replace_get_advice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_that_is_too_long_is_refused_with_its_reason() {
+async fn a_reset_with_too_long_an_outage_is_not_sent() {
     let stage =
         Stage::new(3, AlwaysSucceeds).estimating(estimate()).within(quota(2)).allowing(30 * SECOND);
     let coordinator = stage.coordinator().await;
@@ -101,7 +101,7 @@ async fn an_outage_that_is_too_long_is_refused_with_its_reason() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn writes_of_a_rehearsal_do_not_make_those_after_the_reset_wait() {
+async fn the_writes_of_a_rehearsal_do_not_delay_those_of_the_reset() {
     let stage = Stage::new(2, AlwaysSucceeds).within(quota(2));
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();

@@ -1,4 +1,4 @@
-//! Ctrl-C, before and after the reset.
+//! Tests of interrupts before and after the reset.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ async fn an_interrupt_before_a_reset_is_sent_again_stops_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_the_reset_the_first_one_waits_and_the_second_does_not() {
+async fn after_the_reset_the_second_interrupt_ends_the_run() {
     for (interrupts, outcome) in [(1, Outcome::Complete), (2, Outcome::Partial)] {
         let slow = ScriptedResponse::slow(Duration::from_secs(5));
         let stage = Stage::new(1, Planned::default().then(Call::Write(0), slow));
@@ -80,7 +80,7 @@ async fn after_the_reset_the_first_one_waits_and_the_second_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_the_first_one_is_woken_by_it() {
+async fn the_first_interrupt_wakes_a_waiting_task() {
     let stage = Stage::new(0, AlwaysSucceeds);
     let waited = tokio::time::timeout(Duration::from_secs(1), stage.interrupted());
     assert!(waited.await.is_err());

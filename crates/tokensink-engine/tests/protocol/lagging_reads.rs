@@ -1,4 +1,4 @@
-//! What a sink shows after an acknowledged write may lag.
+//! Tests of inspections that lag behind an acknowledged write.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::stage::Stage;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Inspections that show what was true this long ago.
+/// Returns a script in which inspections show the state of this long ago.
 fn lagging(lag: Duration) -> impl FnMut(Call) -> ScriptedResponse + Send + 'static {
     move |call| match call {
         Call::Inspect(_) => {
@@ -22,7 +22,7 @@ fn lagging(lag: Duration) -> impl FnMut(Call) -> ScriptedResponse + Send + 'stat
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_read_that_lags_behind_our_write_is_not_written_over() {
+async fn a_lagging_read_does_not_cause_another_write() {
     for evidence in [Evidence::Value, Evidence::Receipt] {
         let stage = Stage::new(30, lagging(4 * SECOND)).seen_by(evidence);
         let report = stage.reset().await;
@@ -30,14 +30,14 @@ async fn a_read_that_lags_behind_our_write_is_not_written_over() {
         assert!(report.sinks.iter().all(|sink| sink.attempts == 1), "{evidence:?}");
         let writes = (0..30).map(|sink| stage.count(Call::Write(sink))).sum::<usize>();
         assert_eq!(writes, 30, "{evidence:?}");
-        // Asked again with growing pauses.
+        // The inspection is repeated with growing pauses.
         let reads = stage.count(Call::Inspect(0));
         assert!((3..=8).contains(&reads), "{reads} inspections");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_read_that_lags_after_a_rehearsal_is_waited_for() {
+async fn a_lagging_read_after_a_rehearsal_is_repeated() {
     let stage = Stage::new(3, lagging(3 * SECOND)).seen_by(Evidence::Receipt);
     let report = stage.rehearsed_reset().await;
     assert_eq!(report.outcome, Outcome::Complete, "{:?}", report.errors);
@@ -46,7 +46,7 @@ async fn a_read_that_lags_after_a_rehearsal_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_of_another_machine_after_ours_is_not_called_stale() {
+async fn a_sink_that_another_machine_wrote_is_not_reported_as_stale() {
     let stage = Stage::new(1, lagging(Duration::ZERO)).seen_by(Evidence::Receipt);
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
@@ -69,11 +69,11 @@ async fn a_write_of_another_machine_after_ours_is_not_called_stale() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_value_that_still_differs_after_the_window_is_written_again() {
+async fn a_value_that_differs_after_the_settling_window_is_written_again() {
     let stage = Stage::new(1, lagging(Duration::ZERO));
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
-    // The inspection comes after the other write, and takes what was true at its middle.
+    // The inspection begins after the other write and shows the state at its middle.
     let slow = ScriptedResponse::slow(SECOND);
     stage.world.set_script(move |call| match call {
         Call::Inspect(_) => slow,

@@ -1,5 +1,5 @@
-//! The protocol with doubles, where the simulation's claims say nothing: what is reported, how long
-//! is waited, what an interrupt does.
+//! Tests of the protocol with test doubles, for everything that the simulation does not check: reports,
+//! pauses and interrupts.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 

@@ -1,4 +1,4 @@
-//! From the plan to the reset: rehearsed, grown old, overtaken.
+//! Tests of the steps from the plan to the reset.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::stage::Stage;
 const DENIED: ScriptedResponse = ScriptedResponse::failed(ScriptedError::Permanent);
 
 #[tokio::test(start_paused = true)]
-async fn a_plan_that_has_grown_old_is_made_anew() {
+async fn an_old_preparation_is_repeated_before_the_reset() {
     for (waits, prepared) in [(1, 1), (5, 1), (6, 2)] {
         let stage = Stage::new(1, AlwaysSucceeds);
         let coordinator = stage.coordinator().await;
@@ -21,13 +21,13 @@ async fn a_plan_that_has_grown_old_is_made_anew() {
         sleep(Duration::from_secs(waits)).await;
         assert_eq!(coordinator.reset(plan, stage.issuer()).await.outcome, Outcome::Complete);
         assert_eq!(stage.count(Call::Prepare(0)), prepared, "after {waits} s");
-        // Once for the plan and once for the end: a provider's quota pays for each.
+        // Once for the plan and once at the end, because each inspection uses the provider's quota.
         assert_eq!(stage.count(Call::Inspect(0)), 2, "after {waits} s");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_sink_lets_no_other_grow_old() {
+async fn preparations_that_expire_during_a_slow_one_are_repeated() {
     for (thinks, prepared) in [(0, (2, 1)), (10, (3, 2))] {
         let slow = ScriptedResponse::slow(Duration::from_secs(7));
         let stage =
@@ -44,9 +44,9 @@ async fn a_slow_sink_lets_no_other_grow_old() {
     }
 }
 
-/// On several threads, as in the program: whoever is scheduled first must not come first.
+/// Runs on several threads, like the program: the order must not depend on the scheduling.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_most_important_are_written_first_where_a_limit_forces_an_order() {
+async fn a_rate_limit_admits_sinks_in_the_order_of_their_priority() {
     let one_by_one = RateLimits::concurrent("q", 1);
     let stage = Stage::new(60, AlwaysSucceeds).within(one_by_one).rising_in_priority();
     assert_eq!(stage.reset().await.outcome, Outcome::Complete);
@@ -61,7 +61,7 @@ async fn the_most_important_are_written_first_where_a_limit_forces_an_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_of_somebody_else_before_ours_stops_it() {
+async fn an_external_reset_before_ours_stops_it() {
     for waits in [1, 10] {
         let stage = Stage::new(1, AlwaysSucceeds);
         let coordinator = stage.coordinator().await;
@@ -70,12 +70,12 @@ async fn a_reset_of_somebody_else_before_ours_stops_it() {
         stage.world.reset_externally();
         let report = coordinator.reset(plan, stage.issuer()).await;
         assert_eq!((report.outcome, stage.count(Call::Reset)), (Outcome::Unchanged, 0));
-        assert!(report.errors[0].contains("someone else reset"), "{:?}", report.errors);
+        assert!(report.errors[0].contains("another program reset"), "{:?}", report.errors);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_not_sent_is_recorded_as_finished() {
+async fn a_run_that_sent_no_reset_is_recorded_as_finished() {
     let stage = Stage::new(1, Planned::default().then(Call::Reset, DENIED));
     assert_eq!(stage.reset().await.outcome, Outcome::Unchanged);
     let runs = stage.journal.runs().await.unwrap();
@@ -86,7 +86,7 @@ async fn what_was_not_sent_is_recorded_as_finished() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sync_that_has_grown_old_asks_for_the_token_again() {
+async fn a_sync_with_an_old_plan_reads_the_token_again() {
     for (waits, asked) in [(1, 2), (10, 3)] {
         let stage = Stage::new(1, AlwaysSucceeds);
         stage.world.store_externally(0, Some(Token::new("theirs")));
@@ -100,7 +100,7 @@ async fn a_sync_that_has_grown_old_asks_for_the_token_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sync_that_was_overtaken_writes_no_dead_token() {
+async fn a_sync_after_an_external_reset_writes_no_revoked_token() {
     let stage = Stage::new(1, AlwaysSucceeds);
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Sync).await.unwrap();

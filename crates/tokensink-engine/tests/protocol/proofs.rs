@@ -1,4 +1,4 @@
-//! The proof of a write: after consent, before the reset.
+//! Tests of the proof of a write, which is made after the consent and before the reset.
 
 use tokensink_core::Token;
 use tokensink_engine::journal::Entry;
@@ -35,7 +35,7 @@ async fn nothing_that_could_be_a_write_is_sent_before_consent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_proof_that_fails_ends_the_run_before_the_reset() {
+async fn a_failed_proof_ends_the_run_before_the_reset() {
     let stage = Stage::new(1, not_proven());
     let report = stage.reset().await;
     assert_eq!((report.outcome, stage.count(Call::Reset)), (Outcome::Unchanged, 0));
@@ -46,7 +46,7 @@ async fn a_proof_that_fails_ends_the_run_before_the_reset() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_proof_is_tried_again_where_that_may_help() {
+async fn a_proof_is_retried_after_a_transient_error() {
     let fails_once =
         Planned::default().then(Call::Prove(0), ScriptedResponse::failed(ScriptedError::Transient));
     let stage = Stage::new(1, fails_once);
@@ -55,14 +55,14 @@ async fn a_proof_is_tried_again_where_that_may_help() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_rehearsed_is_proven_once() {
+async fn a_rehearsed_sink_is_proven_only_once() {
     let stage = Stage::new(1, AlwaysSucceeds);
     assert_eq!(stage.rehearsed_reset().await.outcome, Outcome::Complete);
     assert_eq!(stage.count(Call::Prove(0)), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_does_not_exist_yet_is_rehearsed_with_the_current_token() {
+async fn a_missing_value_is_rehearsed_with_the_current_token() {
     let stage = Stage::new(1, AlwaysSucceeds);
     stage.world.store_externally(0, None);
     let coordinator = stage.coordinator().await;
@@ -72,9 +72,9 @@ async fn what_does_not_exist_yet_is_rehearsed_with_the_current_token() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rehearsal_refuses_what_it_can_neither_rehearse_nor_prove() {
-    // Its last write was of another token: known to hold something else, and only a write can tell
-    // whether it may be written.
+async fn a_rehearsal_stops_if_a_sink_can_be_neither_rehearsed_nor_proven() {
+    // The last write was of another token, so the sink is known to contain another value, and only a
+    // write can prove the permission.
     let stage =
         Stage::new(2, AlwaysSucceeds).seen_by(Evidence::Value).shaping(|index, sink| match index {
             0 => sink.unproven(),
@@ -96,7 +96,7 @@ async fn a_rehearsal_refuses_what_it_can_neither_rehearse_nor_prove() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rehearsal_that_changed_a_value_counts_its_writes() {
+async fn the_report_counts_the_writes_of_a_rehearsal() {
     let responses = Planned::default().then(Call::Write(1), DENIED);
     let stage = Stage::new(2, responses).seen_by(Evidence::Nothing).shaping(provable);
     stage.world.store_externally(0, Some(Token::new("theirs")));
@@ -104,12 +104,12 @@ async fn a_rehearsal_that_changed_a_value_counts_its_writes() {
     assert_eq!((report.outcome, stage.count(Call::Reset)), (Outcome::Unchanged, 0));
     assert_eq!(stage.world.held(0), Some(stage.world.live()));
     assert_eq!(report.sinks[0].attempts, 1);
-    let told = "the rehearsal wrote the current token to 2 sinks, or tried to";
-    assert!(report.warnings.iter().any(|warning| warning == told), "{:?}", report.warnings);
+    let warnings = "the rehearsal wrote the current token to 2 sinks, or tried to";
+    assert!(report.warnings.iter().any(|warning| warning == warnings), "{:?}", report.warnings);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_doubt_is_what_prepare_could_not_prove() {
+async fn the_doubt_of_a_sink_is_the_permission_that_prepare_could_not_prove() {
     let stage = Stage::new(1, AlwaysSucceeds).seen_by(Evidence::Nothing);
     let report = stage.check().await;
     assert!(report.next.iter().any(|step| step.contains("--rehearse")), "{:?}", report.next);

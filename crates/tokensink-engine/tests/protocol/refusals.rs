@@ -1,4 +1,4 @@
-//! A reset that was refused: when that is believed, and when not.
+//! Tests of refused resets: a refusal is not always believed.
 
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ async fn a_refused_reset_is_believed_once_the_old_token_was_accepted_for_the_set
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_is_not_believed_where_qstash_cannot_be_asked_about_the_old_token() {
+async fn a_refusal_is_not_believed_if_the_old_token_cannot_be_probed() {
     let refused = ScriptedResponse::failed(ScriptedError::Permanent);
     let transient = ScriptedResponse::failed(ScriptedError::Transient);
     let mut is_reset = false;

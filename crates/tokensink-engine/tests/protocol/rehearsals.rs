@@ -1,4 +1,4 @@
-//! The rehearsal: what it writes, what stops the reset after it, and what is known of it later.
+//! Tests of the rehearsal.
 
 use std::time::Duration;
 
@@ -17,19 +17,19 @@ const HANGS: ScriptedResponse =
 const DENIED: ScriptedResponse = ScriptedResponse::failed(ScriptedError::Permanent);
 
 #[tokio::test(start_paused = true)]
-async fn a_rehearsal_writes_what_is_there_already() {
+async fn a_rehearsal_writes_the_current_token() {
     let stage = Stage::new(2, AlwaysSucceeds);
     stage.world.store_externally(1, Some(Token::new("theirs")));
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
     let plan = coordinator.rehearse(plan).await.unwrap();
-    // What holds another value would change.
+    // A sink with another value would be changed.
     assert_eq!((stage.count(Call::Write(0)), stage.count(Call::Write(1))), (1, 0));
     assert_eq!(coordinator.reset(plan, stage.issuer()).await.outcome, Outcome::Complete);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rehearsal_that_fails_stops_the_reset_for_a_required_sink_alone() {
+async fn a_failed_rehearsal_stops_the_reset_only_if_the_sink_is_required() {
     let fails = || Planned::default().then(Call::Write(0), DENIED);
     let stage = Stage::new(1, fails());
     let coordinator = stage.coordinator().await;
@@ -48,7 +48,7 @@ async fn a_rehearsal_that_fails_stops_the_reset_for_a_required_sink_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rehearsal_that_may_still_land_leaves_a_doubt_in_an_optional_sink() {
+async fn an_unacknowledged_rehearsal_makes_the_state_of_an_optional_sink_unknown() {
     for waits in [0, 10] {
         let stage = Stage::new(1, Planned::default().then(Call::Write(0), HANGS)).optional();
         let coordinator = stage.coordinator().await;
@@ -62,7 +62,7 @@ async fn a_rehearsal_that_may_still_land_leaves_a_doubt_in_an_optional_sink() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rehearsal_that_may_still_land_stops_the_reset() {
+async fn an_unacknowledged_rehearsal_of_a_required_sink_stops_the_reset() {
     let stage = Stage::new(1, Planned::default().then(Call::Write(0), HANGS));
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
@@ -79,7 +79,7 @@ async fn a_rehearsal_that_may_still_land_stops_the_reset() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_of_somebody_else_before_it_stops_it() {
+async fn an_external_reset_before_the_rehearsal_stops_it() {
     for waits in [1, 10] {
         let stage = Stage::new(1, AlwaysSucceeds);
         let coordinator = stage.coordinator().await;
@@ -88,14 +88,14 @@ async fn a_reset_of_somebody_else_before_it_stops_it() {
         stage.world.reset_externally();
         let report = coordinator.rehearse(plan).await.unwrap_err();
         assert_eq!(report.outcome, Outcome::Unchanged);
-        assert!(report.errors[0].contains("someone else reset"), "{:?}", report.errors);
-        // A dead token over what the stranger may have written there.
+        assert!(report.errors[0].contains("another program reset"), "{:?}", report.errors);
+        // The rehearsal would write a revoked token over the newer one.
         assert_eq!(stage.count(Call::Write(0)), 0);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_of_somebody_else_during_it_stops_ours() {
+async fn an_external_reset_during_the_rehearsal_stops_the_reset() {
     let slow = ScriptedResponse::slow(Duration::from_secs(4));
     let stage = Stage::new(1, Planned::default().then(Call::Write(0), slow));
     let coordinator = stage.coordinator().await;
@@ -107,12 +107,12 @@ async fn a_reset_of_somebody_else_during_it_stops_ours() {
     let (rehearsed, ()) = tokio::join!(coordinator.rehearse(plan), stranger);
     let report = rehearsed.unwrap_err();
     assert_eq!(report.outcome, Outcome::Unchanged);
-    assert!(report.errors[0].contains("someone else reset"), "{:?}", report.errors);
+    assert!(report.errors[0].contains("another program reset"), "{:?}", report.errors);
     assert!(report.next[0].contains("tokensink sync"), "{:?}", report.next);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_it_wrote_is_remembered_where_values_cannot_be_read() {
+async fn the_receipt_of_a_rehearsal_is_used_where_values_cannot_be_read() {
     let responses = Planned::default().then(Call::Write(1), DENIED);
     let stage = Stage::new(2, AlwaysSucceeds).seen_by(Evidence::Receipt);
     assert_eq!(stage.reset().await.outcome, Outcome::Complete);
@@ -131,7 +131,7 @@ async fn what_it_wrote_is_remembered_where_values_cannot_be_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_is_interrupted_says_so() {
+async fn an_interrupted_rehearsal_is_reported() {
     let slow = ScriptedResponse::slow(Duration::from_secs(4));
     let stage = Stage::new(1, Planned::default().then(Call::Write(0), slow));
     let coordinator = stage.coordinator().await;

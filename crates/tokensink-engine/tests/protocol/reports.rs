@@ -1,4 +1,4 @@
-//! What a report says, and what it does not.
+//! Tests of reports.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokensink_testkit::{
 use crate::stage::Stage;
 
 #[tokio::test(start_paused = true)]
-async fn a_cut_off_reset_must_be_synced_first() {
+async fn an_interrupted_reset_must_be_synced_before_another_reset() {
     let hangs = ScriptedResponse { takes: Duration::ZERO, ending: Ending::Hangs(None) };
     let stage = Stage::new(1, Planned::default().then(Call::Reset, hangs));
     let report = stage.reset().await;
@@ -33,7 +33,7 @@ async fn a_cut_off_reset_must_be_synced_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sink_that_is_left_out_is_not_forgotten() {
+async fn a_sink_that_is_left_out_makes_the_run_incomplete() {
     let lost = ScriptedResponse { takes: Duration::ZERO, ending: Ending::Hangs(None) };
     let responses =
         Planned::default().then(Call::Reset, ScriptedResponse::SUCCESS).then(Call::Reset, lost);
@@ -46,7 +46,7 @@ async fn a_sink_that_is_left_out_is_not_forgotten() {
     assert_eq!(report.left_out, ["ci"]);
     assert!(report.next[0].contains("tokensink sync"), "{:?}", report.next);
 
-    // A repair of some sinks finishes no reset of all.
+    // A sync of some sinks does not finish a reset of all.
     assert_eq!(stage.reset().await.outcome, Outcome::Unknown);
     assert_eq!(stage.sync().await.outcome, Outcome::Complete);
     assert_eq!(stage.reset().await.outcome, Outcome::Unchanged);
@@ -56,7 +56,7 @@ async fn a_sink_that_is_left_out_is_not_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_forecast_where_a_reset_cannot_be() {
+async fn a_check_that_failed_has_no_forecast() {
     let denied = ScriptedResponse::failed(ScriptedError::Permanent);
     let stage =
         Stage::new(
@@ -69,7 +69,7 @@ async fn nothing_is_forecast_where_a_reset_cannot_be() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_disk_that_hangs_keeps_no_run_from_ending() {
+async fn a_run_ends_although_the_journal_hangs() {
     let stage = Stage::new(1, AlwaysSucceeds).with_a_disk_that_hangs_on_writes();
     let report = stage.reset().await;
     assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Complete, State::Current));
@@ -77,8 +77,8 @@ async fn a_disk_that_hangs_keeps_no_run_from_ending() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_history_nothing_is_believed_at_once() {
-    // The run before was cut off, and its reset lands while this one looks.
+async fn a_sync_without_a_history_waits_for_the_settling_window() {
+    // The run before was interrupted, and its reset takes effect during this one.
     let stage = Stage::new(1, AlwaysSucceeds);
     let stranger = async {
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -94,7 +94,7 @@ async fn without_a_history_nothing_is_believed_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_names_its_run_and_what_it_rests_on() {
+async fn a_report_names_its_run_and_the_evidence() {
     let stage = Stage::new(2, AlwaysSucceeds).seen_by(Evidence::Nothing);
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Check).await.unwrap();
@@ -110,7 +110,7 @@ async fn it_names_its_run_and_what_it_rests_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_sink_warns_of_is_told_with_its_name() {
+async fn a_warning_of_a_sink_is_reported_with_its_name() {
     let stage = Stage::new(1, AlwaysSucceeds).warning("mind the gap");
     assert_eq!(stage.reset().await.warnings, ["sink (place 0): mind the gap"]);
 
@@ -128,8 +128,8 @@ async fn what_a_sink_warns_of_is_told_with_its_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plugin_that_tells_the_token_is_redacted() {
-    let stage = Stage::new(1, AlwaysSucceeds).telling();
+async fn a_token_in_the_error_of_a_plugin_is_redacted() {
+    let stage = Stage::new(1, AlwaysSucceeds).leaking();
     let report = stage.reset().await;
     assert_eq!(report.outcome, Outcome::Partial);
     let text = format!("{report:?}");
@@ -155,9 +155,10 @@ fn each_outcome_has_its_exit_code() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_that_is_not_complete_is_told_once() {
+async fn an_incomplete_journal_is_reported_once() {
     let report = Stage::new(3, AlwaysSucceeds).forgetting_writes().reset().await;
     assert_eq!(report.outcome, Outcome::Complete);
-    let told = report.warnings.iter().filter(|warning| warning.contains("journal is not complete"));
-    assert_eq!(told.count(), 1, "{:?}", report.warnings);
+    let mentions =
+        report.warnings.iter().filter(|warning| warning.contains("journal is not complete"));
+    assert_eq!(mentions.count(), 1, "{:?}", report.warnings);
 }

@@ -1,4 +1,4 @@
-//! What is tried again, for how long, and what is not.
+//! Tests of retries.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::stage::Stage;
 const TRANSIENT: ScriptedResponse = ScriptedResponse::failed(ScriptedError::Transient);
 
 #[tokio::test(start_paused = true)]
-async fn the_issuer_is_asked_again_while_that_may_help() {
+async fn a_request_to_the_issuer_is_retried_after_transient_errors() {
     let three_times =
         (0..3).fold(Planned::default(), |plan, _| plan.then(Call::Current, TRANSIENT));
     let stage = Stage::new(1, three_times);
@@ -32,7 +32,7 @@ async fn the_issuer_is_asked_again_while_that_may_help() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_issuer_is_not_asked_again_in_vain() {
+async fn a_request_to_the_issuer_is_not_retried_after_permanent_errors() {
     for fault in [ScriptedError::Permanent, ScriptedError::RateLimited(Duration::from_secs(3600))] {
         let stage =
             Stage::new(1, Planned::default().then(Call::Current, ScriptedResponse::failed(fault)));
@@ -44,7 +44,7 @@ async fn the_issuer_is_not_asked_again_in_vain() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_a_write_that_may_still_land_leaves_a_doubt() {
+async fn only_an_unacknowledged_write_makes_the_state_unknown() {
     let denied = ScriptedResponse::failed(ScriptedError::Permanent);
     let stage =
         Stage::new(
@@ -54,7 +54,7 @@ async fn only_a_write_that_may_still_land_leaves_a_doubt() {
     let report = stage.reset().await;
     assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Partial, State::Stale));
 
-    // The answer is lost each time, and nothing lands while anybody looks.
+    // The response is lost each time, and no write takes effect during the run.
     let never = Ending::ResponseLost(Duration::from_secs(9999));
     let lost = ScriptedResponse { takes: Duration::ZERO, ending: never };
     let stage =
@@ -66,7 +66,7 @@ async fn only_a_write_that_may_still_land_leaves_a_doubt() {
     assert_eq!((report.outcome, report.sinks[0].state), (Outcome::Partial, State::Unknown));
     assert!(report.sinks[0].attempts >= 6);
 
-    // After a conflict it could not be prepared again: what was never accepted cannot take effect.
+    // After a conflict the sink could not be prepared again. A refused write cannot take effect.
     let mut prepared = 0;
     let fails_later = move |call| match call {
         Call::Write(0) => ScriptedResponse::failed(ScriptedError::Conflict),
@@ -81,7 +81,7 @@ async fn only_a_write_that_may_still_land_leaves_a_doubt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_conflict_is_prepared_and_written_anew() {
+async fn a_sink_is_prepared_and_written_again_after_a_conflict() {
     let conflict = ScriptedResponse::failed(ScriptedError::Conflict);
     let stage = Stage::new(1, Planned::default().then(Call::Write(0), conflict));
     assert_eq!(stage.reset().await.outcome, Outcome::Complete);
@@ -93,7 +93,7 @@ async fn a_conflict_is_prepared_and_written_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_conflict_that_an_inspection_sees_is_written_over() {
+async fn a_sink_is_written_again_after_a_conflict_in_an_inspection() {
     let seen_later = Planned::default()
         .then(Call::Inspect(0), ScriptedResponse::SUCCESS)
         .then(Call::Inspect(0), ScriptedResponse::failed(ScriptedError::Conflict));
@@ -110,7 +110,7 @@ async fn a_conflict_that_an_inspection_sees_is_written_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_preparation_is_tried_again_where_that_may_help() {
+async fn a_preparation_is_retried_after_a_transient_error() {
     let stage = Stage::new(1, Planned::default().then(Call::Prepare(0), TRANSIENT));
     assert_eq!(stage.reset().await.outcome, Outcome::Complete);
     assert_eq!(stage.count(Call::Prepare(0)), 2);
@@ -123,7 +123,7 @@ async fn a_preparation_is_tried_again_where_that_may_help() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sink_that_keeps_failing_is_given_its_time_and_no_more() {
+async fn a_failing_sink_is_retried_until_its_deadline() {
     let stage =
         Stage::new(
             1,
@@ -151,7 +151,7 @@ async fn a_sink_that_keeps_failing_is_given_its_time_and_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_that_the_provider_asks_for_is_not_taken_from_that_time() {
+async fn a_requested_pause_does_not_count_towards_the_deadline() {
     let pause = ScriptedResponse::failed(ScriptedError::RateLimited(Duration::from_secs(70)));
     let fails_then = (0..3).fold(Planned::default().then(Call::Write(0), pause), |plan, _| {
         plan.then(Call::Write(0), TRANSIENT)
@@ -161,7 +161,7 @@ async fn a_pause_that_the_provider_asks_for_is_not_taken_from_that_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_could_never_be_prepared_was_never_written() {
+async fn a_sink_that_cannot_be_prepared_is_not_written() {
     let fails = |call| if call == Call::Prepare(0) { TRANSIENT } else { ScriptedResponse::SUCCESS };
     let stage = Stage::new(1, fails).optional();
     stage.world.store_externally(0, Some(Token::new("theirs")));
@@ -169,7 +169,7 @@ async fn what_could_never_be_prepared_was_never_written() {
     assert_eq!((report.sinks[0].state, report.sinks[0].attempts), (State::Stale, 0));
 }
 
-/// How many calls of one sort are made in 15 seconds.
+/// Returns the number of calls of one kind in 15 seconds.
 async fn calls_in_15_seconds(
     stage: &Stage,
     call: Call,
@@ -180,7 +180,7 @@ async fn calls_in_15_seconds(
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_retry_has_a_floor() {
+async fn every_retry_has_a_minimum_pause() {
     let at_once = ScriptedResponse::failed(ScriptedError::RateLimited(Duration::ZERO));
     for response in [at_once, TRANSIENT] {
         let stage = || {
@@ -212,7 +212,7 @@ async fn every_retry_has_a_floor() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_may_pass_is_tried_again_once_the_old_token_is_revoked() {
+async fn errors_are_retried_after_the_old_token_was_revoked() {
     for fault in [ScriptedError::Permanent, ScriptedError::Conflict] {
         let fails = (0..3).fold(Planned::default(), |plan, _| {
             plan.then(Call::Write(0), ScriptedResponse::failed(fault))
@@ -220,14 +220,14 @@ async fn what_may_pass_is_tried_again_once_the_old_token_is_revoked() {
         let report = Stage::new(1, fails).reset().await;
         assert_eq!((report.outcome, report.sinks[0].attempts), (Outcome::Complete, 4));
     }
-    // While nothing is known to be revoked it is reported at once.
+    // Before a token is revoked, the error is reported at once.
     let denied =
         Planned::default().then(Call::Write(0), ScriptedResponse::failed(ScriptedError::Permanent));
     let stage = Stage::new(1, denied);
     stage.world.store_externally(0, Some(Token::new("theirs")));
     let report = stage.sync().await;
     assert_eq!((report.outcome, report.sinks[0].attempts), (Outcome::Partial, 1));
-    // That run did not finish its work: what the sink holds may be revoked.
+    // The earlier run is unfinished, so the token in the sink may be revoked.
     let denied =
         Planned::default().then(Call::Write(0), ScriptedResponse::failed(ScriptedError::Permanent));
     stage.world.set_script(denied);

@@ -1,4 +1,4 @@
-//! From the reset until everything agrees.
+//! Tests of the verification after the reset.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use crate::stage::Stage;
 
 const SECOND: Duration = Duration::from_secs(1);
-/// How often the coordinator writes again after somebody else.
+/// The maximum number of rounds because of external writes.
 const ROUNDS: usize = 5;
 
 fn ends(ending: Ending) -> ScriptedResponse {
@@ -18,7 +18,7 @@ fn ends(ending: Ending) -> ScriptedResponse {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_that_lands_after_its_answer_was_lost_is_seen() {
+async fn a_reset_whose_response_was_lost_is_observed() {
     let stage =
         Stage::new(1, Planned::default().then(Call::Reset, ends(Ending::ResponseLost(SECOND))));
     let report = stage.reset().await;
@@ -27,19 +27,19 @@ async fn a_reset_that_lands_after_its_answer_was_lost_is_seen() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_that_never_answers_is_seen_while_it_is_waited_for() {
+async fn a_reset_without_a_response_is_observed_before_its_timeout() {
     let lands = ends(Ending::Hangs(Some(2 * SECOND)));
     let stage = Stage::new(1, Planned::default().then(Call::Reset, lands));
     let started = Instant::now();
     let report = stage.reset().await;
     assert_eq!((report.outcome, stage.count(Call::Reset)), (Outcome::Complete, 1));
-    // The answer itself would be waited for 15 seconds.
+    // The time limit of the response is 15 seconds.
     let written_at = stage.world.history(0).last().unwrap().at;
     assert!(written_at - started < 4 * SECOND);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_certainly_never_left_is_sent_again() {
+async fn an_unsent_reset_is_sent_again() {
     let unsent = ScriptedResponse::failed(ScriptedError::NotSent);
     let twice = Planned::default().then(Call::Reset, unsent).then(Call::Reset, unsent);
     let stage = Stage::new(1, twice);
@@ -56,11 +56,11 @@ async fn what_certainly_never_left_is_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_someone_else_wrote_over_ours_is_written_again() {
+async fn a_sink_that_another_program_overwrote_is_written_again() {
     let stage = Stage::new(1, Planned::default().then(Call::Inspect(0), ScriptedResponse::SUCCESS));
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
-    // The look takes two seconds, and tells what was true in their middle.
+    // The inspection takes two seconds and shows the state at its middle.
     stage
         .world
         .set_script(Planned::default().then(Call::Inspect(0), ScriptedResponse::slow(2 * SECOND)));
@@ -75,7 +75,7 @@ async fn what_someone_else_wrote_over_ours_is_written_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn someone_who_writes_without_end_does_not_keep_the_run_from_ending() {
+async fn a_run_ends_although_another_program_keeps_writing() {
     let stage = Stage::new(1, |call| match call {
         Call::Inspect(0) => ScriptedResponse::slow(SECOND),
         _ => ScriptedResponse::SUCCESS,
@@ -94,24 +94,24 @@ async fn someone_who_writes_without_end_does_not_keep_the_run_from_ending() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_of_somebody_else_is_noticed_while_others_still_wait_for_their_turn() {
+async fn an_external_reset_is_noticed_while_writes_wait_for_the_rate_limit() {
     let writes = RateLimit { requests: 1, per: 60 * SECOND };
     let quota = RateLimits::concurrent("q", 9).with_writes(writes);
     let stage = Stage::new(3, AlwaysSucceeds).within(quota);
     let report = stage.reset_overtaken_after(5 * SECOND).await;
     assert_eq!(report.outcome, Outcome::Complete, "{:?}", report.errors);
-    assert!(report.warnings[0].contains("someone else reset"), "{:?}", report.warnings);
+    assert!(report.warnings[0].contains("another program reset"), "{:?}", report.warnings);
     for (sink, writes) in [(0, 2), (1, 1), (2, 1)] {
         assert_eq!(stage.world.held(sink), Some(stage.world.live()));
         assert_eq!(stage.count(Call::Write(sink)), writes, "sink {sink}");
-        // Once for the plan and once at the end: the newer token did not have to be missed first.
+        // Once for the plan and once at the end, because the newer token was noticed during the writes.
         assert_eq!(stage.count(Call::Inspect(sink)), 2, "sink {sink}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_of_a_superseded_token_that_may_still_land_is_not_forgotten() {
-    // The first write hangs, and lands after the second one, of the newer token, was acknowledged.
+async fn an_unacknowledged_write_of_a_superseded_token_makes_the_state_unknown() {
+    // The first write hangs and takes effect after the write of the newer token was acknowledged.
     let lands_late = ends(Ending::Hangs(Some(20 * SECOND)));
     let stage = Stage::new(1, Planned::default().then(Call::Write(0), lands_late));
     let report = stage.reset_overtaken_after(SECOND).await;
@@ -120,7 +120,7 @@ async fn a_write_of_a_superseded_token_that_may_still_land_is_not_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_that_was_given_up_before_its_token_was_superseded_is_not_forgotten() {
+async fn a_write_that_failed_before_its_token_was_superseded_makes_the_state_unknown() {
     let lost = ends(Ending::ResponseLost(20 * SECOND));
     let denied = ScriptedResponse::failed(ScriptedError::Permanent);
     let mut writes = [lost, denied].into_iter();
@@ -129,7 +129,7 @@ async fn a_write_that_was_given_up_before_its_token_was_superseded_is_not_forgot
         is_reset |= call == Call::Reset;
         match call {
             Call::Write(0) => writes.next().unwrap_or(ScriptedResponse::SUCCESS),
-            // What it tells is true in the middle, and the stranger comes before that.
+            // It shows the state at its middle, and the external reset happens before that.
             Call::Current if is_reset => ScriptedResponse::slow(4 * SECOND),
             _ => ScriptedResponse::SUCCESS,
         }
@@ -141,8 +141,8 @@ async fn a_write_that_was_given_up_before_its_token_was_superseded_is_not_forgot
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_that_was_in_flight_when_its_run_ended_is_waited_for_by_the_next() {
-    // Its answer is waited for 15 seconds, and a move of the token for another 5.
+async fn a_sync_waits_for_the_unacknowledged_reset_of_an_earlier_run() {
+    // The time limit of the response is 15 seconds, and the settling window is 5 seconds.
     let lands_late = ends(Ending::Hangs(Some(22 * SECOND)));
     let stage = Stage::new(1, Planned::default().then(Call::Reset, lands_late));
     assert_eq!(stage.reset().await.outcome, Outcome::Unknown);
@@ -153,11 +153,11 @@ async fn a_reset_that_was_in_flight_when_its_run_ended_is_waited_for_by_the_next
 }
 
 #[tokio::test(start_paused = true)]
-async fn someone_who_resets_without_end_does_not_keep_the_run_from_ending() {
+async fn a_run_ends_although_another_program_keeps_resetting() {
     let mut is_reset = false;
     let stage = Stage::new(1, move |call| {
         is_reset |= call == Call::Reset;
-        // What it tells is true in the middle, and the stranger comes before that.
+        // It shows the state at its middle, and the external reset happens before that.
         if is_reset && call == Call::Current {
             ScriptedResponse::slow(SECOND)
         } else {
@@ -177,23 +177,23 @@ async fn someone_who_resets_without_end_does_not_keep_the_run_from_ending() {
     let report = coordinator.reset(plan, stage.issuer()).await;
     stranger.abort();
     assert_eq!(report.outcome, Outcome::Unknown);
-    assert!(report.errors[0].contains("keeps being reset"), "{:?}", report.errors);
+    assert!(report.errors[0].contains("keeps resetting the token"), "{:?}", report.errors);
     assert_eq!((stage.count(Call::Reset), stage.count(Call::Write(0))), (1, 1 + ROUNDS));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_whose_answer_carries_the_old_token_is_looked_after() {
+async fn a_response_with_the_old_token_is_an_unknown_outcome() {
     let late = ends(Ending::SucceededWithStaleValue(SECOND));
     let stage = Stage::new(1, Planned::default().then(Call::Reset, late));
     let report = stage.reset().await;
     assert_eq!((report.outcome, stage.count(Call::Reset)), (Outcome::Complete, 1));
     assert_eq!(report.warnings, [""; 0]);
     let written: Vec<_> = stage.world.history(0).into_iter().skip(1).map(|one| one.value).collect();
-    assert_eq!(written, [Some(stage.world.live())], "the dead token is not written again");
+    assert_eq!(written, [Some(stage.world.live())], "the revoked token is not written again");
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_sink_is_reported_with_what_it_took() {
+async fn each_sink_is_reported_with_its_attempts_and_outage() {
     let denied = ScriptedResponse::failed(ScriptedError::Permanent);
     let slow = ScriptedResponse::slow(SECOND);
     let responses = move |call| match call {

@@ -1,4 +1,4 @@
-//! A world of doubles with its journal, in which runs follow each other.
+//! A world of test doubles with a journal, for several runs.
 
 use std::future::pending;
 use std::io;
@@ -28,7 +28,7 @@ pub(crate) struct Stage {
     rate_limits: Option<RateLimits>,
     estimate: WriteEstimate,
     warning: Option<String>,
-    telling: bool,
+    leaking: bool,
     rising_in_priority: bool,
     timing: Timing,
     disk: Disk,
@@ -37,7 +37,7 @@ pub(crate) struct Stage {
     shape: Shape,
 }
 
-/// Changes the sink of an index.
+/// Changes the sink with an index.
 type Shape = Box<dyn Fn(usize, MemorySink) -> MemorySink + Send + Sync>;
 
 impl Stage {
@@ -54,7 +54,7 @@ impl Stage {
             rate_limits: None,
             estimate: WriteEstimate::one_request(Duration::ZERO),
             warning: None,
-            telling: false,
+            leaking: false,
             rising_in_priority: false,
             timing: Timing::default(),
             disk: Disk::Works,
@@ -68,7 +68,7 @@ impl Stage {
         Self { evidence, ..self }
     }
 
-    /// With sinks that `shape` changes.
+    /// Sets a function that changes the sinks.
     pub(crate) fn shaping(
         self,
         shape: impl Fn(usize, MemorySink) -> MemorySink + Send + Sync + 'static,
@@ -76,7 +76,7 @@ impl Stage {
         Self { shape: Box::new(shape), ..self }
     }
 
-    /// With a sink of this target in the config that does not take part.
+    /// Adds a target that is not part of the run.
     pub(crate) fn beside_target(self, target: TargetId) -> Self {
         Self { other_targets: vec![target], ..self }
     }
@@ -93,7 +93,7 @@ impl Stage {
         Self { estimate, ..self }
     }
 
-    /// The later a sink, the more important.
+    /// Gives later sinks a higher priority.
     pub(crate) fn rising_in_priority(self) -> Self {
         Self { rising_in_priority: true, ..self }
     }
@@ -102,27 +102,27 @@ impl Stage {
         Self { timing: Timing { max_outage: Some(max_outage), ..self.timing }, ..self }
     }
 
-    /// With a disk that is full when writes are to be recorded.
+    /// Makes the disk full when writes are recorded.
     pub(crate) fn forgetting_writes(self) -> Self {
         Self { disk: Disk::IsFull, ..self }
     }
 
-    /// With a disk that takes this long to record the intent.
+    /// Makes recording the intent take this long.
     pub(crate) fn recording_the_intent_for(self, takes: Duration) -> Self {
         Self { disk: Disk::IsSlowWithTheIntent(takes), ..self }
     }
 
-    /// With a directory that gives no answer when writes are to be recorded.
+    /// Makes recording writes hang.
     pub(crate) fn with_a_disk_that_hangs_on_writes(self) -> Self {
         Self { disk: Disk::Hangs, ..self }
     }
 
-    /// Without a required sink of this name, from now on.
+    /// Leaves out a required sink of this name.
     pub(crate) fn leaving_out(self, name: &str) -> Self {
         Self { left_out: vec![name.to_owned()], ..self }
     }
 
-    /// With all sinks again.
+    /// Includes all sinks again.
     pub(crate) fn leaving_out_none(self) -> Self {
         Self { left_out: Vec::new(), ..self }
     }
@@ -131,9 +131,9 @@ impl Stage {
         Self { warning: Some(text.to_owned()), ..self }
     }
 
-    /// With sinks whose errors tell the token.
-    pub(crate) fn telling(self) -> Self {
-        Self { telling: true, ..self }
+    /// Makes the errors of the sinks contain the token.
+    pub(crate) fn leaking(self) -> Self {
+        Self { leaking: true, ..self }
     }
 
     pub(crate) async fn coordinator(&self) -> Coordinator {
@@ -176,11 +176,11 @@ impl Stage {
             ..SinkOptions::default()
         };
         let plugin: Box<dyn TokenSink> =
-            if self.telling { Box::new(Telling(place)) } else { Box::new(place) };
+            if self.leaking { Box::new(Leaking(place)) } else { Box::new(place) };
         Sink::new("sink", "memory", options, plugin)
     }
 
-    /// The issuer that a reset is sent to.
+    /// Returns the issuer for resets.
     pub(crate) fn issuer(&self) -> Arc<dyn TokenIssuer> {
         Arc::new(self.world.issuer())
     }
@@ -193,7 +193,7 @@ impl Stage {
         }
     }
 
-    /// A reset, while somebody else resets this long after its beginning.
+    /// Resets, with an external reset this long after the beginning.
     pub(crate) async fn reset_overtaken_after(&self, pause: Duration) -> Report {
         let coordinator = self.coordinator().await;
         let plan = coordinator.plan(Command::Reset).await.unwrap();
@@ -228,7 +228,7 @@ impl Stage {
         }
     }
 
-    /// A reset that rehearses first.
+    /// Resets after a rehearsal.
     pub(crate) async fn rehearsed_reset(&self) -> Report {
         let coordinator = self.coordinator().await;
         let plan = match coordinator.plan(Command::Reset).await {
@@ -245,7 +245,7 @@ impl Stage {
         self.interrupt.interrupted().await;
     }
 
-    /// What the newest run has recorded.
+    /// Returns the entries of the newest run.
     pub(crate) async fn record(&self) -> Vec<Entry> {
         let runs = self.journal.runs().await.unwrap();
         runs.last().unwrap().records.iter().map(|record| record.entry.clone()).collect()
@@ -256,7 +256,7 @@ impl Stage {
     }
 }
 
-/// What becomes of the record of a write.
+/// The behavior of the journal when a write is recorded.
 #[derive(Clone, Copy, Debug)]
 enum Disk {
     Works,
@@ -265,7 +265,7 @@ enum Disk {
     IsSlowWithTheIntent(Duration),
 }
 
-/// Keeps no record of writes.
+/// A journal that fails to record writes.
 #[derive(Debug)]
 struct Failing {
     journal: Arc<MemoryJournal>,
@@ -295,12 +295,12 @@ impl Journal for Failing {
     }
 }
 
-/// Refuses each write, and quotes the token in the error.
+/// A sink that refuses each write with an error that contains the token.
 #[derive(Debug)]
-struct Telling(MemorySink);
+struct Leaking(MemorySink);
 
 #[async_trait]
-impl TokenSink for Telling {
+impl TokenSink for Leaking {
     fn info(&self) -> &SinkInfo {
         self.0.info()
     }
@@ -320,7 +320,7 @@ impl TokenSink for Telling {
 }
 
 #[async_trait]
-impl TokenWriter for Telling {
+impl TokenWriter for Leaking {
     async fn prove(&self) -> Result<Readiness, SinkError> {
         Ok(Readiness::Ready)
     }

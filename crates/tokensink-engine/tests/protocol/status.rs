@@ -1,4 +1,4 @@
-//! What the status says, from what the sinks show and what the journal knows.
+//! Tests of `status`.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const HANGS: ScriptedResponse =
     ScriptedResponse { takes: Duration::ZERO, ending: Ending::Hangs(None) };
 
 #[tokio::test(start_paused = true)]
-async fn it_tells_drift_of_required_sinks() {
+async fn the_status_reports_drift_of_required_sinks() {
     for (stage, outcome) in [
         (Stage::new(1, AlwaysSucceeds), Outcome::Drift),
         (Stage::new(1, AlwaysSucceeds).optional(), Outcome::Complete),
@@ -30,7 +30,7 @@ async fn it_tells_drift_of_required_sinks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sink_that_cannot_be_read_is_known_by_what_an_earlier_run_left_there() {
+async fn a_sink_that_cannot_be_read_is_inspected_with_the_receipt_of_an_earlier_run() {
     let stage = Stage::new(1, AlwaysSucceeds).seen_by(Evidence::Receipt);
     assert_eq!(stage.status().await.sinks[0].state, State::Unknown);
     stage.reset().await;
@@ -40,7 +40,7 @@ async fn a_sink_that_cannot_be_read_is_known_by_what_an_earlier_run_left_there()
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_tells_when_each_sink_was_written() {
+async fn the_status_contains_the_time_of_each_last_write() {
     let stage = Stage::new(1, AlwaysSucceeds);
     assert_eq!(stage.status().await.sinks[0].written_at, None);
     stage.reset().await;
@@ -53,11 +53,11 @@ async fn it_tells_when_each_sink_was_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_names_a_run_that_was_cut_off() {
+async fn the_status_names_an_interrupted_run() {
     let stage = Stage::new(1, Planned::default().then(Call::Write(0), HANGS));
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
-    // Killed a second after the reset.
+    // The run is killed a second after the reset.
     let killed =
         tokio::time::timeout(Duration::from_secs(1), coordinator.reset(plan, stage.issuer()));
     assert!(killed.await.is_err());
@@ -65,7 +65,7 @@ async fn it_names_a_run_that_was_cut_off() {
     assert!(report.warnings[0].contains("has not finished"), "{:?}", report.warnings);
     assert_eq!(report.outcome, Outcome::Drift);
 
-    // A run that ended badly has ended all the same.
+    // A run with a bad outcome is finished, too.
     let denied = ScriptedResponse::failed(ScriptedError::Permanent);
     let stage =
         Stage::new(

@@ -1,4 +1,4 @@
-//! What is said about values near the sinks, and about values that are about to be replaced.
+//! Tests of warnings about copies of the token and about replaced values.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn holding(place: &str, token: &Token) -> NearbyValue {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_copy_of_a_known_token_is_named_before_the_reset() {
+async fn a_copy_of_a_known_token_is_reported_before_the_reset() {
     let stage = Stage::new(1, AlwaysSucceeds);
     assert_eq!(stage.reset().await.outcome, Outcome::Complete);
     let (earlier, live) = (stage.world.resets()[0].value.clone().unwrap(), stage.world.live());
@@ -65,7 +65,7 @@ async fn a_survey_that_hangs_or_fails_is_one_warning_and_delays_little() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_repair_is_not_surveyed() {
+async fn a_sync_makes_no_survey() {
     let stage = Stage::new(1, AlwaysSucceeds);
     stage.sync().await;
     stage.status().await;
@@ -75,7 +75,7 @@ async fn a_repair_is_not_surveyed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_value_without_the_form_of_a_token_is_named_before_it_is_replaced() {
+async fn a_value_without_the_form_of_a_token_is_reported_before_it_is_replaced() {
     let stage = Stage::new(3, AlwaysSucceeds);
     let warning = "1 sink holds something other than the current token: sink (place 1)";
     stage.world.store_externally(1, Some(Token::new("changeme")));
@@ -92,7 +92,7 @@ async fn a_value_without_the_form_of_a_token_is_named_before_it_is_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_sinks_that_turn_out_to_be_one_place_are_refused_before_anything_is_written() {
+async fn two_sinks_with_the_same_target_are_rejected_before_anything_is_written() {
     let same = |_, sink: tokensink_testkit::MemorySink| {
         sink.resolving_to(TargetId::new("aws", "arn:aws:secretsmanager:eu-1:1:secret:prod"))
     };
@@ -109,7 +109,7 @@ async fn two_sinks_that_turn_out_to_be_one_place_are_refused_before_anything_is_
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_plan_exposes_where_the_token_will_be_sent() {
+async fn the_plan_contains_the_destinations() {
     let stage = Stage::new(2, AlwaysSucceeds).shaping(|index, sink| match index {
         0 => sink.with_info(|info| info.with_host("ghe.example")),
         _ => sink.outside("a file outside the directory of the config"),
@@ -136,7 +136,7 @@ async fn a_destination_that_changes_after_the_plan_is_not_written() {
     let before = stage.world.live();
     let coordinator = stage.coordinator().await;
     let plan = coordinator.plan(Command::Reset).await.unwrap();
-    // Longer than a preparation counts as fresh: the user was thinking.
+    // Longer than the maximum age of a preparation.
     sleep(Duration::from_secs(60)).await;
     let report = coordinator.reset(plan, stage.issuer()).await;
     assert_eq!(report.outcome, Outcome::Unchanged, "{report:?}");
@@ -146,7 +146,7 @@ async fn a_destination_that_changes_after_the_plan_is_not_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_repair_does_not_follow_a_destination_that_changes_while_it_writes() {
+async fn a_sync_does_not_write_to_a_destination_that_changed_during_it() {
     let conflict = ScriptedResponse::failed(ScriptedError::Conflict);
     let stage = Stage::new(1, Planned::default().then(Call::Write(0), conflict))
         .shaping(|_, sink| sink.outside_after(1, "writes /elsewhere"));

@@ -1,4 +1,4 @@
-//! A run whose end is not known: every command says the same of it.
+//! Tests of unfinished runs, which every command must report alike.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::stage::Stage;
 const HANGS: ScriptedResponse =
     ScriptedResponse { takes: Duration::ZERO, ending: Ending::Hangs(None) };
 
-/// A stage on which `command` was killed while it wrote.
+/// Returns a stage on which `command` was killed while it wrote.
 async fn killed(command: Command) -> Stage {
     let stage = Stage::new(2, Planned::default().then(Call::Write(0), HANGS));
     stage.world.store_externally(0, Some(Token::new("theirs")));
@@ -29,7 +29,7 @@ async fn killed(command: Command) -> Stage {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_unfinished_for_every_command() {
+async fn every_command_reports_an_unfinished_run() {
     for command in [Command::Reset, Command::Sync] {
         let stage = killed(command).await;
         for refused in [stage.reset().await, stage.check().await] {
@@ -37,7 +37,7 @@ async fn it_is_unfinished_for_every_command() {
             assert!(refused.errors.iter().any(|error| error.contains("has not finished")));
         }
         let status = stage.status().await;
-        // The sink that was to be written is known to hold another value.
+        // The sink that was not written contains another value.
         assert_eq!(status.outcome, Outcome::Drift);
         let summaries = summarize(&stage.journal.runs().await.unwrap());
         assert!(summaries[0].unfinished, "{summaries:?}");
@@ -50,7 +50,7 @@ async fn it_is_unfinished_for_every_command() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_known_drift_its_status_is_unknown() {
+async fn the_status_after_an_unfinished_run_is_unknown_without_known_drift() {
     let stage = Stage::new(1, Planned::default().then(Call::Reset, HANGS));
     assert_eq!(stage.reset().await.outcome, Outcome::Unknown);
     let status = stage.status().await;

@@ -1,4 +1,5 @@
-//! Reads that show the state before the last write: Secrets Manager is eventually consistent.
+//! Tests with reads that show the state before the last write, because Secrets Manager is eventually
+//! consistent.
 
 use tokensink_core::Token;
 use tokensink_sandbox::Aws;
@@ -6,7 +7,7 @@ use tokensink_sandbox::Aws;
 use crate::{NAME, content, held, json_sink};
 
 #[tokio::test]
-async fn an_inspection_that_lags_shows_the_value_before_our_write() {
+async fn a_lagging_inspection_shows_the_value_before_our_write() {
     let aws = Aws::start().await.unwrap();
     aws.put_externally(NAME, r#"{"T":"old"}"#);
     let sink = json_sink(&aws);
@@ -18,14 +19,14 @@ async fn an_inspection_that_lags_shows_the_value_before_our_write() {
 }
 
 #[tokio::test]
-async fn a_description_that_lags_is_not_taken_for_a_write_of_another_program() {
+async fn a_lagging_description_is_not_reported_as_an_external_write() {
     let aws = Aws::start().await.unwrap();
     aws.put_externally(NAME, r#"{"T":"older","n":1}"#);
     aws.put_externally(NAME, r#"{"T":"old","n":2}"#);
     let sink = json_sink(&aws);
     let preparation = sink.prepare().await.unwrap();
     let receipt = preparation.writer.write(&Token::new("new")).await.unwrap();
-    // It still shows the version before ours as the current one.
+    // The description still shows the version before ours as the current one.
     aws.lag_next_descriptions(1);
     assert_eq!(content(sink.as_ref(), Some(&receipt)).await, held("new"));
 

@@ -1,4 +1,4 @@
-//! The sink against the fake of AWS Secrets Manager.
+//! Tests of the sink with the fake AWS Secrets Manager.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
@@ -37,7 +37,7 @@ fn sink(aws: &Aws, table: Value) -> Box<dyn TokenSink> {
     sink_at(&aws.url(), aws.access_key_id(), table)
 }
 
-/// A sink whose table says `replace = "anything"`.
+/// Builds a sink with `replace = "anything"`.
 fn replacing_anything(aws: &Aws, mut table: Value) -> Box<dyn TokenSink> {
     table["secret_id"] = json!(NAME);
     table["region"] = json!("eu-central-1");

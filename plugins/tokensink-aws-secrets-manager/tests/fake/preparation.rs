@@ -1,4 +1,4 @@
-//! What a preparation sends, finds and reports.
+//! Tests of preparations.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ use crate::{NAME, build, json_sink, operations, sink};
 const READS: [&str; 2] = ["DescribeSecret", "GetSecretValue"];
 
 #[tokio::test]
-async fn preparing_and_inspecting_only_read() {
+async fn preparing_and_inspecting_send_only_reads() {
     for table in [json!({}), json!({"json_key": "T"})] {
         let aws = Aws::start().await.unwrap();
         aws.put_externally(NAME, r#"{"T":"old"}"#);
@@ -47,7 +47,7 @@ async fn a_missing_write_permission_is_found_by_prove() {
     assert!(error.to_string().contains("PutSecretValue"), "{error}");
 }
 
-/// A sink that finds its endpoints in variables, as the AWS tools do.
+/// Builds a sink with its endpoints in variables.
 fn sink_of(aws: &Aws, secret_id: &str, more: &[(&str, &str)]) -> Box<dyn TokenSink> {
     let url = aws.url();
     let keys = [
@@ -59,13 +59,13 @@ fn sink_of(aws: &Aws, secret_id: &str, more: &[(&str, &str)]) -> Box<dyn TokenSi
     build(json!({"secret_id": secret_id}), &[&keys, more].concat()).unwrap().remove(0)
 }
 
-/// How many requests went to STS.
+/// Returns the number of requests to STS.
 fn identity_requests(aws: &Aws) -> usize {
     aws.requests().iter().filter(|request| request.operation.is_none()).count()
 }
 
 #[tokio::test]
-async fn a_name_and_its_arns_are_one_place_once_prepared() {
+async fn a_name_and_its_arns_resolve_to_the_same_target() {
     let aws = Aws::start().await.unwrap();
     aws.put_externally(NAME, "old");
     let arn = aws.arn(NAME);
@@ -93,9 +93,9 @@ async fn a_secret_in_a_foreign_account_is_shown_as_one() {
         let expected = "in AWS account 123456789012, not yours (210987654321)";
         assert_eq!(foreign.foreign_destination.as_deref(), Some(expected));
     }
-    // Each run asks once.
+    // Each run requests the account once.
     assert_eq!(identity_requests(&aws), 2);
-    // A name is always one of the caller's own account.
+    // A name is always in the caller's account.
     let named = sink_of(&aws, NAME, &[]).prepare().await.unwrap();
     assert_eq!(named.foreign_destination, None);
     assert_eq!(identity_requests(&aws), 2);
@@ -120,7 +120,7 @@ async fn an_account_that_cannot_be_compared_is_a_warning() {
     let keys = [("AWS_ACCESS_KEY_ID", aws.access_key_id()), ("AWS_SECRET_ACCESS_KEY", "any")];
     let url = aws.url();
     let only_secrets_manager = [&keys[..], &[("AWS_ENDPOINT_URL_SECRETS_MANAGER", &url)]].concat();
-    // A fake or a proxy of Secrets Manager alone: AWS itself does not know these credentials.
+    // A fake or a proxy of Secrets Manager only. Its credentials are not valid at AWS.
     let alone = build(json!({"secret_id": arn}), &only_secrets_manager).unwrap().remove(0);
     assert_account_unknown(alone.as_ref(), "Secrets Manager only").await;
     let no_url = sink_of(&aws, &arn, &[("AWS_ENDPOINT_URL_STS", "no url")]);
@@ -129,7 +129,7 @@ async fn an_account_that_cannot_be_compared_is_a_warning() {
 }
 
 #[tokio::test]
-async fn a_silent_sts_is_waited_for_once() {
+async fn a_silent_sts_delays_only_the_first_preparation() {
     let aws = Aws::start().await.unwrap();
     aws.put_externally(NAME, "old");
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -148,7 +148,7 @@ async fn a_silent_sts_is_waited_for_once() {
         }
     });
     let sink = sink_of(&aws, &aws.arn(NAME), &[("AWS_ENDPOINT_URL_STS", &url)]);
-    assert_account_unknown(sink.as_ref(), "no answer in time").await;
+    assert_account_unknown(sink.as_ref(), "no response in time").await;
     assert_eq!(connections.load(Ordering::SeqCst), 1);
     server.abort();
 }
@@ -178,11 +178,11 @@ async fn an_arn_of_a_missing_secret_is_not_created() {
     let sink = build(table, &keys).unwrap().remove(0);
     let error = sink.prepare().await.unwrap_err();
     assert_eq!(error.kind(), SinkErrorKind::NotFound);
-    assert!(error.help().unwrap().contains("by its name"), "{error:?}");
+    assert!(error.help().unwrap().contains("use the name"), "{error:?}");
 }
 
 #[tokio::test]
-async fn the_version_id_reveals_nothing_about_the_other_keys() {
+async fn the_version_id_does_not_depend_on_the_other_keys() {
     let mut versions = Vec::new();
     for (others, token) in [("1234", "new"), ("5678", "new"), ("1234", "newer")] {
         let aws = Aws::start().await.unwrap();
@@ -199,7 +199,7 @@ async fn the_version_id_reveals_nothing_about_the_other_keys() {
 async fn the_same_write_of_another_process_adds_no_version() {
     let aws = Aws::start().await.unwrap();
     aws.put_externally(NAME, r#"{"T":"old"}"#);
-    // The first process ends before it learns that its request arrived.
+    // The first process ends before it receives the response.
     let first = json_sink(&aws).prepare().await.unwrap();
     let later = json_sink(&aws).prepare().await.unwrap();
     for preparation in [first, later] {

@@ -1,4 +1,4 @@
-//! What is refused, what may pass, and in which words.
+//! Tests of refusals, transient errors and their messages.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokensink_sandbox::Aws;
 use crate::{NAME, build, json_sink, operations, refusal, sink, sink_at};
 
 #[tokio::test]
-async fn each_unfit_secret_is_refused_with_its_reason() {
+async fn the_error_for_an_unwritable_secret_has_its_reason() {
     let aws = Aws::start().await.unwrap();
     aws.put_externally(NAME, "not json");
     let (kind, words) = refusal(json_sink(&aws).as_ref()).await;
@@ -33,7 +33,7 @@ async fn each_unfit_secret_is_refused_with_its_reason() {
 async fn a_secret_of_another_service_or_region_is_refused_before_any_write() {
     let aws = Aws::start().await.unwrap();
     aws.put_externally(NAME, "old");
-    // The primary names its own region.
+    // The primary secret has its own region as the primary region.
     aws.make_replica_of(NAME, "eu-central-1");
     sink(&aws, json!({})).prepare().await.unwrap();
     aws.make_replica_of(NAME, "us-east-1");
@@ -56,7 +56,7 @@ async fn a_secret_without_room_for_a_token_is_refused_before_the_reset() {
     };
     let both = || sink(&aws, json!({"json_keys": ["T", "U"]}));
     for token in ["old".to_owned(), "o".repeat(1500)] {
-        // A new token may be as long as the old one, and is at least given room.
+        // The new token is assumed to be as long as the old one, with a minimum.
         let room = token.len().max(1024);
         let most = 65_536 - value("", 0).len() - 2 * room;
         aws.put_externally(NAME, &value(&token, most));
@@ -71,7 +71,7 @@ async fn a_secret_without_room_for_a_token_is_refused_before_the_reset() {
     assert_eq!(error.kind(), SinkErrorKind::Rejected);
 }
 
-/// A server that answers everything alike. Returns its base URL.
+/// Starts a server that sends the same response to every request. Returns its base URL.
 async fn answering(status: StatusCode, body: &str) -> String {
     let body = body.to_owned();
     let router = axum::Router::new().fallback(move || {
@@ -85,7 +85,7 @@ async fn answering(status: StatusCode, body: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_server_that_echoes_secrets_is_not_quoted() {
+async fn secrets_that_a_server_echoes_are_not_shown() {
     let (key, session) = ("secret-access-key", "session/token");
     let unknown = "IQoJb3JpZ2luX2VjEAcaCWV1LWNlbnRyYWwtMSJHMEUCIQ";
     let arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:prod/qstash-AbCdEf";
@@ -107,9 +107,9 @@ async fn a_server_that_echoes_secrets_is_not_quoted() {
 }
 
 #[tokio::test]
-async fn an_answer_without_a_code_is_known_by_its_status() {
+async fn a_response_without_an_error_code_is_classified_by_its_status() {
     for (status, kind) in [
-        // The write may have landed.
+        // The write may have taken effect.
         (StatusCode::OK, SinkErrorKind::Transient),
         (StatusCode::FORBIDDEN, SinkErrorKind::PermissionDenied),
         (StatusCode::BAD_GATEWAY, SinkErrorKind::Transient),
@@ -122,7 +122,7 @@ async fn an_answer_without_a_code_is_known_by_its_status() {
 }
 
 #[tokio::test]
-async fn a_code_that_nobody_listed_is_known_by_its_status() {
+async fn an_unknown_error_code_is_classified_by_its_status() {
     for (status, code, kind) in [
         (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException", SinkErrorKind::Transient),
         (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", SinkErrorKind::Transient),
@@ -147,7 +147,7 @@ async fn a_code_that_nobody_listed_is_known_by_its_status() {
 }
 
 #[tokio::test]
-async fn an_impatient_table_makes_no_other_impatient() {
+async fn the_timeout_of_a_table_does_not_affect_other_tables() {
     let aws = Aws::start().await.unwrap();
     aws.put_externally(NAME, "old");
     let keys = [("AWS_ACCESS_KEY_ID", aws.access_key_id()), ("AWS_SECRET_ACCESS_KEY", "any")];
@@ -166,7 +166,7 @@ async fn an_impatient_table_makes_no_other_impatient() {
 }
 
 #[tokio::test]
-async fn nobody_listening_may_pass_and_is_named() {
+async fn a_refused_connection_is_transient_and_names_the_host() {
     let aws = Aws::start().await.unwrap();
     let url = aws.url();
     drop(aws);
@@ -174,7 +174,7 @@ async fn nobody_listening_may_pass_and_is_named() {
     let (kind, words) = refusal(sink_at(&url, "AKID", json!({})).as_ref()).await;
     assert_eq!(kind, SinkErrorKind::Transient, "{words}");
     assert!(words.contains("describe the secret at 127.0.0.1:"), "{words}");
-    assert!(words.contains("see the network") && words.contains("`endpoint_url`"), "{words}");
+    assert!(words.contains("check the network") && words.contains("`endpoint_url`"), "{words}");
 }
 
 #[tokio::test]
@@ -205,7 +205,7 @@ async fn an_endpoint_from_a_variable_is_safe_and_named_by_its_host() {
             assert_eq!(errors[0].kind(), SinkErrorKind::Config, "{said}");
             assert!(said.contains(name) && said.contains(words), "{said}");
             assert!(!said.contains("hunter2"), "{said}");
-            // It is the person's own wish that it counts for nothing.
+            // The variable disables the endpoint variables.
             let ignored = [("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")];
             assert!(set(name, url, &ignored).is_ok(), "{url}");
         }
@@ -230,7 +230,7 @@ async fn blanks_around_a_credential_are_ignored() {
 }
 
 #[tokio::test]
-async fn refusals_are_retried_as_their_kind_demands() {
+async fn each_error_code_has_its_error_kind() {
     for (status, code, kind) in [
         (StatusCode::CONFLICT, "OperationAborted", SinkErrorKind::Conflict),
         (StatusCode::BAD_REQUEST, "ResourceExistsException", SinkErrorKind::Conflict),

@@ -1,4 +1,4 @@
-//! Which stored values are replaced, which are refused, and which copies are found.
+//! Tests of replacing and rejecting stored values, and of finding copies.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::{NAME, content, held, json_sink, refusal, replacing_anything, sink};
 const TOKEN: &str = "eyJVc2VySUQiOiJhIiwiUGFzc3dvcmQiOiJiIn0=";
 
 #[tokio::test]
-async fn a_value_that_is_not_a_token_is_refused_with_what_it_seems_to_be() {
+async fn the_error_for_a_value_that_is_not_a_token_names_its_kind() {
     let aws = Aws::start().await.unwrap();
     for (value, seems, help) in [
         (r#"{"token":"x","url":"y"}"#, "JSON document with the keys token, url", "`json_key`"),
@@ -36,7 +36,7 @@ async fn a_value_that_is_not_a_token_is_refused_with_what_it_seems_to_be() {
 }
 
 #[tokio::test]
-async fn a_key_that_does_not_hold_a_token_is_refused_with_what_it_seems_to_hold() {
+async fn the_error_for_a_key_without_a_token_names_the_kind_of_its_value() {
     let aws = Aws::start().await.unwrap();
     for (value, seems) in [
         (json!({"token": "…", "url": "https://x"}), "a JSON document with the keys token, url"),
@@ -53,7 +53,7 @@ async fn a_key_that_does_not_hold_a_token_is_refused_with_what_it_seems_to_hold(
         replaces(&aws, json!({"json_key": "T"})).await;
         assert!(aws.value(NAME).unwrap().ends_with(r#""n":1.5}"#));
     }
-    // What has no value yet, and what is not structured, is replaced.
+    // An empty value and a value without structure are replaced.
     for value in [json!(null), json!(""), json!("changeme"), json!(5), json!("with a newline\n")] {
         aws.put_externally(NAME, &json!({"T": value}).to_string());
         json_sink(&aws).prepare().await.unwrap().writer.write(&Token::new("new")).await.unwrap();
@@ -62,7 +62,7 @@ async fn a_key_that_does_not_hold_a_token_is_refused_with_what_it_seems_to_hold(
 }
 
 #[tokio::test]
-async fn damaged_json_is_to_be_repaired_before_a_key_is_written() {
+async fn a_key_of_damaged_json_is_not_written() {
     let aws = Aws::start().await.unwrap();
     aws.put_externally(NAME, r#"{"T":"old","n":1.5,}"#);
     let (kind, words) = refusal(json_sink(&aws).as_ref()).await;
@@ -71,7 +71,7 @@ async fn damaged_json_is_to_be_repaired_before_a_key_is_written() {
     assert!(!words.contains("leave `json_key` out"), "{words}");
 }
 
-/// With `replace = "anything"` the value is overwritten.
+/// Checks that the value is overwritten with `replace = "anything"`.
 async fn replaces(aws: &Aws, table: Value) {
     let sink = replacing_anything(aws, table);
     sink.prepare().await.unwrap().writer.write(&Token::new("new")).await.unwrap();
@@ -79,7 +79,7 @@ async fn replaces(aws: &Aws, table: Value) {
 }
 
 #[tokio::test]
-async fn a_refusal_names_few_of_many_keys() {
+async fn an_error_names_only_a_few_of_many_keys() {
     let aws = Aws::start().await.unwrap();
     let many: serde_json::Map<String, Value> =
         (0..2000).map(|index| (format!("key_{index}"), json!(1))).collect();
@@ -110,7 +110,7 @@ async fn copies_of_a_token_in_the_same_secret_are_found() {
 }
 
 #[tokio::test]
-async fn keys_that_differ_are_reported_as_such() {
+async fn keys_with_different_values_are_reported_as_mixed() {
     let aws = Aws::start().await.unwrap();
     let sink = sink(&aws, json!({"json_keys": ["A", "B"], "create": true}));
     for (value, is_expected) in [
@@ -124,7 +124,7 @@ async fn keys_that_differ_are_reported_as_such() {
     }
 }
 
-/// JSON of any structure, with tokens and references among its texts.
+/// Generates JSON of any structure, with tokens and references among its texts.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -143,7 +143,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// How many texts anywhere in `value` are the token.
+/// Returns the number of texts anywhere in `value` that are the token.
 fn tokens_in(value: &Value) -> usize {
     match value {
         Value::String(text) => usize::from(text == TOKEN),
@@ -157,7 +157,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_a_key_holds_is_understood_or_left_alone(value in any_json()) {
+    fn a_structured_value_of_a_key_is_never_replaced(value in any_json()) {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(async {
             let aws = Aws::start().await.unwrap();

@@ -1,4 +1,4 @@
-//! What a write puts, whose words it keeps, and what is known of it later.
+//! Tests of writes, of merging external writes, and of the evidence afterwards.
 
 use serde_json::json;
 use tokensink_core::{Content, Readiness, SinkErrorKind, Token};
@@ -7,7 +7,7 @@ use tokensink_sandbox::Aws;
 use crate::{NAME, content, held, json_sink, operations, refusal, sink};
 
 #[tokio::test]
-async fn a_prepared_write_is_one_put_and_a_repeat_is_none() {
+async fn a_prepared_write_is_one_request_and_a_repeated_one_adds_no_version() {
     let aws = Aws::start().await.unwrap();
     aws.put_externally(NAME, "{ \"a\": 1.50, \"T\": \"old\" }");
     let sink = json_sink(&aws);
@@ -31,68 +31,68 @@ async fn a_prepared_write_is_one_put_and_a_repeat_is_none() {
 }
 
 #[tokio::test]
-async fn what_someone_else_wrote_in_between_is_kept() {
+async fn a_concurrent_external_write_is_kept() {
     let aws = Aws::start().await.unwrap();
-    aws.put_externally(NAME, r#"{"T":"old","theirs":1}"#);
+    aws.put_externally(NAME, r#"{"T":"old","external":1}"#);
     let sink = json_sink(&aws);
     let prepared = sink.prepare().await.unwrap();
-    aws.interfere_with_next_put(NAME, r#"{"T":"old","theirs":2}"#);
+    aws.interfere_with_next_put(NAME, r#"{"T":"old","external":2}"#);
     let token = Token::new("new");
     prepared.writer.write(&token).await.unwrap();
-    assert_eq!(aws.value(NAME).unwrap(), r#"{"T":"new","theirs":1}"#);
+    assert_eq!(aws.value(NAME).unwrap(), r#"{"T":"new","external":1}"#);
 
     let error = sink.inspect(None).await.unwrap_err();
     assert_eq!(error.kind(), SinkErrorKind::Conflict);
     sink.prepare().await.unwrap().writer.write(&token).await.unwrap();
-    assert_eq!(aws.value(NAME).unwrap(), r#"{"T":"new","theirs":2}"#);
+    assert_eq!(aws.value(NAME).unwrap(), r#"{"T":"new","external":2}"#);
     assert_eq!(content(sink.as_ref(), None).await, held(token.expose()));
 }
 
 #[tokio::test]
-async fn what_someone_else_wrote_in_between_is_kept_by_the_next_run() {
+async fn a_concurrent_external_write_is_kept_by_the_next_run() {
     let aws = Aws::start().await.unwrap();
-    aws.put_externally(NAME, r#"{"T":"old","theirs":1}"#);
+    aws.put_externally(NAME, r#"{"T":"old","external":1}"#);
     let prepared = json_sink(&aws).prepare().await.unwrap();
-    aws.interfere_with_next_put(NAME, r#"{"T":"old","theirs":2}"#);
-    // The run dies when this is acknowledged and recorded.
+    aws.interfere_with_next_put(NAME, r#"{"T":"old","external":2}"#);
+    // The run ends after this write is acknowledged and recorded.
     let receipt = prepared.writer.write(&Token::new("dead")).await.unwrap();
 
     for token in ["dead", "live"] {
         let (sink, token) = (json_sink(&aws), Token::new(token));
-        // A run prepares all sinks before it looks at what they hold.
+        // A run prepares all sinks before it inspects them.
         let prepared = sink.prepare().await.unwrap();
         let error = sink.inspect(Some(&receipt)).await.unwrap_err();
         assert_eq!(error.kind(), SinkErrorKind::Conflict);
         let error = prepared.writer.write(&token).await.unwrap_err();
         assert_eq!(error.kind(), SinkErrorKind::Conflict);
-        assert_eq!(aws.value(NAME).unwrap(), r#"{"T":"dead","theirs":1}"#);
+        assert_eq!(aws.value(NAME).unwrap(), r#"{"T":"dead","external":1}"#);
     }
 
     let (sink, token) = (json_sink(&aws), Token::new("live"));
     sink.inspect(Some(&receipt)).await.unwrap_err();
     let receipt = sink.prepare().await.unwrap().writer.write(&token).await.unwrap();
-    assert_eq!(aws.value(NAME).unwrap(), r#"{"T":"live","theirs":2}"#);
+    assert_eq!(aws.value(NAME).unwrap(), r#"{"T":"live","external":2}"#);
     assert_eq!(content(json_sink(&aws).as_ref(), Some(&receipt)).await, held("live"));
 }
 
 #[tokio::test]
-async fn what_someone_else_wrote_later_and_took_back_stays_taken_back() {
+async fn a_later_external_write_that_was_undone_is_not_restored() {
     let aws = Aws::start().await.unwrap();
-    aws.put_externally(NAME, r#"{"T":"old","theirs":1}"#);
+    aws.put_externally(NAME, r#"{"T":"old","external":1}"#);
     let token = Token::new("new");
     let receipt = json_sink(&aws).prepare().await.unwrap().writer.write(&token).await.unwrap();
-    aws.put_externally(NAME, r#"{"T":"new","theirs":2}"#);
+    aws.put_externally(NAME, r#"{"T":"new","external":2}"#);
     aws.roll_back(NAME);
     let sink = json_sink(&aws);
     assert_eq!(content(sink.as_ref(), Some(&receipt)).await, held(token.expose()));
     sink.prepare().await.unwrap().writer.write(&Token::new("newer")).await.unwrap();
-    assert_eq!(aws.value(NAME).unwrap(), r#"{"T":"newer","theirs":1}"#);
+    assert_eq!(aws.value(NAME).unwrap(), r#"{"T":"newer","external":1}"#);
 }
 
 #[tokio::test]
-async fn our_own_earlier_write_is_nobody_elses() {
+async fn our_own_earlier_write_is_not_an_external_write() {
     let aws = Aws::start().await.unwrap();
-    aws.put_externally(NAME, r#"{"T":"old","theirs":1}"#);
+    aws.put_externally(NAME, r#"{"T":"old","external":1}"#);
     let sink = json_sink(&aws);
     let prepared = sink.prepare().await.unwrap();
     for token in ["one", "two", "two", "one"] {
@@ -102,7 +102,7 @@ async fn our_own_earlier_write_is_nobody_elses() {
     }
     assert_eq!(
         (aws.versions(NAME), aws.value(NAME).unwrap().as_str()),
-        (4, r#"{"T":"one","theirs":1}"#)
+        (4, r#"{"T":"one","external":1}"#)
     );
 }
 
@@ -118,12 +118,12 @@ async fn an_earlier_token_can_be_written_again() {
 }
 
 #[tokio::test]
-async fn a_write_that_somebody_took_back_is_made_again() {
+async fn a_write_that_was_undone_is_repeated() {
     let aws = Aws::start().await.unwrap();
     aws.put_externally(NAME, "old");
     let token = Token::new("new");
     for _ in 0..3 {
-        // Each run knows nothing of the ones before.
+        // The runs share no state.
         let sink = sink(&aws, json!({}));
         sink.prepare().await.unwrap().writer.write(&token).await.unwrap();
         assert_eq!(content(sink.as_ref(), None).await, held(token.expose()));
@@ -133,7 +133,7 @@ async fn a_write_that_somebody_took_back_is_made_again() {
 }
 
 #[tokio::test]
-async fn a_secret_that_may_not_be_read_is_known_by_its_version() {
+async fn a_secret_that_may_not_be_read_is_inspected_by_its_version() {
     let aws = Aws::start().await.unwrap();
     aws.put_externally(NAME, "old");
     aws.forbid_reading(NAME);
@@ -146,9 +146,10 @@ async fn a_secret_that_may_not_be_read_is_known_by_its_version() {
     let seen = |last| content(sink.as_ref(), last);
     assert_eq!(seen(Some(&receipt)).await, Content::UnchangedSinceOurWrite);
     assert!(matches!(seen(None).await, Content::Unknown { .. }));
-    aws.put_externally(NAME, "theirs");
+    aws.put_externally(NAME, "external");
     assert_eq!(seen(Some(&receipt)).await, Content::ChangedSinceOurWrite);
-    // The same token again is another version: the first one would be a repeat, and stay behind.
+    // The same token again becomes another version. With the first version's id, the write would be a
+    // no-op and the secret would keep the token in between.
     sink.prepare().await.unwrap().writer.write(&token).await.unwrap();
     assert_eq!(aws.value(NAME).as_deref(), Some("new"));
     let (kind, words) = refusal(json_sink(&aws).as_ref()).await;
@@ -159,7 +160,7 @@ async fn a_secret_that_may_not_be_read_is_known_by_its_version() {
 }
 
 #[tokio::test]
-async fn a_missing_secret_is_made_when_asked() {
+async fn a_missing_secret_is_created_with_create_only() {
     let aws = Aws::start().await.unwrap();
     let (kind, words) = refusal(sink(&aws, json!({})).as_ref()).await;
     assert!(kind == SinkErrorKind::NotFound && words.contains("create = true"), "{words}");

@@ -1,4 +1,4 @@
-//! What the time of a secret proves about our write.
+//! Tests of the evidence that a secret's time gives.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn is_unknown(content: &Content, words: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_late_response_does_not_make_our_write_look_external() {
+async fn our_write_is_recognized_after_a_late_response() {
     let github = github().await;
     let sink = api_sink(&github);
     github.delay_write_responses(Duration::from_secs(4));
@@ -32,7 +32,7 @@ async fn a_late_response_does_not_make_our_write_look_external() {
 }
 
 #[tokio::test]
-async fn a_later_external_write_is_seen() {
+async fn a_later_external_write_is_reported() {
     let github = github().await;
     let sink = api_sink(&github);
     assert_eq!(sink.inspect(None).await.unwrap().content, Content::Absent);
@@ -85,7 +85,7 @@ async fn a_new_secret_that_reads_do_not_show_yet_is_unknown() {
     let receipt = write(sink.as_ref(), "one").await;
     let seen = content(sink.as_ref(), &receipt).await;
     assert!(is_unknown(&seen, "does not show the new secret yet"), "{seen:?}");
-    // Later than any lag the secret is not there.
+    // After the maximum lag, the secret is reported as absent.
     github.shift_clock(SignedDuration::from_secs(60));
     assert_eq!(content(sink.as_ref(), &receipt).await, Content::Absent);
     github.lag_reads(Duration::ZERO);

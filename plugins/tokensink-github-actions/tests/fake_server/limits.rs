@@ -1,4 +1,4 @@
-//! The hourly quota, and the pauses that GitHub asks for.
+//! Tests of the hourly quota and of the pauses that GitHub requests.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,12 +9,12 @@ use tokensink_sandbox::GitHub;
 use crate::{SECRET, api_sink, build, github, refusal};
 
 #[tokio::test]
-async fn an_hourly_quota_that_would_not_last_fails_the_preparation() {
+async fn a_preparation_fails_if_the_hourly_quota_does_not_suffice() {
     let github = github().await;
     github.leave(5);
     let (kind, words) = refusal(api_sink(&github).as_ref()).await;
     assert!(
-        kind == SinkErrorKind::PermissionDenied && words.contains("3 requests are left"),
+        kind == SinkErrorKind::PermissionDenied && words.contains("has 3 requests left"),
         "{words}"
     );
     assert!(words.contains("4 may be needed"), "{words}");
@@ -60,7 +60,7 @@ async fn sinks_that_were_dropped_are_not_counted() {
 }
 
 #[tokio::test]
-async fn a_limit_is_a_pause_of_the_length_that_github_asks_for() {
+async fn the_pause_after_a_rate_limit_is_the_requested_one() {
     let github = github().await;
     let prepared = api_sink(&github).prepare().await.unwrap();
     let later = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(17));

@@ -1,4 +1,4 @@
-//! The sink against the fake of GitHub.
+//! Tests of the sink with the fake GitHub.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 

@@ -1,4 +1,4 @@
-//! Who may use an organization secret stays as it is.
+//! Tests that a write keeps the visibility of an organization secret.
 
 use serde_json::json;
 use tokensink_core::{Receipt, SinkErrorKind, Token, TokenSink};
@@ -44,7 +44,7 @@ async fn an_organization_secret_is_not_created() {
     github.add_selected_secret("orgs/acme/actions/secrets/NPM_TOKEN", Vec::new());
     github.add_selected_secret("orgs/acme/actions/secrets/QSTASH_TOKENS", Vec::new());
     let (_, words) = refusal(sink.as_ref()).await;
-    assert!(words.contains("or set `secret = \"QSTASH_TOKENS\"`"), "{words}");
+    assert!(words.contains("or set `secret = \"QSTASH_TOKENS\"` if you meant"), "{words}");
 }
 
 #[tokio::test]

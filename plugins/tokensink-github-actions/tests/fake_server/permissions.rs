@@ -1,4 +1,4 @@
-//! Credentials that are refused, and what the user is advised to do.
+//! Tests of refused credentials and of the help for them.
 
 use std::collections::BTreeMap;
 
@@ -23,11 +23,14 @@ async fn a_saml_challenge_shows_where_to_authorize_the_token() {
 }
 
 #[tokio::test]
-async fn each_unfit_repository_is_refused_with_its_reason() {
+async fn the_error_for_an_unwritable_repository_has_its_reason() {
     let github = github().await;
     let absent = sink(&github, json!({"repositories": ["acme/absent"]}));
     let (kind, words) = refusal(absent.as_ref()).await;
-    assert!(kind == SinkErrorKind::NotFound && words.contains("may not see"), "{words}");
+    assert!(
+        kind == SinkErrorKind::NotFound && words.contains("GitHub token may read it"),
+        "{words}"
+    );
     github.make_read_only("acme/api");
     let (kind, words) = refusal(api_sink(&github).as_ref()).await;
     assert!(kind == SinkErrorKind::PermissionDenied && words.contains("may only read"), "{words}");
@@ -37,7 +40,7 @@ async fn each_unfit_repository_is_refused_with_its_reason() {
 }
 
 #[tokio::test]
-async fn a_wrong_token_is_named_by_its_variable_and_never_shown() {
+async fn the_error_for_a_wrong_token_names_its_variable() {
     let github = github().await;
     // The project's file may not name it for another host.
     let origins = BTreeMap::from([("token_env".to_owned(), Origin::Environment)]);

@@ -1,4 +1,4 @@
-//! Repositories that were renamed, are many, or cannot be reached.
+//! Tests of renamed, numerous and unreachable repositories.
 
 use std::net::TcpListener;
 
@@ -44,7 +44,7 @@ async fn many_repositories_of_an_organization_are_read_a_hundred_per_request() {
     for name in &names {
         github.add_repository(name);
     }
-    // The owner is a user account: each is read on its own.
+    // The owner is a user account, so each repository is read separately.
     let (asked, refusals) = prepare_all(&github, &names[..30]).await;
     assert_eq!((asked.len(), refusals), (1 + 30, Vec::new()));
     github.add_organization("acme");
@@ -54,7 +54,7 @@ async fn many_repositories_of_an_organization_are_read_a_hundred_per_request() {
     let (asked, refusals) = prepare_all(&github, &names[..30]).await;
     let listed = |path: &&String| path.starts_with("/orgs/acme/repos?per_page=100&page=");
     assert_eq!(asked.iter().filter(listed).count(), 3, "{asked:?}");
-    // No page has its old name.
+    // No page contains the old name.
     assert_eq!(asked.iter().filter(|path| path.starts_with("/repos/acme/r005")).count(), 1);
     assert_eq!(asked.iter().filter(|path| path.starts_with("/repositories/")).count(), 1);
     assert_eq!(asked.len(), 5, "{asked:?}");
@@ -66,7 +66,7 @@ async fn many_repositories_of_an_organization_are_read_a_hundred_per_request() {
 }
 
 #[tokio::test]
-async fn an_unreachable_server_is_named() {
+async fn the_error_for_an_unreachable_server_names_it() {
     let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let table = json!({"repositories": ["acme/api"], "api_url": format!("http://{unused}")});
     let sink = build(table, &[("GH_TOKEN", "any")]).unwrap().remove(0);

@@ -1,4 +1,4 @@
-//! Closer secrets of the same name, which hide the sink's own.
+//! Tests of the search for secrets that hide the sink's own.
 
 use std::time::{Duration, Instant};
 
@@ -57,7 +57,7 @@ async fn environments_of_a_renamed_repository_are_searched() {
 }
 
 #[tokio::test]
-async fn thirty_distant_environments_delay_no_preparation() {
+async fn thirty_environments_at_a_slow_server_do_not_delay_a_preparation() {
     let network = Network::default().with_round_trip(Duration::from_millis(270));
     let github = GitHub::start_at(&network).await.unwrap();
     github.add_repository("acme/api");
@@ -101,7 +101,7 @@ async fn environments_beyond_a_hundred_are_reported_as_not_searched() {
 }
 
 #[tokio::test]
-async fn refused_lookups_are_reported_and_prevent_no_write() {
+async fn refused_requests_of_a_survey_are_a_warning() {
     let github = github().await;
     for number in 0..60 {
         github.add_environment("acme/api", &format!("e{number:02}"));

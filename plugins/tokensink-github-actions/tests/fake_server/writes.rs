@@ -1,4 +1,4 @@
-//! Preparations, and the writes that they lead to.
+//! Tests of preparations and writes.
 
 use serde_json::json;
 use tokensink_core::{Content, SinkErrorKind, Token};
@@ -87,7 +87,7 @@ async fn a_secret_that_does_not_exist_yet_is_announced() {
     assert_eq!(
         warnings().await,
         [format!(
-            "{announced}; set `secret = \"QSTASH_TOKENS\"` if the existing QSTASH_TOKENS is meant"
+            "{announced}; set `secret = \"QSTASH_TOKENS\"` if you meant the existing QSTASH_TOKENS"
         )]
     );
     // GitHub's names have no letter case.
@@ -100,7 +100,7 @@ async fn a_secret_that_does_not_exist_yet_is_announced() {
 }
 
 #[tokio::test]
-async fn names_that_cannot_be_listed_are_reported_and_prevent_no_write() {
+async fn names_that_cannot_be_listed_are_a_warning() {
     let github = github().await;
     github.refuse_reads("repos/acme/api/actions/secrets?", 403);
     let preparation = api_sink(&github).prepare().await.unwrap();
@@ -111,7 +111,7 @@ async fn names_that_cannot_be_listed_are_reported_and_prevent_no_write() {
 }
 
 #[tokio::test]
-async fn a_conflict_is_reported_as_one() {
+async fn a_409_is_reported_as_a_conflict() {
     let github = github().await;
     let preparation = api_sink(&github).prepare().await.unwrap();
     github.refuse_next_writes(409, 1);
