@@ -123,7 +123,7 @@ async fn a_command_that_changes_nothing_does_not_say_so_for_a_verdict() {
     std::fs::create_dir(world.folder.path().join("token")).unwrap();
     let (verdict, _) = printed(&world, &["status"]).await;
     assert!(verdict.contains("incomplete: a required sink could not be inspected"), "{verdict}");
-    assert!(verdict.contains("next: mend what is named above"), "{verdict}");
+    assert!(verdict.contains("next: fix what is named above"), "{verdict}");
     let config = world.read("tokensink.toml");
     let nobody = crate::support::servers::nobody().await;
     world.file("tokensink.toml", &config.replace(&world.sandbox.upstash.url(), &nobody));
@@ -144,7 +144,7 @@ async fn a_reset_without_a_question_says_before_what_it_does() {
     let (_, told) = printed(&world, &["reset", "--yes"]).await;
     let place = |text: &str| told.find(text).unwrap_or_else(|| panic!("no {text} in {told}"));
     assert!(place("everybody may read it") < place("This resets QStash"), "{told}");
-    assert!(told.contains("4 targets get the new one within about "), "{told}");
+    assert!(told.contains("4 targets receive the new one within about "), "{told}");
     assert!(place("`read_only_token` changed with the reset") > place("This resets"), "{told}");
     assert!(told.contains("copy it from the Upstash console"), "{told}");
     assert_eq!(told.matches("everybody may read it").count(), 1, "{told}");

@@ -20,7 +20,7 @@ pub(crate) use config_error::{ConfigError, InvalidInput};
 pub(crate) use duration::parse_duration_flag;
 pub(crate) use hosts::token_variables;
 pub(crate) use layers::Layers;
-pub(crate) use sinks::{COMMON_OPTIONS, Selected, list_kinds, select};
+pub(crate) use sinks::{COMMON_OPTIONS, CommonOption, Selected, list_kinds, select};
 pub(crate) use upstash::UpstashTable;
 
 use self::source::Source;

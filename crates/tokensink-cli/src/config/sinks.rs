@@ -15,9 +15,42 @@ use super::{ConfigError, InvalidInput, Layers, LoadedConfig};
 use crate::args::Selection;
 use crate::suggestion::nearest;
 
-/// The options that every sink table has, in addition to those of its kind.
-pub(crate) const COMMON_OPTIONS: [&str; 6] =
-    ["kind", "required", "priority", "timeout", "takes_effect", "replace"];
+/// An option that every sink table has, in addition to those of its kind.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CommonOption {
+    pub(crate) name: &'static str,
+    pub(crate) default: &'static str,
+    pub(crate) help: &'static str,
+}
+
+pub(crate) const COMMON_OPTIONS: [CommonOption; 6] = [
+    CommonOption { name: "kind", default: "(required)", help: "The kind of the sink" },
+    CommonOption {
+        name: "required",
+        default: "true",
+        help: "Whether a reset needs this sink. A sink with `required = false` never changes the exit code",
+    },
+    CommonOption {
+        name: "priority",
+        default: "0",
+        help: "Sinks with a higher number are written first, where a rate limit makes writes wait",
+    },
+    CommonOption {
+        name: "timeout",
+        default: "60s",
+        help: "The time limit for writing to this sink, retries included",
+    },
+    CommonOption {
+        name: "takes_effect",
+        default: "that of the kind",
+        help: "When applications use a new value: immediately, on-next-run, on-restart or on-deploy",
+    },
+    CommonOption {
+        name: "replace",
+        default: "(unset)",
+        help: "\"anything\" allows overwriting a value that is not a QStash token",
+    },
+];
 
 /// The sinks that `--only` and `--skip` select.
 #[derive(Debug)]
@@ -293,7 +326,8 @@ fn similar_option(option: &str, factory: &SinkFactory) -> Option<String> {
     if known.contains(&top) {
         return None;
     }
-    nearest(option, known.into_iter().chain(COMMON_OPTIONS)).map(str::to_owned)
+    let common = COMMON_OPTIONS.iter().map(|option| option.name);
+    nearest(option, known.into_iter().chain(common)).map(str::to_owned)
 }
 
 /// Returns an error for each pair of tables with the same target: they would overwrite each other.
