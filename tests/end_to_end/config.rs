@@ -18,7 +18,7 @@ async fn all_mistakes_of_a_config_are_told_at_once() {
     let words = words(&report);
     for expected in [
         "did you mean `timeout`?",
-        "did you mean `dotenv`? linked are: aws-secrets-manager, dotenv,",
+        "did you mean `dotenv`? the kinds are: aws-secrets-manager, dotenv,",
         "did you mean `path`?",
         "[sinks.c]",
         "missing option `path`",
@@ -51,7 +51,7 @@ async fn each_wrong_file_gets_a_sentence() {
     let world = World::new().await;
     for (bytes, expected) in [
         (&b""[..], "the file is empty"),
-        (b"[upstash]\n", "there is no sink"),
+        (b"[upstash]\n", "there are no sinks"),
         (b"[sinks", "`tokensink init"),
         (b"\xff\xfe", "is not UTF-8"),
         (&[b'#'; 2 << 20], "larger than 1 MB"),

@@ -116,7 +116,7 @@ async fn input_that_is_not_a_token_is_refused_with_what_to_do() {
         (b"one\ntwo\n", "several lines"),
         (b"\"eyJ9\"\n", "quoted"),
         (b"eyJ\xff\n", "not UTF-8"),
-        (&long, "far more than a token"),
+        (&long, "larger than 64 KB"),
     ] {
         let command = world.command(&["sync", "--token-stdin", "--output", "json"]);
         let output = world.finish(command, bytes).await;
@@ -128,7 +128,7 @@ async fn input_that_is_not_a_token_is_refused_with_what_to_do() {
     let command = world.command(&["sync", "--token-stdin", "--output", "json"]);
     let output = world.finish(command, "dead-token").await;
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let told = "QStash does not accept the token that was pasted; nothing was changed";
+    let told = "QStash does not accept the pasted token; nothing was changed";
     assert_eq!((output.status.code(), report["errors"][0].as_str()), (Some(4), Some(told)));
     assert!(report["next"].to_string().contains("copy the token again"), "{report}");
 }

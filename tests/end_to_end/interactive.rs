@@ -28,7 +28,7 @@ async fn a_yes_resets_and_progress_is_shown_before_and_after_the_question() {
     let child = terminal.run(world.command(&["reset"]));
     terminal.shows("[y/N]").await;
     let asked = terminal.shown();
-    assert!(asked.contains("asking which token is live"), "{asked}");
+    assert!(asked.contains("comparing the sinks with the live token"), "{asked}");
     assert!(!asked.contains("resetting the token"), "{asked}");
     terminal.type_in("y\n");
     assert_eq!(exit_code(child).await, 0);

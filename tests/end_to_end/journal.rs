@@ -62,7 +62,7 @@ async fn status_claims_no_more_than_it_was_told() {
     let output = world.finish(world.command(&["status"]), "").await;
     let shown = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{shown}");
-    let verdict = "3 of 4 targets hold the live token, and of the others it cannot be told";
+    let verdict = "3 of 4 targets hold the live token; the values of the others cannot be read";
     assert!(shown.contains(verdict), "{shown}");
 
     fs::remove_file(world.folder.path().join("token")).unwrap();

@@ -92,7 +92,7 @@ async fn a_mistake_of_the_environment_is_told_by_its_variable() {
         ("TOKENSINK_SINKS__CI__REPOSITORIES", "acme/api", "[sinks.ci]"),
         ("TOKENSINK_SINKS__TYPO__PATH", "x", "[sinks.typo]"),
         ("TOKENSINK_LINKS__A", "x", "[links]"),
-        ("TOKENSINK_SINKS__A[9999999999]", "x", "a bracket"),
+        ("TOKENSINK_SINKS__A[9999999999]", "x", "the name of a key cannot contain a bracket"),
     ] {
         let (code, report) = check(&world, &[(variable, value)]).await;
         assert_eq!(code, 2, "{variable}: {report}");

@@ -74,7 +74,7 @@ async fn sinks_are_chosen_by_name() {
         assert!(code == 2 && words(&report).contains("did you mean `local`?"), "{report}");
     }
     let (code, report) = world.run(&["sync", "--only", "own", "--skip", "own"]).await;
-    assert!(code == 2 && words(&report).contains("no sink"), "{report}");
+    assert!(code == 2 && words(&report).contains("exclude every sink"), "{report}");
     assert_eq!(world.posts(), 0);
 }
 

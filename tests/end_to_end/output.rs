@@ -167,7 +167,7 @@ async fn each_verdict_fits_what_happened() {
     assert!(!verdict.contains("a reset would leave"), "{verdict}");
     world.config(&format!("{bad}[sinks.local]\nkind = \"dotenv\"\npath = \".env\"\n"));
     let verdict = said(&world, &["reset", "--yes"]).await;
-    assert!(verdict.contains("outage of the sinks that hold it: at most"), "{verdict}");
+    assert!(verdict.contains("outage of the sinks that hold the token: at most"), "{verdict}");
 
     world.config("[sinks.local]\nkind = \"dotenv\"\npath = \"none\"\n");
     for (arguments, expected) in [

@@ -24,7 +24,7 @@ async fn third_party_kinds_are_listed_beside_the_built_in_ones() {
     let (code, report) = world.run(&["sinks", "dotenw"]).await;
     let told = words(&report);
     assert!(code == 2 && told.contains("did you mean `dotenv`?"), "{report}");
-    assert!(told.contains("linked are: aws-secrets-manager, dotenv, file,"), "{report}");
+    assert!(told.contains("the kinds are: aws-secrets-manager, dotenv, file,"), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,4 +107,36 @@ async fn a_plugin_against_another_core_is_refused_by_cargo() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("links to the native library"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn options_of_every_kind_are_explained_with_their_defaults() {
+    let world = World::new().await;
+    let output = world.finish(world.command(&["sinks", "dotenv"]), "").await;
+    let shown = String::from_utf8(output.stdout).unwrap();
+    let row = |option: &str| {
+        let row = shown.lines().find(|line| line.trim_start().starts_with(option));
+        row.unwrap_or_else(|| panic!("no {option} in {shown}")).to_owned()
+    };
+    for (option, default, meaning) in [
+        ("required", "true", "exit code"),
+        ("priority", "0", "written first"),
+        ("timeout", "60s", "time limit"),
+        ("takes_effect", "that of the kind", "on-next-run"),
+        ("replace", "(unset)", "overwriting"),
+    ] {
+        let row = row(option);
+        assert!(row.contains(default) && row.contains(meaning), "{row}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_abbreviated_kind_gets_a_suggestion() {
+    let world = World::new().await;
+    world.config("[sinks.ci]\nkind = \"github\"\n");
+    for arguments in [&["check"][..], &["sinks", "github"]] {
+        let (code, report) = world.run(arguments).await;
+        assert_eq!(code, 2, "{report}");
+        assert!(words(&report).contains("did you mean `github-actions`?"), "{report}");
+    }
 }

@@ -18,6 +18,10 @@ async fn printed(world: &World, arguments: &[&str]) -> (String, String) {
 
 /// The same on a terminal of this width.
 async fn shown(world: &World, arguments: &[&str], columns: u16) -> String {
+    without_colour(&shown_in_colour(world, arguments, columns).await)
+}
+
+async fn shown_in_colour(world: &World, arguments: &[&str], columns: u16) -> String {
     let terminal = Terminal::of_width(columns);
     let mut command = world.command(arguments);
     command.env_remove("RUST_LOG").env("TERM", "xterm-256color").stdin(Stdio::null());
@@ -25,7 +29,7 @@ async fn shown(world: &World, arguments: &[&str], columns: u16) -> String {
     let mut child = command.spawn().unwrap();
     drop(command);
     child.wait().await.unwrap();
-    without_colour(&terminal.close())
+    terminal.close()
 }
 
 fn read_only(world: &World, file: &str) {
@@ -118,13 +122,13 @@ async fn a_command_that_changes_nothing_does_not_say_so_for_a_verdict() {
     std::fs::remove_file(world.folder.path().join("token")).unwrap();
     std::fs::create_dir(world.folder.path().join("token")).unwrap();
     let (verdict, _) = printed(&world, &["status"]).await;
-    assert!(verdict.contains("a required sink could not be asked"), "{verdict}");
-    assert!(verdict.contains("next: mend what is named above"), "{verdict}");
+    assert!(verdict.contains("incomplete: a required sink could not be inspected"), "{verdict}");
+    assert!(verdict.contains("next: fix what is named above"), "{verdict}");
     let config = world.read("tokensink.toml");
     let nobody = crate::support::servers::nobody().await;
     world.file("tokensink.toml", &config.replace(&world.sandbox.upstash.url(), &nobody));
     for (arguments, expected) in [
-        (&["status"][..], "not asked: "),
+        (&["status"][..], "not inspected: "),
         (&["check"], "not checked: "),
         (&["history", "--state-dir", "tokensink.toml"], "not read: "),
     ] {
@@ -140,7 +144,7 @@ async fn a_reset_without_a_question_says_before_what_it_does() {
     let (_, told) = printed(&world, &["reset", "--yes"]).await;
     let place = |text: &str| told.find(text).unwrap_or_else(|| panic!("no {text} in {told}"));
     assert!(place("everybody may read it") < place("This resets QStash"), "{told}");
-    assert!(told.contains("4 targets get the new one within about "), "{told}");
+    assert!(told.contains("4 targets receive the new one within about "), "{told}");
     assert!(place("`read_only_token` changed with the reset") > place("This resets"), "{told}");
     assert!(told.contains("copy it from the Upstash console"), "{told}");
     assert_eq!(told.matches("everybody may read it").count(), 1, "{told}");
@@ -160,4 +164,45 @@ async fn what_a_kind_needs_fits_the_terminal() {
         assert_eq!(broken, None, "{text}");
         assert!(text.contains("on-next-run"), "{text}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn states_have_colours_that_are_readable_on_a_light_background() {
+    let world = World::new().await;
+    read_only(&world, ".env");
+    let check = shown_in_colour(&world, &["check"], 140).await;
+    // The dark colours of the palette, 1 (red), 2 (green) and 5 (magenta): 9 to 15 are bright, 3 is yellow.
+    let row = check.lines().find(|line| line.contains("equal; not ready")).unwrap();
+    assert!(row.contains("\u{1b}[38;5;1m read back and equal; not ready"), "{row:?}");
+    assert!(row.contains("\u{1b}[38;5;2m current"), "{row:?}");
+    let row = check.lines().find(|line| line.contains(" unknown ")).unwrap();
+    assert!(row.contains("\u{1b}[38;5;5m unknown"), "{row:?}");
+    assert!(check.contains("\u{1b}[1m\u{1b}[31mnot ready: a reset could not finish"), "{check:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn history_shows_when_each_run_started_at_any_width() {
+    let world = World::new().await;
+    world.run(&["reset", "--yes"]).await;
+    for columns in [80, 100, 160] {
+        let table = shown(&world, &["history"], columns).await;
+        assert!(table.contains("STARTED") && table.contains(" UTC"), "{columns}:\n{table}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fingerprint_is_not_called_a_token() {
+    let world = World::new().await;
+    for arguments in [&["check"][..], &["reset", "--yes"]] {
+        let (verdict, _) = printed(&world, arguments).await;
+        assert!(verdict.contains("  token fingerprint: ") && !verdict.contains("  token: "));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_slowest_part_is_named_only_if_it_is_slow() {
+    let world = World::new().await;
+    let (table, _) = printed(&world, &["check"]).await;
+    assert!(table.contains("ready: a reset could finish"), "{table}");
+    assert!(!table.contains("Slowest part"), "{table}");
 }

@@ -22,11 +22,11 @@ async fn init_says_what_to_do_with_the_file_that_it_wrote_or_did_not() {
     assert!(next(&report)[0].ends_with("`tokensink check --config other.toml`"), "{report}");
     let (code, report) = world.run(&["init"]).await;
     assert!(code == 1 && next(&report)[0].contains("with `tokensink check`"), "{report}");
-    fs::create_dir(world.folder.path().join("folder")).unwrap();
+    fs::create_dir(world.folder.path().join("directory")).unwrap();
     for (file, why, step) in [
-        ("folder", "folder is a folder", "name a file"),
-        ("none/tokensink.toml", "its folder is not there", "make the folder first"),
-        (".env/tokensink.toml", "could not write", "that can be written"),
+        ("directory", "cannot write directory: it is a directory", "name a file"),
+        ("none/tokensink.toml", "its directory does not exist", "create the directory"),
+        (".env/tokensink.toml", "cannot write .env/tokensink.toml: ", "that can be written"),
     ] {
         let (code, report) = world.run(&["init", "--config", file]).await;
         assert_eq!(code, 1, "{report}");
@@ -63,7 +63,10 @@ async fn a_next_step_is_about_what_went_wrong() {
         assert!(errors(&report)[0].ends_with(')'), "it says itself what to do: {report}");
     }
     let (_, report) = world.run(&["check", "--only", ""]).await;
-    assert!(errors(&report)[0].starts_with("--only names no sink (there are: "), "{report}");
+    assert!(
+        errors(&report)[0].starts_with("--only has an empty name (the sinks are: "),
+        "{report}"
+    );
     world.config("[sinks.local]\nkind = \"dotenv\"\n");
     let (_, report) = world.run(&["check"]).await;
     assert!(next(&report)[0].contains("`tokensink sinks KIND`"), "{report}");
@@ -105,7 +108,7 @@ async fn mistakes_are_told_once_and_in_the_order_of_the_file() {
     assert_eq!(errors(&report), ["tokensink.toml:1: [sinks]: expected a table"], "{report}");
     world.config(&format!("{DOTENV}path = \"x\"\n"));
     let (_, report) = world.run(&["check"]).await;
-    assert!(errors(&report)[0].contains("leave one of the two out"), "{report}");
+    assert!(errors(&report)[0].contains("remove one of the two"), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,7 +116,7 @@ async fn a_name_that_no_variable_can_mean_is_refused() {
     let world = World::new().await;
     world.config(&DOTENV.replace("local", "a__b"));
     let (code, report) = world.run(&["check"]).await;
-    assert!(code == 2 && words(&report).contains("no double underscore"), "{report}");
+    assert!(code == 2 && words(&report).contains("cannot contain a double underscore"), "{report}");
     world.config(&DOTENV.replace("local", "a-b"));
     assert_eq!(world.run(&["check"]).await.0, 0);
 }
@@ -140,7 +143,7 @@ async fn a_mistake_in_the_users_file_is_not_told_of_the_projects() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stand_ins_without_a_folder_have_a_next_step() {
+async fn fake_servers_without_a_directory_have_a_next_step() {
     let world = World::new().await;
     for name in ["demo", "sandbox"] {
         let mut command = world.command(&[name, "--output", "json"]);
@@ -148,7 +151,7 @@ async fn stand_ins_without_a_folder_have_a_next_step() {
         let output = world.finish(command, "").await;
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!((output.status.code(), report["command"].as_str()), (Some(1), Some(name)));
-        assert!(errors(&report)[0].contains("could not start the stand-ins"), "{report}");
+        assert!(errors(&report)[0].contains("cannot start the fake servers"), "{report}");
         assert!(next(&report)[0].contains("TMPDIR"), "{report}");
     }
 }

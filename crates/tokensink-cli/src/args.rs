@@ -1,65 +1,66 @@
-//! The command line: names and help, no behaviour.
+//! The command line: arguments and their help.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
-use tokensink_engine::Command as Asked;
+use clap::{Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
+use tokensink_engine::Command;
 use tokensink_http::AllowedHost;
 
-/// The config file, unless `--config` names another one.
+/// The default of `--config`.
 pub(crate) const DEFAULT_CONFIG: &str = "tokensink.toml";
 
-/// Reset the QStash token once, and put the new one everywhere at once.
+/// Reset an Upstash QStash token and write the new one to every place that applications read it from.
 ///
-/// Resetting kills the old token immediately. tokensink first makes sure that it can write to every
-/// place your applications read the token from, then resets, writes the new token to all of them
-/// concurrently, and proves what each of them holds.
+/// A reset revokes the old token immediately. tokensink first checks that it can write to every place,
+/// then resets the token, writes the new one to all places concurrently, and verifies what each of them
+/// contains.
 #[derive(Debug, Parser)]
 #[command(name = "tokensink", version, max_term_width = 100, subcommand_required = true)]
 #[command(
-    after_help = "Exit codes: 0 complete, 1 nothing was changed, 2 usage or config, 3 partial: run \
-`tokensink sync`, 4 unknown, 5 drift."
+    after_help = "Exit codes: 0 success, 1 nothing was changed, 2 wrong arguments or config, 3 partial: run \
+`tokensink sync`, 4 unknown which token is live, 5 drift: a sink does not hold the live token."
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: Global,
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: Subcommand,
 }
 
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Options of every command")]
+#[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// The config file
+    /// Read this config file; `-` is standard input
     #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     pub(crate) config: PathBuf,
-    /// What to print on standard output
+    /// Print standard output in this format
     #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
-    /// Where the journal is kept, instead of `TOKENSINK_STATE_DIR` [default: tokensink in the user's
-    /// state folder]
-    #[arg(long, global = true, value_name = "FOLDER")]
+    /// Keep the journal in this directory [env: TOKENSINK_STATE_DIR] [default: tokensink in the user's
+    /// state directory]
+    #[arg(long, global = true, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
-    /// Trust this host, which the config file names; repeat the flag for more
+    /// Allow this host, which the config file names, to receive credentials or the token; can be
+    /// repeated
     #[arg(long = "allow-host", global = true, value_name = "HOST[:PORT]")]
     pub(crate) allowed_hosts: Vec<AllowedHost>,
     #[command(flatten)]
-    pub(crate) credentials: Credentials,
+    pub(crate) credentials: CredentialFlags,
 }
 
-/// Instead of `UPSTASH_EMAIL` and `UPSTASH_API_KEY`, or what `upstash login` saved.
+/// Override `UPSTASH_EMAIL`, `UPSTASH_API_KEY` and the credentials that `upstash login` saved.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Upstash credentials")]
-pub(crate) struct Credentials {
-    /// The account's email address
+pub(crate) struct CredentialFlags {
+    /// Use the account with this email address [env: UPSTASH_EMAIL]
     #[arg(long, global = true, value_name = "EMAIL")]
     pub(crate) upstash_email: Option<String>,
-    /// A file that holds the Developer API key
+    /// Read the Developer API key from this file
     #[arg(long, global = true, value_name = "FILE", conflicts_with = "upstash_api_key_env")]
     pub(crate) upstash_api_key_file: Option<PathBuf>,
-    /// An environment variable that holds the Developer API key
+    /// Read the Developer API key from this environment variable [default: UPSTASH_API_KEY]
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) upstash_api_key_env: Option<String>,
 }
@@ -72,38 +73,38 @@ pub(crate) enum Output {
     Json,
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Subcommand {
     /// Write a commented tokensink.toml to start from
     Init,
-    /// See whether a reset could finish; changes nothing
+    /// Check whether a reset could finish; changes nothing
     Check(Selection),
-    /// Reset the token and write the new one everywhere
+    /// Reset the token and write the new one to every sink
     Reset(Reset),
-    /// Write the current token everywhere, without a reset
+    /// Write the current token to every sink, without a reset
     Sync(Sync),
-    /// See which sinks hold the current token
+    /// Show which sinks hold the current token
     Status(Selection),
-    /// List the runs so far, and how each ended
+    /// List earlier runs and their outcomes
     History,
-    /// Run stand-ins for Upstash, GitHub and AWS until Ctrl-C
+    /// Run fake Upstash, GitHub and AWS servers until Ctrl-C
     Sandbox,
-    /// Do the whole job once against the stand-ins
+    /// Run a complete reset against the fake servers
     Demo,
-    /// List the sink kinds, or the options of one
+    /// List the sink kinds, or the options of one kind
     Sinks {
-        /// A sink kind
+        /// The kind to explain
         kind: Option<String>,
     },
 }
 
-/// Which sinks take part.
+/// Selects sinks by name.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Selection {
-    /// Only the sinks of these names: separate them by commas, or repeat the flag
+    /// Use only these sinks; separate names by commas, or repeat the flag
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
-    /// Not the sinks of these names: separate them by commas, or repeat the flag
+    /// Leave out these sinks; separate names by commas, or repeat the flag
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) skip: Vec<String>,
 }
@@ -112,13 +113,13 @@ pub(crate) struct Selection {
 pub(crate) struct Reset {
     #[command(flatten)]
     pub(crate) selection: Selection,
-    /// Do not ask
+    /// Reset without asking
     #[arg(long, short)]
     pub(crate) yes: bool,
-    /// Refuse to start when the sinks would be stale for longer, such as 30s
-    #[arg(long, value_name = "TIME", value_parser = crate::config::duration_from_flag)]
+    /// Do not reset if the forecast outage is longer than this, such as 30s
+    #[arg(long, value_name = "DURATION", value_parser = crate::config::parse_duration_flag)]
     pub(crate) max_outage: Option<Duration>,
-    /// First write the current token to every sink, to prove that writes are let in
+    /// First write the current token to every sink, to prove that each accepts writes
     #[arg(long)]
     pub(crate) rehearse: bool,
 }
@@ -127,20 +128,21 @@ pub(crate) struct Reset {
 pub(crate) struct Sync {
     #[command(flatten)]
     pub(crate) selection: Selection,
-    /// Take the token from standard input: for accounts without a Developer API
+    /// Read the token from standard input, for accounts without access to the Developer API
     #[arg(long)]
     pub(crate) token_stdin: bool,
-    /// Agree to destinations that were not agreed to on this machine before
+    /// Agree to write the token to destinations that are new on this machine
     #[arg(long, short)]
     pub(crate) yes: bool,
 }
 
-/// The commands that never ask Upstash. They take its flags, and do not speak of them.
+/// The commands that send no request to Upstash. They accept the flags for its credentials, because those
+/// are global, and do not list them.
 const WITHOUT_UPSTASH: [&str; 5] = ["init", "history", "sandbox", "demo", "sinks"];
 
-/// What may stand on the command line.
+/// Returns clap's description of the command line.
 pub(crate) fn command_line() -> clap::Command {
-    let flags = Credentials::augment_args(clap::Command::default());
+    let flags = CredentialFlags::augment_args(clap::Command::default());
     let hidden: Vec<Arg> = flags.get_arguments().map(|flag| flag.clone().hide(true)).collect();
     WITHOUT_UPSTASH.iter().fold(Arguments::command(), |line, name| {
         line.mut_subcommand(name, |command| command.args(&hidden))
@@ -148,8 +150,8 @@ pub(crate) fn command_line() -> clap::Command {
 }
 
 impl Arguments {
-    /// What stands on the command line.
-    pub(crate) fn read(
+    /// Parses the arguments of this process.
+    pub(crate) fn parse_from_args(
         arguments: impl IntoIterator<Item: Into<OsString> + Clone>,
     ) -> Result<Self, clap::Error> {
         let mut line = command_line();
@@ -158,19 +160,19 @@ impl Arguments {
     }
 }
 
-impl Command {
-    /// What the report calls it.
-    pub(crate) fn asked(&self) -> Asked {
+impl Subcommand {
+    /// Returns the command as reports name it.
+    pub(crate) fn command(&self) -> Command {
         match self {
-            Self::Init => Asked::Init,
-            Self::Check(_) => Asked::Check,
-            Self::Reset(_) => Asked::Reset,
-            Self::Sync(_) => Asked::Sync,
-            Self::Status(_) => Asked::Status,
-            Self::Sinks { .. } => Asked::Sinks,
-            Self::History => Asked::History,
-            Self::Sandbox => Asked::Sandbox,
-            Self::Demo => Asked::Demo,
+            Self::Init => Command::Init,
+            Self::Check(_) => Command::Check,
+            Self::Reset(_) => Command::Reset,
+            Self::Sync(_) => Command::Sync,
+            Self::Status(_) => Command::Status,
+            Self::Sinks { .. } => Command::Sinks,
+            Self::History => Command::History,
+            Self::Sandbox => Command::Sandbox,
+            Self::Demo => Command::Demo,
         }
     }
 }
@@ -190,9 +192,8 @@ mod tests {
         command_line().debug_assert();
     }
 
-    /// What one command alone has comes first, in the order of its declaration.
     #[test]
-    fn the_help_of_a_command_begins_with_its_own_flags() {
+    fn the_help_of_a_command_lists_its_own_flags_first_in_declaration_order() {
         let help = help_of("reset");
         let flags = help.lines().filter_map(|line| line.split("--").nth(1)?.split(' ').next());
         let flags: Vec<&str> = flags.collect();
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_that_a_command_ignores_are_taken_and_not_shown() {
+    fn flags_that_a_command_ignores_are_accepted_and_not_shown() {
         for command in ["init", "check", "reset", "sync", "status", "history", "sinks"] {
             let ignored = WITHOUT_UPSTASH.contains(&command);
             assert_eq!(help_of(command).contains("--upstash"), !ignored, "{command}");
@@ -209,18 +210,18 @@ mod tests {
                 format!("tokensink {command} --upstash-email me"),
                 format!("tokensink --upstash-email me {command}"),
             ] {
-                let arguments = Arguments::read(line.split(' ')).unwrap();
+                let arguments = Arguments::parse_from_args(line.split(' ')).unwrap();
                 assert_eq!(arguments.global.credentials.upstash_email.as_deref(), Some("me"));
             }
         }
     }
 
     #[test]
-    fn global_flags_go_after_the_subcommand_too() {
+    fn global_flags_are_accepted_before_and_after_the_subcommand() {
         for line in
             ["tokensink --config a check --output json", "tokensink check --config a --output json"]
         {
-            let arguments = Arguments::read(line.split(' ')).unwrap();
+            let arguments = Arguments::parse_from_args(line.split(' ')).unwrap();
             assert_eq!(arguments.global.config, PathBuf::from("a"));
             assert_eq!(arguments.global.output, Output::Json);
         }

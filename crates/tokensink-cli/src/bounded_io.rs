@@ -1,4 +1,5 @@
-//! File access that ends: a path may name a pipe without a writer, or a disk that does not respond.
+//! File access with limits of time and size: a path may name a pipe without a writer, or a disk that
+//! does not respond.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _, stdin};
@@ -22,7 +23,7 @@ pub(crate) const PIPE_TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct FileContent {
     pub(crate) bytes: Zeroizing<Vec<u8>>,
-    /// It came from standard input, a pipe or a device, not from a file in a directory.
+    /// Whether it came from standard input, a pipe or a device, and so is not in a directory.
     pub(crate) is_stream: bool,
 }
 
@@ -51,7 +52,7 @@ pub(crate) async fn read(path: &Path, max_bytes: usize) -> io::Result<FileConten
     Ok(FileContent { bytes, is_stream })
 }
 
-/// Reads at most `max_bytes`. The buffer never moves: no copy of a secret is left behind.
+/// Reads at most `max_bytes`. The buffer is never reallocated, which would leave copies of a secret.
 pub(crate) fn read_to_end(file: File, max_bytes: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(max_bytes + 1));
     file.take(max_bytes as u64 + 1).read_to_end(&mut bytes)?;

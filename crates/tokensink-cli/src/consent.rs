@@ -1,4 +1,4 @@
-//! What the user agreed to: the destinations that the token may be written to.
+//! The destinations that the user agreed to.
 //!
 //! A config file may come from a stranger, so the token goes to a destination only after the user has
 //! seen it once. The state directory keeps a digest of each destination that was agreed to, in one file
@@ -57,7 +57,7 @@ impl ConsentRecord {
         let Some(file) = self.file() else {
             return Err(io::Error::other("there is no state directory"));
         };
-        // A record that cannot be read is replaced: it held nothing that could be believed.
+        // A record that cannot be read is replaced.
         let mut agreed = self.read().unwrap_or_default();
         let before = agreed.len();
         agreed.extend(destinations.iter().map(|one| self.digest(one)));
@@ -69,7 +69,7 @@ impl ConsentRecord {
             fs::create_dir(directory)?;
             fs::set_permissions(directory, Permissions::from_mode(0o700))?;
         }
-        // Its mode is 0600 from the beginning.
+        // The temporary file has mode 0600.
         let mut written = NamedTempFile::new_in(directory)?;
         for digest in &agreed {
             writeln!(written, "{digest}")?;
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unexpected_about_a_destination_is_named() {
+    fn a_description_contains_the_host_and_what_is_foreign() {
         let at_host = destination("a", Some("ghe.example"), Some("writes /x"));
         assert_eq!(describe(&at_host), "name (label) at ghe.example: writes /x");
         assert_eq!(describe(&destination("a", None, None)), "name (label)");

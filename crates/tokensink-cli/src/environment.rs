@@ -1,4 +1,4 @@
-//! The process environment, read once. Everything else gets this snapshot.
+//! The process environment, read once. The rest of the program uses this snapshot.
 
 use std::path::PathBuf;
 
@@ -6,9 +6,9 @@ use tokensink_core::Environment;
 
 use crate::config::token_variables;
 
-/// Our own credentials. Only this program reads them, and every child process would inherit them: an
-/// AWS profile may name any program.
-const OURS: [&str; 5] = [
+/// The variables with credentials that only this program reads. They are removed from the process
+/// environment, because child processes inherit it, and an AWS profile may name any program.
+const OWN_CREDENTIALS: [&str; 5] = [
     "UPSTASH_API_KEY",
     "GH_TOKEN",
     "GITHUB_TOKEN",
@@ -16,25 +16,26 @@ const OURS: [&str; 5] = [
     "GITHUB_ENTERPRISE_TOKEN",
 ];
 
-/// The token to replace. With several regions each has its own variable, such as
+/// The end of the names of variables with the token itself. Each region has its own, such as
 /// `US_EAST_1_QSTASH_TOKEN`.
 const QSTASH_TOKEN: &str = "QSTASH_TOKEN";
 
-/// Takes the environment of this process, with values trimmed. Afterwards our own credentials are in
-/// the snapshot alone, those in the variable `named` and in the variables of `TOKENSINK_HOST_TOKENS`
-/// too, and the libraries that read the process environment themselves see trimmed values as well.
-/// Called once, before a thread is started.
+/// Takes a snapshot of the environment with trimmed values. Removes this program's own credentials from
+/// the process environment, including those in the variable `named` and in the variables of
+/// `TOKENSINK_HOST_TOKENS`, and trims the variables that libraries read from it.
+///
+/// Call it once, before any thread is started.
 pub(crate) fn take(named: Option<&str>) -> Environment {
     let environment = snapshot();
-    let of_hosts = token_variables(&environment);
-    let is_ours = |name: &str| {
-        OURS.contains(&name)
+    let host_tokens = token_variables(&environment);
+    let is_own = |name: &str| {
+        OWN_CREDENTIALS.contains(&name)
             || name.ends_with(QSTASH_TOKEN)
             || Some(name) == named
-            || of_hosts.iter().any(|variable| variable == name)
+            || host_tokens.iter().any(|variable| variable == name)
     };
     for name in environment.names() {
-        if is_ours(name) {
+        if is_own(name) {
             set(name, None);
         } else if is_read_by_libraries(name) {
             set(name, environment.setting(name));
@@ -43,8 +44,8 @@ pub(crate) fn take(named: Option<&str>) -> Environment {
     environment
 }
 
-/// The AWS SDK and the HTTP libraries read the process environment. In none of these is a blank around
-/// the value meant; a blank value counts as unset.
+/// Returns whether the AWS SDK or an HTTP library reads the variable. Whitespace around these values is
+/// never intended, and a blank value counts as unset.
 fn is_read_by_libraries(name: &str) -> bool {
     name.starts_with("AWS_")
         || name.starts_with("SSL_CERT_")
@@ -63,19 +64,20 @@ fn set(name: &str, value: Option<&str>) {
     }
 }
 
-/// A variable that is not UTF-8 cannot hold a value of ours.
+/// Returns the variables that are UTF-8. Others cannot contain a value that this program uses.
 fn snapshot() -> Environment {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
 }
 
-/// Where this user's config file would be (freedesktop.org's base directories).
+/// Returns the path of the user's config file, in the base directories of freedesktop.org. The file may
+/// not exist.
 pub(crate) fn user_config_file(environment: &Environment) -> Option<PathBuf> {
     Some(base_directory(environment, "XDG_CONFIG_HOME", ".config")?.join("tokensink/config.toml"))
 }
 
-/// Where this user's journal is kept by default.
+/// Returns the default directory of the user's journal.
 pub(crate) fn user_state_directory(environment: &Environment) -> Option<PathBuf> {
     Some(base_directory(environment, "XDG_STATE_HOME", ".local/state")?.join("tokensink"))
 }

@@ -1,7 +1,7 @@
-//! What keeps a token inside the process when the process itself fails.
+//! Keeps secrets inside the process when it crashes.
 
-/// Keeps the memory from core dumps and other processes, and a panic's message (which may quote
-/// anything) off the screen.
+/// Disables core dumps and access to this process's memory, and replaces the message of a panic, which
+/// could quote a secret.
 pub(crate) fn harden() {
     forbid_core_dumps();
     std::panic::set_hook(Box::new(|panic| {
@@ -13,20 +13,20 @@ pub(crate) fn harden() {
 fn forbid_core_dumps() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = Rlimit { current: Some(0), maximum: getrlimit(Resource::Core).maximum };
-    if let Err(error) = setrlimit(Resource::Core, limit).and_then(|()| forbid_looking_in()) {
-        crate::output::warn(&format!("a crash might leave secrets on the disk: {error}"));
+    if let Err(error) = setrlimit(Resource::Core, limit).and_then(|()| forbid_memory_access()) {
+        crate::output::warn(&format!("a crash could write secrets to the disk: {error}"));
     }
 }
 
-/// A limit does not stop a dump into a pipe, nor another process of the user's from looking into
-/// this one's memory: prctl(2), core(5).
+/// The resource limit prevents neither a dump into a pipe nor access by the user's other processes:
+/// core(5), prctl(2).
 #[cfg(target_os = "linux")]
-fn forbid_looking_in() -> rustix::io::Result<()> {
+fn forbid_memory_access() -> rustix::io::Result<()> {
     use rustix::process::{DumpableBehavior, set_dumpable_behavior};
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn forbid_looking_in() -> rustix::io::Result<()> {
+fn forbid_memory_access() -> rustix::io::Result<()> {
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Who issues the token: an Upstash account, or a person who pastes it.
+//! Connects to the source of the token: an Upstash account, or standard input.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -15,65 +15,74 @@ use tokensink_upstash::{
 
 use crate::bounded_io::{self, PIPE_TIMEOUT};
 use crate::config::UpstashTable;
-use crate::run::{NOTHING_CHANGED, Request, TokenOrigin};
+use crate::run::{NOTHING_CHANGED, RunRequest, TokenOrigin};
 use crate::token_stdin;
 
-/// What a probe does not prove (upstash.com/docs/qstash/howto/readonly-token).
+/// The limit of a probe (upstash.com/docs/qstash/howto/readonly-token).
 const ONLY_READING: &str =
     "only reading is proven: QStash accepts the read-only token as well, which cannot publish";
 
 const PASTE_ALONE: &str = "put the token alone on standard input, on one line";
 
-/// The largest file with credentials that is read.
+/// The maximum size of a file with credentials.
 const MAX_CREDENTIAL_BYTES: usize = 64 << 10;
 
-/// Where the token is read, and what that is called in the journal.
-pub(crate) struct Chosen {
+/// The source of the token.
+pub(crate) struct ConnectedSource {
     pub(crate) source: Arc<dyn TokenSource>,
-    /// Replaces the token; a pasted one cannot be replaced.
+    /// Replaces the token; `None` for a pasted one.
     pub(crate) issuer: Option<Arc<dyn TokenIssuer>>,
+    /// Identifies the source in the journal.
     pub(crate) id: String,
     pub(crate) warnings: Vec<String>,
 }
 
-/// Why there is no issuer.
+/// The error for a source that cannot be used.
 #[derive(Debug)]
-pub(crate) struct Failure {
+pub(crate) struct SourceError {
     outcome: Outcome,
     error: String,
-    advice: Option<&'static str>,
+    help: Option<&'static str>,
 }
 
-impl Failure {
+impl SourceError {
     fn invalid(error: &dyn std::fmt::Display) -> Self {
-        Self { outcome: Outcome::Invalid, error: format!("{error}"), advice: None }
+        Self { outcome: Outcome::Invalid, error: format!("{error}"), help: None }
     }
 
     fn unchanged(error: &dyn std::fmt::Display) -> Self {
         Self { outcome: Outcome::Unchanged, ..Self::invalid(error) }.with_help(NOTHING_CHANGED)
     }
 
-    fn with_help(self, advice: &'static str) -> Self {
-        Self { advice: Some(advice), ..self }
+    fn with_help(self, help: &'static str) -> Self {
+        Self { help: Some(help), ..self }
     }
 
-    /// The report that ends `command`.
+    /// Creates the report that ends `command`.
     pub(crate) fn report(self, command: Command) -> Report {
         let mut report = Report::refused(command, self.outcome, vec![self.error]);
-        report.next.extend(self.advice.map(str::to_owned));
+        report.next.extend(self.help.map(str::to_owned));
         report
     }
 }
 
-pub(crate) async fn choose(request: &Request<'_>, table: &UpstashTable) -> Result<Chosen, Failure> {
+/// Connects to the source that `request` names.
+pub(crate) async fn connect(
+    request: &RunRequest<'_>,
+    table: &UpstashTable,
+) -> Result<ConnectedSource, SourceError> {
     match request.token_origin {
-        TokenOrigin::StandardInput => paste(request, table).await,
-        TokenOrigin::DeveloperApi => connect(request, table).await,
+        TokenOrigin::StandardInput => read_pasted(request, table).await,
+        TokenOrigin::DeveloperApi => connect_to_account(request, table).await,
     }
 }
 
-async fn paste(request: &Request<'_>, table: &UpstashTable) -> Result<Chosen, Failure> {
-    let invalid = |error: &dyn std::fmt::Display| Failure::invalid(error).with_help(PASTE_ALONE);
+async fn read_pasted(
+    request: &RunRequest<'_>,
+    table: &UpstashTable,
+) -> Result<ConnectedSource, SourceError> {
+    let invalid =
+        |error: &dyn std::fmt::Display| SourceError::invalid(error).with_help(PASTE_ALONE);
     let text = token_stdin::read().await.map_err(|problem| invalid(&problem))?;
     let (url, region) = (table.qstash_url.clone(), table.region.as_deref());
     let pasted =
@@ -83,20 +92,20 @@ async fn paste(request: &Request<'_>, table: &UpstashTable) -> Result<Chosen, Fa
         foreign.map(|url| format!("QStash is {}", shown_host(url))).into_iter().collect();
     warnings.extend(ensure_publishes(pasted.token(), request, table).await?);
     let id = pasted.id();
-    Ok(Chosen { source: Arc::new(pasted), issuer: None, id, warnings })
+    Ok(ConnectedSource { source: Arc::new(pasted), issuer: None, id, warnings })
 }
 
-/// Compares a pasted token with those of the account, where there are credentials for one. Returns what
-/// is not proven.
+/// Compares a pasted token with the account's, if there are credentials. Returns warnings about what is
+/// not proven.
 ///
 /// # Errors
 ///
-/// When the account shows that the token only reads.
+/// When the account shows that the token is the read-only one.
 async fn ensure_publishes(
     token: &Token,
-    request: &Request<'_>,
+    request: &RunRequest<'_>,
     table: &UpstashTable,
-) -> Result<Vec<String>, Failure> {
+) -> Result<Vec<String>, SourceError> {
     let not_compared = |reason: &dyn std::fmt::Display| {
         vec![format!("{ONLY_READING}; it was not compared with the account: {reason}")]
     };
@@ -113,7 +122,7 @@ async fn ensure_publishes(
             let problem = format!(
                 "the pasted token is the read-only token of the QStash in {region}: it cannot publish"
             );
-            Err(Failure::unchanged(&problem).with_help("paste QSTASH_TOKEN from the console"))
+            Err(SourceError::unchanged(&problem).with_help("paste QSTASH_TOKEN from the console"))
         }
         Ok(TokenKind::NotOfTheAccount) => {
             Ok(not_compared(&"the account of the Upstash credentials has no such token"))
@@ -122,7 +131,7 @@ async fn ensure_publishes(
     }
 }
 
-/// Why there are no credentials.
+/// The error for missing or unusable credentials.
 #[derive(Debug, thiserror::Error)]
 enum NoCredentials {
     #[error(transparent)]
@@ -133,29 +142,29 @@ enum NoCredentials {
     Unreadable(io::Error),
 }
 
-impl From<NoCredentials> for Failure {
+impl From<NoCredentials> for SourceError {
     fn from(error: NoCredentials) -> Self {
-        let failure = Self::invalid(&error);
+        let invalid = Self::invalid(&error);
         match error {
             NoCredentials::Unset { .. } => {
-                failure.with_help("set it, or name another one in TOKENSINK_HOST_TOKENS")
+                invalid.with_help("set it, or name another one in TOKENSINK_HOST_TOKENS")
             }
             NoCredentials::Unreadable(_) => Self::unchanged(&error),
-            NoCredentials::Invalid(CredentialsError::Half { .. }) => failure.with_help(
+            NoCredentials::Invalid(CredentialsError::Half { .. }) => invalid.with_help(
                 "set both in one place: UPSTASH_EMAIL and UPSTASH_API_KEY, or --upstash-email with \
                  --upstash-api-key-file or --upstash-api-key-env",
             ),
             NoCredentials::Invalid(CredentialsError::File { .. }) => {
-                failure.with_help("fix that file, or set UPSTASH_EMAIL and UPSTASH_API_KEY instead")
+                invalid.with_help("fix that file, or set UPSTASH_EMAIL and UPSTASH_API_KEY instead")
             }
-            NoCredentials::Invalid(_) => failure,
+            NoCredentials::Invalid(_) => invalid,
         }
     }
 }
 
-/// Returns the credentials for the host of the Developer API: its own ones, if it has some.
+/// Returns the credentials for the host of the Developer API: the host's own ones, if there are any.
 async fn find_credentials(
-    request: &Request<'_>,
+    request: &RunRequest<'_>,
     table: &UpstashTable,
 ) -> Result<UpstashCredentials, NoCredentials> {
     let flags = &request.global.credentials;
@@ -201,12 +210,15 @@ fn settings_of(table: &UpstashTable) -> IssuerSettings {
     }
 }
 
-async fn connect(request: &Request<'_>, table: &UpstashTable) -> Result<Chosen, Failure> {
+async fn connect_to_account(
+    request: &RunRequest<'_>,
+    table: &UpstashTable,
+) -> Result<ConnectedSource, SourceError> {
     let credentials = find_credentials(request, table).await?;
     let upstash = UpstashIssuer::connect(&credentials, &settings_of(table)).await.map_err(
         |error| match error {
-            ConnectError::NoChoice(_) => Failure::invalid(&error),
-            _ => Failure::unchanged(&error),
+            ConnectError::NoChoice(_) => SourceError::invalid(&error),
+            _ => SourceError::unchanged(&error),
         },
     )?;
     tracing::info!(credentials = credentials.origin(), issuer = %upstash, "connected");
@@ -214,5 +226,10 @@ async fn connect(request: &Request<'_>, table: &UpstashTable) -> Result<Chosen, 
     let mut warnings: Vec<String> = credentials.warning().map(str::to_owned).into_iter().collect();
     warnings.extend(upstash.foreign_hosts());
     let upstash = Arc::new(upstash);
-    Ok(Chosen { source: Arc::clone(&upstash) as Arc<_>, issuer: Some(upstash), id, warnings })
+    Ok(ConnectedSource {
+        source: Arc::clone(&upstash) as Arc<_>,
+        issuer: Some(upstash),
+        id,
+        warnings,
+    })
 }

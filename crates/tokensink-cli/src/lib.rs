@@ -1,5 +1,5 @@
-//! The `tokensink` command, as a library: a program with sinks of its own is this and one line for
-//! each plugin.
+//! The `tokensink` command as a library. A program with its own sinks calls [`main`] and names each
+//! plugin's crate once.
 //!
 //! ```no_run
 //! use std::process::ExitCode;
@@ -10,8 +10,8 @@
 //! }
 //! ```
 //!
-//! Data flows one way: arguments, config, sinks, plan, report. What the protocol does is decided in
-//! `tokensink-engine`; here it is fed and shown.
+//! Data flows in one direction: arguments, config, sinks, plan, report. `tokensink-engine` implements the
+//! protocol; this crate provides its input and prints its results.
 
 mod args;
 mod bounded_io;
@@ -24,8 +24,8 @@ mod issuer;
 mod logging;
 mod output;
 mod plugins;
-mod records;
 mod run;
+mod run_store;
 mod signals;
 mod suggestion;
 mod token_stdin;
@@ -41,44 +41,45 @@ use crate::args::Arguments;
 #[cfg(fuzzing)]
 pub use crate::config::{hosts_of_project, load_bytes};
 
-/// Runs the command line of this process. Every linked plugin takes part.
+/// Runs the command line of this process, with the sinks of all linked plugins.
 ///
-/// Call it first, before any thread is started: it takes credentials out of the environment.
+/// Call it before any thread is started: it removes credentials from the process environment.
 pub fn main() -> ExitCode {
-    let _last = Flushed;
+    let _flush = FlushOnDrop;
     run()
 }
 
-/// What was told is shown before the process ends, however it does.
-struct Flushed;
+/// Writes queued output before the process ends, also after a panic.
+struct FlushOnDrop;
 
-impl Drop for Flushed {
+impl Drop for FlushOnDrop {
     fn drop(&mut self) {
         output::flush();
     }
 }
 
 fn run() -> ExitCode {
-    let arguments = match Arguments::read(std::env::args_os()) {
+    let arguments = match Arguments::parse_from_args(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(error) => return usage::respond(&error),
     };
     let named = arguments.global.credentials.upstash_api_key_env.as_deref();
     let environment = environment::take(named);
-    // From here on there may be threads.
+    // Threads may be started only from here on.
     hardening::harden();
     logging::start(&environment);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            let why = format!("could not start: {error}");
-            let report = Report::refused(arguments.command.asked(), Outcome::Unchanged, vec![why]);
+            let errors = vec![format!("cannot start the async runtime: {error}")];
+            let command = arguments.command.command();
+            let report = Report::refused(command, Outcome::Unchanged, errors);
             output::print_report(&report, arguments.global.output);
             return ExitCode::from(report.exit_code);
         }
     };
     let exit_code = runtime.block_on(commands::run(arguments, environment));
-    // A thread that still waits for standard input must not hold the exit up.
+    // A thread that still waits for standard input must not delay the exit.
     runtime.shutdown_timeout(Duration::from_millis(100));
     ExitCode::from(exit_code)
 }

@@ -1,5 +1,5 @@
-//! Logs for people who look for a fault: ours alone, whatever `RUST_LOG` asks for. A library's log
-//! may quote a header.
+//! Logs, as `RUST_LOG` selects them. Only those of tokensink's own crates: a library's log could contain
+//! a header with a credential.
 
 use std::io::{self, Write};
 use std::str::FromStr as _;
@@ -15,23 +15,23 @@ pub(crate) fn start(environment: &Environment) {
     let targets = match Targets::from_str(asked) {
         Ok(targets) => targets,
         Err(error) => {
-            crate::output::warn(&format!("RUST_LOG is not understood: {error}"));
+            crate::output::warn(&format!("RUST_LOG is not valid: {error}"));
             return;
         }
     };
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(|| Lines)
         .with_ansi(false)
-        // It would complain on standard error, and panic where that is closed.
+        // It would print to standard error directly, and panic if that is closed.
         .log_internal_errors(false);
     let ours = filter_fn(|metadata| metadata.target().starts_with("tokensink"));
-    // The only error is a subscriber that is there already, and then logs are on.
+    // The only error is that a subscriber was installed before, and then logs are enabled.
     let _ = tracing_subscriber::registry()
         .with(lines.with_filter(targets).with_filter(ours))
         .try_init();
 }
 
-/// Hands over what is written: a log must not hold up what it tells of.
+/// Queues lines for standard error, so that logging never blocks.
 struct Lines;
 
 impl Write for Lines {

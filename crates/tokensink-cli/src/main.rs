@@ -1,4 +1,4 @@
-//! The command `tokensink` with the built-in sinks; all of it is in the library.
+//! The `tokensink` command with the built-in sinks.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! The sinks that come with tokensink. Naming a plugin's crate once is what links it.
+//! The built-in sinks. Naming a plugin's crate once links it.
 
 #[cfg(feature = "aws-secrets-manager")]
 use tokensink_aws_secrets_manager as _;

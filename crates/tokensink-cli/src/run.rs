@@ -1,4 +1,5 @@
-//! From settings to a coordinator: the issuer is found, the journal opened, the lock taken.
+//! Starts a run: loads the config, connects to the source of the token, opens the journal and takes the
+//! lock.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,78 +13,84 @@ use tokensink_engine::{
 
 use crate::args::{Global, Selection};
 use crate::bounded_io::{self, FILE_TIMEOUT, STANDARD_INPUT};
-use crate::config::{self, Invalid, Selected, Settings};
+use crate::config::{self, InvalidInput, LoadedConfig, Selected};
 use crate::consent::ConsentRecord;
 use crate::environment::user_config_file;
-use crate::issuer::{self, Chosen};
+use crate::issuer::{self, ConnectedSource};
 use crate::output::ProgressReporter;
-use crate::records::Records;
+use crate::run_store::RunStore;
 
-/// A run that is about to begin.
+/// A run that was started: everything is loaded, and nothing was requested from the sinks yet.
 #[derive(Debug)]
-pub(crate) struct Run {
+pub(crate) struct ActiveRun {
     pub(crate) coordinator: Coordinator,
-    /// Replaces the token, where that can be done.
+    /// Replaces the token; `None` for a pasted one.
     pub(crate) issuer: Option<Arc<dyn TokenIssuer>>,
     pub(crate) progress: Arc<ProgressReporter>,
     pub(crate) interrupt: Interrupt,
-    /// What deserves attention before anything was asked.
+    /// The warnings of the start.
     pub(crate) warnings: Vec<String>,
     command: Command,
     consent: ConsentRecord,
     lock: Option<Lock>,
 }
 
-/// What to do about a failure that may pass, or that says itself what would mend it.
+/// The next step after an error that may be temporary, or that contains its own help.
 pub(crate) const NOTHING_CHANGED: &str =
-    "nothing was changed: run it again when what is named above is mended, or has passed";
+    "nothing was changed: fix what is named above if it is not temporary, and run it again";
 
-/// Where the token comes from.
+/// The source of the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TokenOrigin {
     DeveloperApi,
     StandardInput,
 }
 
-/// What one command asks for.
+/// The inputs of a run.
 #[derive(Debug)]
-pub(crate) struct Request<'a> {
+pub(crate) struct RunRequest<'a> {
     pub(crate) command: Command,
     pub(crate) global: &'a Global,
     pub(crate) selection: &'a Selection,
     pub(crate) environment: &'a Environment,
     pub(crate) token_origin: TokenOrigin,
-    /// The longest outage that a reset may be expected to lead to.
+    /// The longest forecast outage with which a reset is sent.
     pub(crate) max_outage: Option<Duration>,
 }
 
-impl Run {
-    /// Reads the config and finds everybody who takes part. Nothing is changed anywhere.
-    pub(crate) async fn start(request: &Request<'_>, interrupt: Interrupt) -> Result<Self, Report> {
+impl ActiveRun {
+    /// Starts a run. Changes nothing at Upstash or in the sinks.
+    ///
+    /// # Errors
+    ///
+    /// The report that ends the command.
+    pub(crate) async fn start(
+        request: &RunRequest<'_>,
+        interrupt: Interrupt,
+    ) -> Result<Self, Report> {
         let command = request.command;
-        let invalid = |Invalid { errors, next }| {
+        let invalid = |InvalidInput { errors, next }| {
             let mut report = Report::refused(command, Outcome::Invalid, errors);
             report.next.extend(next.map(str::to_owned));
             report
         };
         let interrupted =
             || Report::refused(command, Outcome::Unchanged, vec!["interrupted".to_owned()]);
-        let settings = tokio::select! {
-            settings = load(request) => settings.map_err(invalid)?,
+        let config = tokio::select! {
+            config = load(request) => config.map_err(invalid)?,
             () = interrupt.interrupted() => return Err(interrupted()),
         };
         let Selected { sinks, left_out, other_targets } =
-            select(request, &settings).map_err(invalid)?;
-        let mut records = Records::open(command, request.global, request.environment)?;
-        let chosen = tokio::select! {
-            chosen = issuer::choose(request, &settings.upstash) => chosen,
+            select(request, &config).map_err(invalid)?;
+        let mut store = RunStore::open(command, request.global, request.environment)?;
+        let connected = tokio::select! {
+            connected = issuer::connect(request, &config.upstash) => connected,
             () = interrupt.interrupted() => return Err(interrupted()),
         };
-        let Chosen { source, issuer, id, warnings } = chosen.map_err(|failure| Report {
-            warnings: records.warnings.clone(),
-            ..failure.report(command)
+        let ConnectedSource { source, issuer, id, warnings } = connected.map_err(|error| {
+            Report { warnings: store.warnings.clone(), ..error.report(command) }
         })?;
-        let lock = records.lock(&id)?;
+        let lock = store.lock(&id)?;
         let progress = Arc::new(ProgressReporter::start());
         let sinks: Vec<_> = sinks.into_iter().map(Arc::new).collect();
         let context = |journal| RunContext {
@@ -97,22 +104,22 @@ impl Run {
             interrupt: interrupt.clone(),
         };
         let timing = Timing {
-            reset_answer: settings.upstash.timeout,
-            settle: settings.upstash.settle,
+            reset_answer: config.upstash.timeout,
+            settle: config.upstash.settle,
             max_outage: request.max_outage,
             ..Timing::default()
         };
-        let coordinator = records.coordinator(context, timing).await?;
-        let consent = ConsentRecord::of(&id, records.state_directory.as_deref());
-        let warnings = [warnings, records.warnings].concat();
+        let coordinator = store.coordinator(context, timing).await?;
+        let consent = ConsentRecord::of(&id, store.state_directory.as_deref());
+        let warnings = [warnings, store.warnings].concat();
         Ok(Self { coordinator, issuer, progress, interrupt, warnings, command, consent, lock })
     }
 
-    /// Asks everybody who takes part.
+    /// Prepares every sink and finds out which token is live.
     ///
     /// # Errors
     ///
-    /// The report, when it is not known which token is live.
+    /// The report, if it is not known which token is live.
     pub(crate) async fn plan(&self) -> Result<Plan, Report> {
         let planned = self.coordinator.plan(self.command).await;
         planned.map_err(|abort| {
@@ -124,8 +131,8 @@ impl Run {
         })
     }
 
-    /// Returns the destinations of `plan` that the user has not agreed to on this machine. Where that
-    /// is not known, all of them.
+    /// Returns the destinations of `plan` that the user has not agreed to on this machine: all of them if
+    /// the record is not readable.
     pub(crate) async fn destinations_without_consent(&mut self, plan: &Plan) -> Vec<Destination> {
         let destinations = plan.destinations();
         let (record, wanted) = (self.consent.clone(), destinations.clone());
@@ -148,13 +155,13 @@ impl Run {
         }
     }
 
-    /// Lets the next run begin.
+    /// Releases the lock, so that another run can start.
     pub(crate) fn unlock(&mut self) {
         self.lock = None;
     }
 }
 
-async fn load(request: &Request<'_>) -> Result<Settings, Invalid> {
+async fn load(request: &RunRequest<'_>) -> Result<LoadedConfig, InvalidInput> {
     let global = request.global;
     let reads_input = request.token_origin == TokenOrigin::StandardInput;
     if reads_input && global.config == Path::new(STANDARD_INPUT) {
@@ -164,13 +171,13 @@ async fn load(request: &Request<'_>) -> Result<Settings, Invalid> {
     let user = user_config_file(request.environment);
     config::load(&global.config, user.as_deref(), request.environment, &global.allowed_hosts)
         .await
-        .map_err(Invalid::from)
+        .map_err(InvalidInput::from)
 }
 
-fn select(request: &Request<'_>, settings: &Settings) -> Result<Selected, Invalid> {
+fn select(request: &RunRequest<'_>, config: &LoadedConfig) -> Result<Selected, InvalidInput> {
     let registry = Registry::linked().map_err(|error| vec![error.to_string()])?;
-    let base_dir = settings.layers.base_dir().map_err(|mistake| vec![mistake])?;
+    let base_dir = config.layers.base_dir().map_err(|error| vec![error])?;
     let context =
-        BuildContext::new(base_dir, request.environment.clone()).with_hosts(settings.hosts.clone());
-    config::select(settings, request.selection, &registry, &context)
+        BuildContext::new(base_dir, request.environment.clone()).with_hosts(config.hosts.clone());
+    config::select(config, request.selection, &registry, &context)
 }

@@ -1,9 +1,9 @@
-//! Ctrl-C, SIGTERM and SIGHUP, handed to the coordinator.
+//! Ctrl-C, SIGTERM and SIGHUP, as an [`Interrupt`] for the coordinator.
 
 use tokensink_engine::{Interrupt, Interrupter};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// From now on signals no longer end the process: the coordinator decides.
+/// Handles signals from now on: they no longer end the process, and the coordinator reacts to them.
 pub(crate) fn listen() -> std::io::Result<Interrupt> {
     let (interrupter, interrupt) = Interrupter::new();
     let mut signals = Signals::new()?;
@@ -19,7 +19,7 @@ pub(crate) fn listen() -> std::io::Result<Interrupt> {
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
-    /// Until it came: the shell and the kernel both tell that one terminal is gone.
+    /// `None` after the first one: the shell and the kernel both send it when the terminal is closed.
     hangup: Option<Signal>,
 }
 
@@ -48,7 +48,7 @@ impl Signals {
     }
 }
 
-/// Whether somebody said `nohup`, as far as the system tells: proc_pid_status(5).
+/// Returns whether SIGHUP is ignored, as after `nohup`: proc_pid_status(5).
 fn hangup_is_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,4 +1,4 @@
-//! A token that a person hands over: through a pipe, or pasted into a terminal that does not show it.
+//! Reads a token from standard input: from a pipe, or from a terminal with echo turned off.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal as _, Read as _, stdin};
@@ -10,34 +10,33 @@ use zeroize::Zeroizing;
 
 use crate::output::{print_stderr, warn};
 
-/// The longest text that is read as a token.
+/// The maximum size of the input.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// Reads standard input: one line of a terminal, all of anything else.
+/// Reads one line of a terminal, or all of any other input.
 pub(crate) async fn read() -> Result<Secret, String> {
-    // Not in the thread that reads: nobody can end its wait, but whoever is interrupted drops this.
-    let hidden = stdin().is_terminal().then(Hidden::start).transpose();
-    let hidden = hidden.map_err(|error| failed(&error))?;
-    let is_enough: fn(&[u8]) -> bool = if hidden.is_some() { ends_a_line } else { never };
-    if hidden.is_some() {
-        print_stderr(
-            "paste the token (not the read-only one), which is not shown, and press Enter",
-        );
+    // Owned by this future, not by the reading thread: an interrupt drops the future and so turns the echo
+    // on again, while the thread cannot be stopped.
+    let no_echo = stdin().is_terminal().then(NoEcho::start).transpose();
+    let no_echo = no_echo.map_err(|error| read_error(&error))?;
+    let is_enough: fn(&[u8]) -> bool = if no_echo.is_some() { ends_a_line } else { never };
+    if no_echo.is_some() {
+        print_stderr("paste the token (not the read-only one; it is not shown) and press Enter");
     }
     let read = tokio::task::spawn_blocking(move || read_until(is_enough));
     let bytes = match read.await {
-        Ok(read) => read.map_err(|error| failed(&error))?,
-        Err(_) => return Err("could not read standard input".to_owned()),
+        Ok(read) => read.map_err(|error| read_error(&error))?,
+        Err(error) => return Err(read_error(&io::Error::other(error))),
     };
     if bytes.len() > MAX_BYTES {
-        return Err("standard input holds far more than a token".to_owned());
+        return Err("standard input is not a token: it is larger than 64 KB".to_owned());
     }
     let text = str::from_utf8(&bytes);
-    text.map(Secret::new).map_err(|_| "standard input holds no token: it is not UTF-8".to_owned())
+    text.map(Secret::new).map_err(|_| "standard input is not a token: it is not UTF-8".to_owned())
 }
 
-fn failed(error: &io::Error) -> String {
-    format!("could not read standard input: {error}")
+fn read_error(error: &io::Error) -> String {
+    format!("cannot read standard input: {error}")
 }
 
 fn ends_a_line(bytes: &[u8]) -> bool {
@@ -48,7 +47,8 @@ fn never(_: &[u8]) -> bool {
     false
 }
 
-/// Reads until it is enough, too much, or the end. The buffer never moves: no copy is left behind.
+/// Reads until `is_enough`, the size limit or the end of the input. The buffer is never reallocated,
+/// which would leave copies of the token.
 fn read_until(is_enough: fn(&[u8]) -> bool) -> io::Result<Zeroizing<Vec<u8>>> {
     // The handle of the standard library keeps what it reads in a buffer of its own.
     let mut input = File::from(stdin().as_fd().try_clone_to_owned()?);
@@ -69,25 +69,25 @@ fn read_until(is_enough: fn(&[u8]) -> bool) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
-/// A terminal that does not show what is typed, until this is dropped.
-struct Hidden(Termios);
+/// Turns off the echo of the terminal until it is dropped.
+struct NoEcho(Termios);
 
-impl Hidden {
+impl NoEcho {
     fn start() -> io::Result<Self> {
         let before = tcgetattr(stdin())?;
-        let mut hidden = before.clone();
-        hidden.local_modes.remove(LocalModes::ECHO);
-        hidden.local_modes.insert(LocalModes::ECHONL);
-        tcsetattr(stdin(), OptionalActions::Flush, &hidden)?;
+        let mut settings = before.clone();
+        settings.local_modes.remove(LocalModes::ECHO);
+        settings.local_modes.insert(LocalModes::ECHONL);
+        tcsetattr(stdin(), OptionalActions::Flush, &settings)?;
         Ok(Self(before))
     }
 }
 
-impl Drop for Hidden {
+impl Drop for NoEcho {
     fn drop(&mut self) {
-        // What else was pasted must not reach the shell.
+        // Flush: the rest of the pasted text must not reach the shell.
         if let Err(error) = tcsetattr(stdin(), OptionalActions::Flush, &self.0) {
-            warn(&format!("the terminal does not show what is typed ({error}): run `stty echo`"));
+            warn(&format!("cannot turn the terminal's echo on again: {error}: run `stty echo`"));
         }
     }
 }

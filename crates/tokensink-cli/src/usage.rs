@@ -1,4 +1,4 @@
-//! The response to arguments that ask for help, or that cannot be understood.
+//! The response to `--help`, `--version` and invalid arguments.
 
 use std::error::Error as _;
 use std::ffi::OsString;
@@ -10,9 +10,9 @@ use tokensink_engine::{Command, Outcome, Report};
 use crate::args::{Output, command_line};
 use crate::output::{print_error, print_help, print_report, print_sentence_stderr};
 
-const SEE_HELP: &str = "`tokensink --help` and `tokensink COMMAND --help` show what there is";
+const SEE_HELP: &str = "`tokensink --help` and `tokensink COMMAND --help` list the arguments";
 
-/// Prints help and version, which are not errors, or what is wrong with the arguments.
+/// Prints the help, the version, or the error.
 pub(crate) fn respond(error: &clap::Error) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         print_help(&error.render());
@@ -29,13 +29,13 @@ pub(crate) fn respond(error: &clap::Error) -> ExitCode {
     ExitCode::from(report.exit_code)
 }
 
-/// Whether arguments that could not be parsed ask for JSON.
+/// Returns whether invalid arguments ask for JSON output.
 fn asks_for_json(arguments: &[OsString]) -> bool {
     let apart = arguments.windows(2).any(|pair| pair == ["--output", "json"]);
     apart || arguments.iter().any(|argument| argument == "--output=json")
 }
 
-/// The command among arguments that could not be parsed, if that much could be.
+/// Returns the command in invalid arguments, if it is valid itself.
 fn command_of(arguments: &[OsString]) -> Option<Command> {
     let lenient = command_line().ignore_errors(true);
     let matches = lenient.try_get_matches_from(arguments).ok()?;
@@ -56,7 +56,7 @@ fn report(error: &clap::Error, command: Option<Command>) -> Report {
     report
 }
 
-/// Says what is wrong from what clap knows of the error.
+/// Describes an error, from the context that clap gives it.
 fn message(error: &clap::Error) -> String {
     let text = |kind| texts(error, kind).join(", ");
     let argument = || text(ContextKind::InvalidArg);
@@ -119,7 +119,7 @@ mod tests {
 
     fn reported(line: &str) -> Report {
         let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-        let error = Arguments::read(&arguments).unwrap_err();
+        let error = Arguments::parse_from_args(&arguments).unwrap_err();
         report(&error, command_of(&arguments))
     }
 

@@ -229,8 +229,9 @@ impl fmt::Display for Source {
 
 /// Returns an entry of the profile, for the service or for all services.
 fn in_profile(found: &SdkConfig, service_id: &str, key: &str) -> Option<String> {
-    // No variable has an empty name, so the SDK looks only into the profile.
-    let key = ServiceConfigKey::builder().service_id(service_id).env("").profile(key).build();
+    // No variable has this name, so the SDK looks only into the profile. The C library may find one
+    // whose name is empty.
+    let key = ServiceConfigKey::builder().service_id(service_id).env("\0").profile(key).build();
     let text = found.service_config()?.load_config(key.ok()?)?;
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())

@@ -1,15 +1,18 @@
-//! `check`: could a reset finish? Changes nothing.
+//! `check`: reports whether a reset could finish. Changes nothing.
 
 use tokensink_engine::{Command, Report};
 
-use super::{World, with};
+use super::{CommandContext, with_warnings};
 use crate::args::Selection;
 
-pub(super) async fn run(world: &World<'_>, selection: &Selection) -> Report {
-    let run = match world.start(&world.request(Command::Check, selection)).await {
+pub(super) async fn run(context: &CommandContext<'_>, selection: &Selection) -> Report {
+    let run = match context.start(&context.request(Command::Check, selection)).await {
         Ok(run) => run,
         Err(report) => return report,
     };
     let planned = run.plan().await;
-    with(run.warnings, planned.map_or_else(|report| report, |plan| run.coordinator.check(&plan)))
+    with_warnings(
+        run.warnings,
+        planned.map_or_else(|report| report, |plan| run.coordinator.check(&plan)),
+    )
 }

@@ -1,13 +1,13 @@
-//! `history`: the runs in the journal, newest last.
+//! `history`: lists the runs in the journal, newest last.
 
 use serde::Serialize;
 use tokensink_engine::journal::{FileJournal, Journal as _, ResetSummary, RunSummary, summarize};
 use tokensink_engine::{Command, Outcome, Report};
 
-use super::{World, finish};
+use super::{CommandContext, finish};
 use crate::args::Output;
-use crate::output::{print_json, print_rows_perhaps_without, print_sentence, print_stdout, warn};
-use crate::records::{ANOTHER_DIRECTORY, state_directory};
+use crate::output::{print_json, print_rows_stacking, print_sentence, print_stdout, warn};
+use crate::run_store::{STATE_DIRECTORY_HELP, state_directory};
 
 #[derive(Serialize)]
 struct Document {
@@ -15,25 +15,25 @@ struct Document {
     runs: Vec<RunSummary>,
 }
 
-pub(super) async fn run(world: &World<'_>) -> u8 {
-    let runs = match read(world).await {
+pub(super) async fn run(context: &CommandContext<'_>) -> u8 {
+    let runs = match read(context).await {
         Ok(runs) => runs,
-        Err(report) => return finish(world.global, &report),
+        Err(report) => return finish(context.global, &report),
     };
-    match world.global.output {
+    match context.global.output {
         Output::Json => print_json(&Document { schema: "tokensink.history/1", runs }),
         Output::Text => show(&runs),
     }
     0
 }
 
-async fn read(world: &World<'_>) -> Result<Vec<RunSummary>, Report> {
-    let refused = |outcome, why| {
-        let mut report = Report::refused(Command::History, outcome, vec![why]);
-        report.next.push(ANOTHER_DIRECTORY.to_owned());
+async fn read(context: &CommandContext<'_>) -> Result<Vec<RunSummary>, Report> {
+    let refused = |outcome, error| {
+        let mut report = Report::refused(Command::History, outcome, vec![error]);
+        report.next.push(STATE_DIRECTORY_HELP.to_owned());
         report
     };
-    let directory = state_directory(world.global, world.environment)
+    let directory = state_directory(context.global, context.environment)
         .map_err(|error| refused(Outcome::Invalid, error.to_string()))?;
     let unreadable = |error: &dyn std::fmt::Display| refused(Outcome::Unchanged, error.to_string());
     let journal = FileJournal::open(directory).map_err(|error| unreadable(&error))?;
@@ -43,18 +43,17 @@ async fn read(world: &World<'_>) -> Result<Vec<RunSummary>, Report> {
 
 fn show(runs: &[RunSummary]) {
     if runs.is_empty() {
-        print_stdout("there has been no run yet");
+        print_stdout("no runs yet");
         return;
     }
     let rows: Vec<[String; 6]> = runs.iter().map(row).collect();
-    let header = ["RUN", "COMMAND", "STARTED", "OUTCOME", "TOKEN", "SINKS"];
-    // A run's name tells when it started.
-    print_rows_perhaps_without("STARTED", header, &rows);
+    let header = ["RUN", "STARTED", "COMMAND", "OUTCOME", "TOKEN", "SINKS"];
+    print_rows_stacking("RUN, STARTED", header, &rows);
     for damage in runs.iter().filter_map(|run| run.damage.as_deref()) {
         warn(damage);
     }
     if runs.iter().any(|run| run.unfinished) {
-        print_sentence("next: `tokensink sync` finishes what was cut off, without another reset");
+        print_sentence("next: `tokensink sync` finishes an interrupted run, without another reset");
     }
 }
 
@@ -63,8 +62,8 @@ fn row(run: &RunSummary) -> [String; 6] {
     let started = run.started_at.map(|at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string());
     [
         run.id.clone(),
-        run.command.map_or_else(unknown, |command| name_of(&command)),
         started.unwrap_or_else(unknown),
+        run.command.map_or_else(unknown, |command| name_of(&command)),
         run.outcome.map_or_else(|| "never finished".to_owned(), |outcome| name_of(&outcome)),
         token(run),
         sinks(run),
@@ -99,7 +98,7 @@ fn token(run: &RunSummary) -> String {
     }
 }
 
-/// As it stands in JSON.
+/// Returns the name of a command or outcome in JSON documents.
 fn name_of(word: &impl Serialize) -> String {
     let name = serde_json::to_value(word).ok();
     name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! `init`: a commented config to start from. Never overwrites.
+//! `init`: writes a commented config to start from. Never overwrites a file.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
@@ -7,38 +7,38 @@ use std::path::Path;
 use tokensink_core::{Registry, SinkFactory};
 use tokensink_engine::{Command, Outcome, Report};
 
-use super::{World, finish};
+use super::{CommandContext, finish};
 use crate::args::{DEFAULT_CONFIG, Output};
 use crate::output::print_sentence;
 
 const HEAD: &str = "\
-# Where the QStash token must arrive. No secret stands in this file: commit it.
-# `tokensink check` says whether a reset could finish; `tokensink sinks KIND` explains the options.
+# The places that receive the QStash token. This file contains no secrets and can be committed.
+# `tokensink check` reports whether a reset could finish; `tokensink sinks KIND` lists the options of a kind.
 
 [upstash]
-# Credentials: UPSTASH_EMAIL and UPSTASH_API_KEY, or what `upstash login` saved.
-# Which QStash, if the account has several:
+# Credentials come from UPSTASH_EMAIL and UPSTASH_API_KEY, or from `upstash login`.
+# Choose a QStash, if the account has more than one:
 # region = \"eu-central-1\"
 ";
 
-pub(super) fn run(world: &World<'_>) -> u8 {
-    match write(world) {
+pub(super) fn run(context: &CommandContext<'_>) -> u8 {
+    match write(context) {
         Ok(()) => {
-            let file = world.global.config.display();
-            let check = check_of(&world.global.config);
-            if world.global.output == Output::Json {
+            let file = context.global.config.display();
+            let check = check_of(&context.global.config);
+            if context.global.output == Output::Json {
                 let mut report = Report::new(Command::Init, Outcome::Complete);
                 report.next.push(format!("edit {file}, then run `{check}`"));
-                return finish(world.global, &report);
+                return finish(context.global, &report);
             }
             print_sentence(&format!("wrote {file}: edit it, then run `{check}`"));
             0
         }
-        Err(report) => finish(world.global, &report),
+        Err(report) => finish(context.global, &report),
     }
 }
 
-/// The command that reads `file`.
+/// Returns the command that checks `file`.
 fn check_of(file: &Path) -> String {
     if file == Path::new(DEFAULT_CONFIG) {
         return "tokensink check".to_owned();
@@ -46,9 +46,9 @@ fn check_of(file: &Path) -> String {
     format!("tokensink check --config {}", file.display())
 }
 
-fn write(world: &World<'_>) -> Result<(), Report> {
-    let file = &world.global.config;
-    let refused = |outcome, why: String| Report::refused(Command::Init, outcome, vec![why]);
+fn write(context: &CommandContext<'_>) -> Result<(), Report> {
+    let file = &context.global.config;
+    let refused = |outcome, error: String| Report::refused(Command::Init, outcome, vec![error]);
     let registry =
         Registry::linked().map_err(|error| refused(Outcome::Invalid, error.to_string()))?;
     let text = template(registry.iter());
@@ -59,33 +59,28 @@ fn write(world: &World<'_>) -> Result<(), Report> {
         .and_then(|mut opened| opened.write_all(text.as_bytes()));
     written.map_err(|error| {
         let shown = file.display();
-        let (why, next) = match error.kind() {
+        let (problem, next) = match error.kind() {
             ErrorKind::AlreadyExists if !file.is_dir() => (
-                format!("{shown} is there already, and is not overwritten"),
-                format!(
-                    "see what it says with `{}`, or name another one with --config",
-                    check_of(file)
-                ),
+                "it already exists".to_owned(),
+                format!("check it with `{}`, or name another file with --config", check_of(file)),
             ),
             ErrorKind::AlreadyExists => {
-                (format!("{shown} is a folder"), "name a file with --config".to_owned())
+                ("it is a directory".to_owned(), "name a file with --config".to_owned())
             }
             ErrorKind::NotFound => (
-                format!("could not write {shown}: its folder is not there"),
-                "make the folder first, or name another file with --config".to_owned(),
+                "its directory does not exist".to_owned(),
+                "create the directory, or name another file with --config".to_owned(),
             ),
-            _ => (
-                format!("could not write {shown}: {error}"),
-                "name a file with --config that can be written".to_owned(),
-            ),
+            _ => (error.to_string(), "name a file that can be written with --config".to_owned()),
         };
-        let mut report = refused(Outcome::Unchanged, why);
+        let mut report = refused(Outcome::Unchanged, format!("cannot write {shown}: {problem}"));
         report.next.push(next);
         report
     })
 }
 
-/// The first kind's table is live, so that the file is a config; the others are commented out.
+/// Returns the text of a new config. The table of the first kind is active, so that the config is valid;
+/// the others are commented out.
 fn template<'a>(factories: impl Iterator<Item = &'a SinkFactory>) -> String {
     let mut factories: Vec<&SinkFactory> = factories.collect();
     factories.sort_by_key(|factory| factory.kind() != "dotenv");
@@ -102,7 +97,8 @@ fn template<'a>(factories: impl Iterator<Item = &'a SinkFactory>) -> String {
     text
 }
 
-/// A name that a shell can export in a variable: without a hyphen.
+/// Returns a name for a sink. It contains no hyphen, so that shells can export variables that set its
+/// options.
 fn name_for(kind: &str) -> String {
     match kind {
         "dotenv" => "local".to_owned(),

@@ -1,60 +1,60 @@
-//! One file for each command: from its arguments to its exit code.
+//! The commands: one file for each, from its arguments to its exit code.
 
 mod check;
 mod demo;
+mod fake_services;
 mod history;
 mod init;
 mod reset;
 mod sandbox;
 mod sinks;
-mod stage;
 mod status;
 mod sync;
 
 use tokensink_core::Environment;
-use tokensink_engine::{Command as Asked, Interrupt, Outcome, Report};
+use tokensink_engine::{Command, Interrupt, Outcome, Report};
 
-use crate::args::{Arguments, Command, Global, Selection};
+use crate::args::{Arguments, Global, Selection, Subcommand};
 use crate::output;
-use crate::run::{Request, Run, TokenOrigin};
+use crate::run::{ActiveRun, RunRequest, TokenOrigin};
 use crate::signals;
 
-/// Carries out one command. Returns the exit code.
+/// Runs one command. Returns the exit code.
 pub(crate) async fn run(arguments: Arguments, environment: Environment) -> u8 {
     let Arguments { global, command } = arguments;
-    let asked = command.asked();
     let interrupt = match signals::listen() {
         Ok(interrupt) => interrupt,
         Err(error) => {
-            let why = format!("could not listen for Ctrl-C: {error}");
-            return finish(&global, &Report::refused(asked, Outcome::Unchanged, vec![why]));
+            let errors = vec![format!("cannot listen for Ctrl-C: {error}")];
+            let report = Report::refused(command.command(), Outcome::Unchanged, errors);
+            return finish(&global, &report);
         }
     };
-    let world = World { global: &global, environment: &environment, interrupt };
+    let context = CommandContext { global: &global, environment: &environment, interrupt };
     match command {
-        Command::Init => init::run(&world),
-        Command::History => history::run(&world).await,
-        Command::Sandbox => sandbox::run(&world).await,
-        Command::Demo => demo::run(&world).await,
-        Command::Sinks { kind } => sinks::run(&world, kind.as_deref()),
-        Command::Check(selection) => finish(&global, &check::run(&world, &selection).await),
-        Command::Status(selection) => finish(&global, &status::run(&world, &selection).await),
-        Command::Sync(sync) => finish(&global, &sync::run(&world, &sync).await),
-        Command::Reset(reset) => finish(&global, &reset::run(&world, &reset).await),
+        Subcommand::Init => init::run(&context),
+        Subcommand::History => history::run(&context).await,
+        Subcommand::Sandbox => sandbox::run(&context).await,
+        Subcommand::Demo => demo::run(&context).await,
+        Subcommand::Sinks { kind } => sinks::run(&context, kind.as_deref()),
+        Subcommand::Check(selection) => finish(&global, &check::run(&context, &selection).await),
+        Subcommand::Status(selection) => finish(&global, &status::run(&context, &selection).await),
+        Subcommand::Sync(sync) => finish(&global, &sync::run(&context, &sync).await),
+        Subcommand::Reset(reset) => finish(&global, &reset::run(&context, &reset).await),
     }
 }
 
-/// What every command sees.
+/// The inputs of every command.
 #[derive(Debug)]
-struct World<'a> {
+struct CommandContext<'a> {
     global: &'a Global,
     environment: &'a Environment,
     interrupt: Interrupt,
 }
 
-impl World<'_> {
-    fn request<'a>(&'a self, command: Asked, selection: &'a Selection) -> Request<'a> {
-        Request {
+impl CommandContext<'_> {
+    fn request<'a>(&'a self, command: Command, selection: &'a Selection) -> RunRequest<'a> {
+        RunRequest {
             command,
             global: self.global,
             selection,
@@ -64,8 +64,8 @@ impl World<'_> {
         }
     }
 
-    async fn start(&self, request: &Request<'_>) -> Result<Run, Report> {
-        Run::start(request, self.interrupt.clone()).await
+    async fn start(&self, request: &RunRequest<'_>) -> Result<ActiveRun, Report> {
+        ActiveRun::start(request, self.interrupt.clone()).await
     }
 }
 
@@ -74,8 +74,8 @@ fn finish(global: &Global, report: &Report) -> u8 {
     report.exit_code
 }
 
-/// The report, with what deserved attention before it began.
-fn with(warnings: Vec<String>, mut report: Report) -> Report {
+/// Inserts `warnings` before those of `report`.
+fn with_warnings(warnings: Vec<String>, mut report: Report) -> Report {
     report.warnings.splice(0..0, warnings);
     report
 }

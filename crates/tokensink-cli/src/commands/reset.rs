@@ -1,56 +1,58 @@
-//! `reset`: plan, question, reset, report.
+//! `reset`: plans, asks, resets the token and writes the new one.
 
 use tokensink_engine::{Command, Coordinator, Outcome, Plan, Report, time_in_words};
 
-use super::{World, with};
+use super::{CommandContext, with_warnings};
 use crate::args::{Output, Reset};
 use crate::consent::describe;
 use crate::output::{self, Answer};
-use crate::run::{Request, Run};
+use crate::run::{ActiveRun, RunRequest};
 
-pub(super) async fn run(world: &World<'_>, reset: &Reset) -> Report {
-    let request =
-        Request { max_outage: reset.max_outage, ..world.request(Command::Reset, &reset.selection) };
-    let mut run = match world.start(&request).await {
+pub(super) async fn run(context: &CommandContext<'_>, reset: &Reset) -> Report {
+    let request = RunRequest {
+        max_outage: reset.max_outage,
+        ..context.request(Command::Reset, &reset.selection)
+    };
+    let mut run = match context.start(&request).await {
         Ok(run) => run,
         Err(report) => return report,
     };
-    let mut told = Vec::new();
-    let (Ok(report) | Err(report)) = carry_out(world, reset, &mut run, &mut told).await;
+    let mut printed = Vec::new();
+    let (Ok(report) | Err(report)) = plan_and_reset(context, reset, &mut run, &mut printed).await;
     run.unlock();
-    let mut report = with(run.warnings, report);
-    report.warnings.retain(|warning| !told.contains(warning));
+    let mut report = with_warnings(run.warnings, report);
+    report.warnings.retain(|warning| !printed.contains(warning));
     report
 }
 
-/// `told` gets the warnings that a person has read before the reset.
-async fn carry_out(
-    world: &World<'_>,
+/// Adds the warnings that were printed before the reset to `printed`.
+async fn plan_and_reset(
+    context: &CommandContext<'_>,
     reset: &Reset,
-    run: &mut Run,
-    told: &mut Vec<String>,
+    run: &mut ActiveRun,
+    printed: &mut Vec<String>,
 ) -> Result<Report, Report> {
     let Some(issuer) = run.issuer.clone() else {
-        let why = "this token cannot be reset here".to_owned();
-        return Err(Report::refused(Command::Reset, Outcome::Unchanged, vec![why]));
+        let error = "a token from standard input cannot be reset".to_owned();
+        return Err(Report::refused(Command::Reset, Outcome::Unchanged, vec![error]));
     };
     let plan = run.plan().await?;
     if let Err(abort) = run.coordinator.ensure_can_reset(&plan) {
         return Err(run.coordinator.report_abort(Command::Reset, Some(&plan), &abort));
     }
-    let is_text = world.global.output == Output::Text;
+    let is_text = context.global.output == Output::Text;
     if !reset.yes || is_text {
         if !reset.yes {
             run.progress.clear();
         }
-        let review = with(run.warnings.clone(), run.coordinator.check(&plan));
+        let review = with_warnings(run.warnings.clone(), run.coordinator.check(&plan));
         if is_text {
-            told.clone_from(&review.warnings);
-            show(reset, &review);
+            printed.clone_from(&review.warnings);
+            print_review(reset, &review);
         }
         announce(&run.coordinator, &plan);
         if !reset.yes {
-            confirm(world, review, run).await?;
+            confirm(context, review, run).await?;
         }
     }
     run.record_consent(plan.destinations()).await;
@@ -59,20 +61,20 @@ async fn carry_out(
     Ok(coordinator.reset(plan, issuer).await)
 }
 
-/// The plan, for a person who is asked; what deserves attention, for everybody.
-fn show(reset: &Reset, review: &Report) {
+/// Prints the plan, if the user is asked about it, and its warnings in any case.
+fn print_review(reset: &Reset, review: &Report) {
     if !reset.yes {
         output::print_sinks(review);
         output::print_forecast(review);
     }
-    output::warn_of(review);
+    output::print_warnings(review);
 }
 
-/// Says what is about to happen, and how long it may hurt.
+/// Prints what the reset is about to do, and the forecast of the outage.
 fn announce(coordinator: &Coordinator, plan: &Plan) {
     let targets = match plan.prepared.len() {
-        1 => "1 target gets".to_owned(),
-        many => format!("{many} targets get"),
+        1 => "1 target receives".to_owned(),
+        many => format!("{many} targets receive"),
     };
     output::print_sentence_stderr(&format!("This resets {}.", coordinator.source()));
     output::print_sentence_stderr(&format!(
@@ -84,17 +86,21 @@ fn announce(coordinator: &Coordinator, plan: &Plan) {
     }
 }
 
-async fn confirm(world: &World<'_>, review: Report, run: &Run) -> Result<(), Report> {
-    let why = match output::ask("Reset now?", &run.interrupt).await {
+async fn confirm(
+    context: &CommandContext<'_>,
+    review: Report,
+    run: &ActiveRun,
+) -> Result<(), Report> {
+    let error = match output::ask("Reset now?", &run.interrupt).await {
         Answer::Yes => return Ok(()),
         Answer::No => "the answer was not yes",
         Answer::Interrupted => "interrupted at the question",
         Answer::NoTerminal => {
-            "there is no terminal to ask on: pass --yes to reset without a question"
+            "standard input is not a terminal: pass --yes to reset without a question"
         }
     };
-    let mut report = Report::refused(Command::Reset, Outcome::Unchanged, vec![why.to_owned()]);
-    if world.global.output == Output::Json {
+    let mut report = Report::refused(Command::Reset, Outcome::Unchanged, vec![error.to_owned()]);
+    if context.global.output == Output::Json {
         report.sinks = review.sinks;
     }
     report.token = review.token;

@@ -1,4 +1,4 @@
-//! `sandbox`: the stand-ins in the foreground, for trying things out by hand.
+//! `sandbox`: runs the fake servers in the foreground, for experiments.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 use tokensink_engine::Command;
 
-use super::stage::Stage;
-use super::{World, finish};
+use super::fake_services::FakeServices;
+use super::{CommandContext, finish};
 use crate::args::Output;
 use crate::output::{print_block, print_json, print_stderr, print_stdout};
 
@@ -15,7 +15,7 @@ use crate::output::{print_block, print_json, print_stderr, print_stdout};
 struct Document {
     schema: &'static str,
     config: Config,
-    /// What to set for `tokensink --config FILE`.
+    /// The variables to set for `tokensink --config FILE`.
     environment: BTreeMap<String, String>,
     addresses: Addresses,
 }
@@ -34,44 +34,44 @@ struct Addresses {
     aws: String,
 }
 
-pub(super) async fn run(world: &World<'_>) -> u8 {
-    let stage = match Stage::set_for(Command::Sandbox).await {
-        Ok(stage) => stage,
-        Err(report) => return finish(world.global, &report),
+pub(super) async fn run(context: &CommandContext<'_>) -> u8 {
+    let services = match FakeServices::start(Command::Sandbox).await {
+        Ok(services) => services,
+        Err(report) => return finish(context.global, &report),
     };
-    match world.global.output {
-        Output::Json => print_json(&document(&stage)),
-        Output::Text => show(&stage),
+    match context.global.output {
+        Output::Json => print_json(&document(&services)),
+        Output::Text => show(&services),
     }
-    print_stderr("The stand-ins run until Ctrl-C.");
-    world.interrupt.interrupted().await;
+    print_stderr("The fake servers run until Ctrl-C.");
+    context.interrupt.interrupted().await;
     0
 }
 
-fn show(stage: &Stage) {
-    print_stdout("# In another terminal:");
-    for (name, value) in stage.variables() {
+fn show(services: &FakeServices) {
+    print_stdout("# Run in another terminal:");
+    for (name, value) in services.variables() {
         print_stdout(&format!("export {name}='{value}'"));
     }
-    print_stdout(&format!("export TOKENSINK_STATE_DIR='{}'", stage.state_directory().display()));
-    print_stdout(&format!("tokensink check --config '{}'", stage.config_file().display()));
-    print_block("\n# That file:");
-    print_block(&stage.config());
+    print_stdout(&format!("export TOKENSINK_STATE_DIR='{}'", services.state_directory().display()));
+    print_stdout(&format!("tokensink check --config '{}'", services.config_file().display()));
+    print_block("\n# The config file:");
+    print_block(&services.config());
 }
 
-fn document(stage: &Stage) -> Document {
-    let state_directory = stage.state_directory().display().to_string();
-    let mut environment: BTreeMap<_, _> = stage.variables().iter().cloned().collect();
+fn document(services: &FakeServices) -> Document {
+    let state_directory = services.state_directory().display().to_string();
+    let mut environment: BTreeMap<_, _> = services.variables().iter().cloned().collect();
     environment.insert("TOKENSINK_STATE_DIR".to_owned(), state_directory);
     Document {
         schema: "tokensink.sandbox/1",
-        config: Config { file: stage.config_file(), text: stage.config() },
+        config: Config { file: services.config_file(), text: services.config() },
         environment,
         addresses: Addresses {
-            upstash: stage.sandbox.upstash.url(),
-            qstash: stage.sandbox.upstash.qstash_url(),
-            github: stage.sandbox.github.url(),
-            aws: stage.sandbox.aws.url(),
+            upstash: services.sandbox.upstash.url(),
+            qstash: services.sandbox.upstash.qstash_url(),
+            github: services.sandbox.github.url(),
+            aws: services.sandbox.aws.url(),
         },
     }
 }

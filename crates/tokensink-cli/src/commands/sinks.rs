@@ -1,12 +1,12 @@
-//! `sinks`: the linked kinds, or one of them in full.
+//! `sinks`: lists the linked sink kinds, or explains one of them.
 
 use serde::Serialize;
 use tokensink_core::{Registry, SinkFactory};
 use tokensink_engine::{Command, Outcome, Report};
 
-use super::{World, finish};
+use super::{CommandContext, finish};
 use crate::args::Output;
-use crate::config::{COMMON_OPTIONS, linked};
+use crate::config::{COMMON_OPTIONS, CommonOption, list_kinds};
 use crate::output::{print_block, print_json, print_rows, print_sentence, print_stdout};
 use crate::suggestion::nearest;
 
@@ -20,30 +20,30 @@ struct Document {
 struct Kind {
     kind: &'static str,
     summary: &'static str,
-    options: Vec<Choice>,
+    options: Vec<KindOption>,
     permissions: &'static str,
     takes_effect: &'static str,
 }
 
 #[derive(Serialize)]
-struct Choice {
+struct KindOption {
     name: String,
     required: bool,
     help: String,
 }
 
-pub(super) fn run(world: &World<'_>, kind: Option<&str>) -> u8 {
+pub(super) fn run(context: &CommandContext<'_>, kind: Option<&str>) -> u8 {
     match chosen(kind) {
         Ok(factories) => {
-            match (world.global.output, kind) {
+            match (context.global.output, kind) {
                 (Output::Json, _) => print_document(&factories),
                 (Output::Text, None) => list(&factories),
                 (Output::Text, Some(_)) => factories.iter().for_each(|factory| explain(factory)),
             }
             0
         }
-        Err(why) => {
-            finish(world.global, &Report::refused(Command::Sinks, Outcome::Invalid, vec![why]))
+        Err(error) => {
+            finish(context.global, &Report::refused(Command::Sinks, Outcome::Invalid, vec![error]))
         }
     }
 }
@@ -52,12 +52,12 @@ fn chosen(kind: Option<&str>) -> Result<Vec<&'static SinkFactory>, String> {
     let registry = Registry::linked().map_err(|error| error.to_string())?;
     let Some(kind) = kind else { return Ok(registry.iter().collect()) };
     let unknown = || {
-        let linked = linked(&registry);
+        let kinds = list_kinds(&registry);
         match nearest(kind, registry.kinds()) {
-            Some(meant) => {
-                format!("there is no sink kind `{kind}` (did you mean `{meant}`? {linked})")
+            Some(similar) => {
+                format!("unknown sink kind `{kind}` (did you mean `{similar}`? {kinds})")
             }
-            None => format!("there is no sink kind `{kind}` ({linked})"),
+            None => format!("unknown sink kind `{kind}` ({kinds})"),
         }
     };
     Ok(vec![registry.get(kind).ok_or_else(unknown)?])
@@ -68,9 +68,9 @@ fn list(factories: &[&SinkFactory]) {
         .iter()
         .map(|factory| [factory.kind().to_owned(), factory.summary().to_owned()])
         .collect();
-    print_rows(["KIND", "WHAT IT WRITES"], &rows);
+    print_rows(["KIND", "WRITES"], &rows);
     print_stdout("");
-    print_stdout("`tokensink sinks KIND` shows the options of one.");
+    print_stdout("`tokensink sinks KIND` shows the options of a kind.");
 }
 
 fn explain(factory: &SinkFactory) {
@@ -86,13 +86,14 @@ fn explain(factory: &SinkFactory) {
         .collect();
     print_rows(["OPTION", "", "MEANING"], &rows);
     print_stdout("");
-    print_sentence(&format!("Every table also has: {}", COMMON_OPTIONS.join(", ")));
+    print_stdout("Options of every kind:");
+    print_stdout("");
+    let rows = COMMON_OPTIONS
+        .map(|CommonOption { name, default, help }| [name, default, help].map(str::to_owned));
+    print_rows(["OPTION", "DEFAULT", "MEANING"], &rows);
     print_stdout("");
     print_sentence(&format!("Takes effect: {}", factory.takes_effect()));
-    print_sentence(
-        "Where that is not so, let `takes_effect` be immediately, on-next-run, on-restart or \
-         on-deploy.",
-    );
+    print_sentence("If that is different for your application, set `takes_effect`.");
     print_stdout("");
     print_stdout("Permissions:");
     for line in factory.permissions().lines() {
@@ -112,7 +113,7 @@ fn print_document(factories: &[&SinkFactory]) {
         options: factory
             .options()
             .into_iter()
-            .map(|option| Choice {
+            .map(|option| KindOption {
                 name: option.name,
                 required: option.required,
                 help: option.help,

@@ -1,28 +1,28 @@
-//! Spans of time in a config: `"45s"`, `"1m 30s"`, or a number of seconds.
+//! Durations in a config: `"45s"`, `"1m 30s"`, or a number of seconds.
 
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde_json::{Number, Value};
 
-/// The longest that makes sense anywhere; also keeps sums of them far from overflow.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest duration that any option accepts. It also keeps sums of durations far from overflow.
+const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The duration that `value` means, or what is wrong with it.
-pub(super) fn duration_of(value: &Value) -> Result<Duration, String> {
+/// Parses the value of an option. The error says what was expected.
+pub(super) fn parse_duration(value: &Value) -> Result<Duration, String> {
     let duration = match value {
         Value::Number(seconds) => from_seconds(seconds),
-        // A variable's number is a text.
+        // Environment variables give numbers as strings.
         Value::String(text) => match text.parse() {
             Ok(seconds) => from_seconds(&seconds),
-            Err(_) => from_words(text),
+            Err(_) => from_text(text),
         },
         _ => None,
     };
     match duration {
-        None => Err("expected a time such as \"45s\", or a number of seconds".to_owned()),
-        Some(duration) if duration.is_zero() || duration > LONGEST => {
-            Err("expected a time between 1ms and 24h".to_owned())
+        None => Err("expected a duration such as \"45s\", or a number of seconds".to_owned()),
+        Some(duration) if duration.is_zero() || duration > MAX_DURATION => {
+            Err("expected a duration between 1ms and 24h".to_owned())
         }
         Some(duration) => Ok(duration),
     }
@@ -32,14 +32,14 @@ fn from_seconds(seconds: &Number) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds.as_f64()?).ok()
 }
 
-fn from_words(text: &str) -> Option<Duration> {
+fn from_text(text: &str) -> Option<Duration> {
     let duration: SignedDuration = text.parse().ok()?;
     Duration::try_from(duration).ok()
 }
 
-/// The duration that a flag means.
-pub(crate) fn duration_from_flag(text: &str) -> Result<Duration, String> {
-    duration_of(&Value::String(text.to_owned()))
+/// Parses the value of a flag.
+pub(crate) fn parse_duration_flag(text: &str) -> Result<Duration, String> {
+    parse_duration(&Value::String(text.to_owned()))
 }
 
 #[cfg(test)]
@@ -49,14 +49,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_spellings_are_read() {
-        assert_eq!(duration_of(&json!(45)), Ok(Duration::from_secs(45)));
-        assert_eq!(duration_of(&json!(0.5)), Ok(Duration::from_millis(500)));
-        assert_eq!(duration_of(&json!("0.5")), Ok(Duration::from_millis(500)));
-        assert_eq!(duration_of(&json!("1m 30s")), Ok(Duration::from_secs(90)));
-        assert_eq!(duration_of(&json!("500ms")), Ok(Duration::from_millis(500)));
+    fn numbers_and_units_are_parsed() {
+        assert_eq!(parse_duration(&json!(45)), Ok(Duration::from_secs(45)));
+        assert_eq!(parse_duration(&json!(0.5)), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_duration(&json!("0.5")), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_duration(&json!("1m 30s")), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_duration(&json!("500ms")), Ok(Duration::from_millis(500)));
         for wrong in [json!(0), json!(-1), json!("soon"), json!("-5s"), json!(true), json!("90d")] {
-            assert!(duration_of(&wrong).is_err(), "{wrong}");
+            assert!(parse_duration(&wrong).is_err(), "{wrong}");
         }
     }
 }

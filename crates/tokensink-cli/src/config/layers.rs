@@ -1,5 +1,6 @@
 //! The layers of a config, the weakest first: the user's file, the project's file, the environment.
-//! Merged they are the config; apart they tell who said what, and where.
+//! They are merged into one config, and kept apart so that an error can name the file and line, or the
+//! variable, that set a value.
 
 use std::path::PathBuf;
 
@@ -7,23 +8,23 @@ use config::{Config, File, FileFormat};
 use serde_json::Value;
 use tokensink_core::{Environment, Origin};
 
-use super::Mistake;
+use super::ConfigError;
 use super::source::Source;
 
 const VARIABLE_PREFIX: &str = "TOKENSINK_";
 
-/// The layers that were merged, so that a mistake can say where it stands.
+/// The layers of one config.
 #[derive(Debug)]
 pub(crate) struct Layers {
     project: Source,
     user: Option<Source>,
     variables: Vec<Variable>,
-    /// What each file alone sets: `None` where it cannot be read alone.
+    /// The values that each file sets; `None` if it cannot be parsed without the other.
     project_alone: Option<Value>,
     user_alone: Option<Value>,
 }
 
-/// A setting out of the environment.
+/// An environment variable that sets a config key.
 #[derive(Debug)]
 struct Variable {
     name: String,
@@ -38,15 +39,15 @@ impl Layers {
         Self { project, user, variables: variables_of(environment), project_alone, user_alone }
     }
 
-    /// What the layers say together.
-    pub(super) fn merged(&self) -> Result<Value, Mistake> {
-        // `config` takes a bracket for an index, and makes a list as long as it says.
+    /// Merges the layers. Stronger layers replace the values of weaker ones.
+    pub(super) fn merged(&self) -> Result<Value, ConfigError> {
+        // The `config` crate parses a bracket as an index, and allocates a list of that length.
         if let Some(variable) = self.variables.iter().find(|one| one.place.contains('[')) {
-            let problem = "a bracket is in the name of no key";
-            return Err(Mistake::in_variable(&variable.name, "", problem).with_help("unset it"));
+            let problem = "the name of a key cannot contain a bracket";
+            return Err(ConfigError::in_variable(&variable.name, "", problem).with_help("unset it"));
         }
         let unusable = |error: config::ConfigError| {
-            Mistake::new(&self.project.file, "", format!("could not be merged: {error}"))
+            ConfigError::new(&self.project.file, "", format!("cannot be merged: {error}"))
         };
         let mut builder = Config::builder();
         if let Some(user) = &self.user {
@@ -59,25 +60,27 @@ impl Layers {
         merged.try_deserialize().map_err(unusable)
     }
 
-    /// A mistake at `place`, with the file and line, or the variable, that says so.
-    pub(super) fn mistake(&self, place: &str, problem: impl Into<String>) -> Mistake {
+    /// Creates an error about `place`, with the file and line, or the variable, that sets it.
+    pub(super) fn error_at(&self, place: &str, problem: impl Into<String>) -> ConfigError {
         if let Some(variable) = self.variable(place) {
-            return Mistake::in_variable(&variable.name, place, problem);
+            return ConfigError::in_variable(&variable.name, place, problem);
         }
         let found = self.files().find_map(|file| Some((file, file.line_of(place)?)));
         let below = format!("{place}.");
         let below = self.variables.iter().find(|variable| variable.place.starts_with(&below));
         if let (None, Some(variable)) = (found, below) {
-            return Mistake::in_variable(&variable.name, place, problem);
+            return ConfigError::in_variable(&variable.name, place, problem);
         }
         match found.or_else(|| self.nearest(place)) {
-            Some((source, line)) => Mistake::new(&source.file, place, problem).at_line(Some(line)),
-            None => Mistake::new(&self.project.file, place, problem),
+            Some((source, line)) => {
+                ConfigError::new(&source.file, place, problem).at_line(Some(line))
+            }
+            None => ConfigError::new(&self.project.file, place, problem),
         }
     }
 
-    /// Where the value of `place` was given. What is not certainly given outside the project's file
-    /// counts as given in it.
+    /// Returns the origin of the value of `place`. Where it is not certain, that is the project's file,
+    /// which is trusted least.
     pub(super) fn origin(&self, place: &str) -> Origin {
         if self.variable(place).is_some() {
             return Origin::Environment;
@@ -87,7 +90,7 @@ impl Layers {
         if is_users && !is_projects { Origin::UserFile } else { Origin::ProjectFile }
     }
 
-    /// Whether the project's file, or a variable that sets config keys, names the table or key `name`.
+    /// Returns whether the project's file, or a variable, sets the table or key `name`.
     pub(super) fn is_named_outside_user_file(&self, name: &str) -> bool {
         let below = format!("{name}.");
         let sets =
@@ -95,12 +98,12 @@ impl Layers {
         has(self.project_alone.as_ref(), name) || self.variables.iter().any(sets)
     }
 
-    /// The user's own file.
     pub(super) fn user(&self) -> Option<&Source> {
         self.user.as_ref()
     }
 
-    /// What a variable's text means where no text is wanted: true, false, or a number.
+    /// Returns the boolean or number that `value` spells, if a variable sets `place`: variables have no
+    /// other type than string.
     pub(super) fn retyped(&self, place: &str, value: &Value) -> Option<Value> {
         self.variable(place)?;
         let text = value.as_str()?.trim().to_lowercase();
@@ -108,30 +111,31 @@ impl Layers {
         Some(retyped).filter(|value| value.is_boolean() || value.is_number())
     }
 
-    /// The mistake of a user whose own file has sinks.
-    pub(super) fn misplaced_sinks(&self) -> Option<Mistake> {
+    /// Returns an error if the user's own file contains sinks.
+    pub(super) fn misplaced_sinks(&self) -> Option<ConfigError> {
         let user = self.user.as_ref()?;
         let line = user.line_of("sinks")?;
-        let misplaced = Mistake::new(&user.file, "sinks", "sinks belong into the project's file");
+        let misplaced = ConfigError::new(&user.file, "sinks", "sinks belong in the project's file");
         Some(misplaced.at_line(Some(line)))
     }
 
-    /// The directory that relative paths start from.
-    pub(crate) fn base_dir(&self) -> Result<PathBuf, Mistake> {
+    /// Returns the directory that relative paths start from.
+    pub(crate) fn base_dir(&self) -> Result<PathBuf, ConfigError> {
         let unusable = |error: std::io::Error| {
-            Mistake::new(&self.project.file, "", format!("cannot find its directory: {error}"))
+            ConfigError::new(&self.project.file, "", format!("cannot find its directory: {error}"))
         };
         self.project.directory().map_err(unusable)
     }
 
-    /// Where the innermost part of `place` stands; in the stronger file, if both have as much of it.
+    /// Returns the file and line of the innermost part of `place` that a file sets; of the stronger file
+    /// if both set as much of it.
     fn nearest(&self, place: &str) -> Option<(&Source, usize)> {
         let near = self.files().filter_map(|file| Some((file, file.line_near(place)?)));
         let nearest = near.min_by_key(|(_, (_, depth))| std::cmp::Reverse(*depth));
         nearest.map(|(file, (line, _))| (file, line))
     }
 
-    /// The files, the stronger one first.
+    /// Returns the files, the stronger one first.
     fn files(&self) -> impl Iterator<Item = &Source> {
         std::iter::once(&self.project).chain(&self.user)
     }
@@ -141,19 +145,20 @@ impl Layers {
     }
 }
 
-/// What a file sets, in the form that the merge gives it.
+/// Returns the values that a file sets, in the form that the merge gives them.
 fn alone(source: &Source) -> Option<Value> {
     let file = File::from_str(&source.text, FileFormat::Toml);
     Config::builder().add_source(file).build().and_then(Config::try_deserialize).ok()
 }
 
-/// Whether a file sets `place`. One that cannot be read alone is not to be trusted with an absence.
+/// Returns whether a file sets `place`. A file that cannot be parsed might set anything.
 fn has(alone: Option<&Value>, place: &str) -> bool {
     let Some(root) = alone else { return true };
     place.split('.').try_fold(root, |value, part| value.get(part)).is_some()
 }
 
-/// Only names with a double underscore are config: a cluster injects others that begin alike.
+/// Returns the variables that set config keys. Their names contain a double underscore: Kubernetes
+/// injects others with the same prefix for a service called tokensink.
 fn variables_of(environment: &Environment) -> Vec<Variable> {
     let ours = environment.names().filter_map(|name| {
         let key = name.strip_prefix(VARIABLE_PREFIX).filter(|key| key.contains("__"))?;

@@ -1,8 +1,8 @@
-//! Recognises values that look like a secret, so that none stays in a file that is committed.
+//! Recognizes values that look like a secret: a config file is committed, and must not contain any.
 
 use serde_json::{Map, Value};
 
-/// Prefixes that vendors give their credentials, so that scanners can find them.
+/// Prefixes of vendors' credentials, which exist so that scanners can find them.
 const PREFIXES: [&str; 18] = [
     "ghp_",
     "gho_",
@@ -24,46 +24,45 @@ const PREFIXES: [&str; 18] = [
     "eyJ",
 ];
 
-/// The last words of a key that announce a secret. `secret_id` and `token_env` announce a name.
-const ANNOUNCING: [&str; 5] = ["key", "password", "secret", "token", "apikey"];
+/// The last words of keys whose values are secrets. The values of `secret_id` and `token_env` are names.
+const SECRET_KEY_WORDS: [&str; 5] = ["key", "password", "secret", "token", "apikey"];
 
-/// The length of a secret access key of AWS.
+/// The length of an AWS secret access key.
 const AWS_KEY_LENGTH: usize = 40;
 
-/// What stands in the place of a secret that was taken out.
-const WITHHELD: &str = "(withheld)";
+/// Replaces a secret.
+const REDACTED: &str = "(redacted)";
 
-/// Takes every key and every string that looks like a secret out of `value`, so that no later
-/// complaint can repeat it. Gives the dotted paths of where they stood.
-pub(super) fn withhold(value: &mut Value, path: &str) -> Vec<String> {
+/// Replaces every key and every string in `value` that looks like a secret, so that no later error can
+/// quote it. Returns their dotted paths.
+pub(super) fn redact(value: &mut Value, path: &str) -> Vec<String> {
     match value {
         Value::String(text) if looks_like_a_secret(text) => {
-            WITHHELD.clone_into(text);
+            REDACTED.clone_into(text);
             vec![path.to_owned()]
         }
         Value::Array(items) => {
-            let found: Vec<String> =
-                items.iter_mut().flat_map(|item| withhold(item, path)).collect();
+            let found: Vec<String> = items.iter_mut().flat_map(|item| redact(item, path)).collect();
             found.into_iter().take(1).collect()
         }
-        Value::Object(table) => withhold_in_table(table, path),
+        Value::Object(table) => redact_in_table(table, path),
         _ => Vec::new(),
     }
 }
 
-fn withhold_in_table(table: &mut Map<String, Value>, path: &str) -> Vec<String> {
+fn redact_in_table(table: &mut Map<String, Value>, path: &str) -> Vec<String> {
     let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
     let mut found = Vec::new();
     for (key, mut value) in std::mem::take(table) {
         let key = if looks_like_a_secret(&key) {
-            found.push(below(WITHHELD));
-            WITHHELD.to_owned()
-        } else if announces_a_secret(&key) && value.as_str().is_some_and(is_uuid) {
-            value = WITHHELD.into();
+            found.push(below(REDACTED));
+            REDACTED.to_owned()
+        } else if is_secret_key(&key) && value.as_str().is_some_and(is_uuid) {
+            value = REDACTED.into();
             found.push(below(&key));
             key
         } else {
-            found.extend(withhold(&mut value, &below(&key)));
+            found.extend(redact(&mut value, &below(&key)));
             key
         };
         table.insert(key, value);
@@ -73,7 +72,7 @@ fn withhold_in_table(table: &mut Map<String, Value>, path: &str) -> Vec<String> 
 
 fn looks_like_a_secret(text: &str) -> bool {
     let unbroken = !text.contains([' ', '/', ':']) && text.len() >= 16;
-    // A web token has dots; otherwise it is a file's name.
+    // A JSON web token contains dots; anything else that does is the name of a file.
     let whole = !text.contains('.') || text.starts_with("eyJ");
     let prefixed = PREFIXES.iter().any(|prefix| text.starts_with(prefix));
     unbroken && whole && prefixed
@@ -82,13 +81,14 @@ fn looks_like_a_secret(text: &str) -> bool {
         || has_shape_of_aws(text)
 }
 
-/// Forty or more characters of mixed case with digits and nothing else: a key, not a name.
+/// Returns whether `text` is a key rather than a name: 40 or more characters of mixed case with digits.
 fn has_key_entropy(text: &str) -> bool {
     let alphabet = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '=' | '-' | '_');
     text.len() >= 40 && text.chars().all(alphabet) && is_mixed(text)
 }
 
-/// The same with slashes, which paths have too; but words are not that short.
+/// Returns whether `text` has the shape of an AWS secret access key, which may contain slashes. So do
+/// paths, but their words are longer.
 fn has_shape_of_aws(text: &str) -> bool {
     let alphabet = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/');
     text.len() == AWS_KEY_LENGTH
@@ -110,12 +110,13 @@ fn mean_run_of_small_letters(text: &str) -> f64 {
     letters as f64 / f64::from(count)
 }
 
-/// An API key of Upstash is a UUID, and so are many names: what it is called decides.
-fn announces_a_secret(key: &str) -> bool {
+/// Returns whether values of `key` are secrets. An API key of Upstash is a UUID, and so are many names:
+/// only the key distinguishes them.
+fn is_secret_key(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    // A key of a JSON object may be called anything.
+    // The value of `json_key` names a key of a JSON object.
     let last_word = key.rsplit(['_', '-']).next().unwrap_or_default();
-    key != "json_key" && ANNOUNCING.contains(&last_word)
+    key != "json_key" && SECRET_KEY_WORDS.contains(&last_word)
 }
 
 fn is_uuid(text: &str) -> bool {
@@ -128,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_seen_and_names_are_not() {
+    fn secrets_are_recognized_and_names_are_not() {
         for secret in [
             "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
             "AKIAIOSFODNN7EXAMPLE",
@@ -161,26 +162,26 @@ mod tests {
     }
 
     #[test]
-    fn the_path_is_named_and_the_value_is_gone() {
+    fn secrets_are_replaced_and_their_paths_are_returned() {
         const SECRET: &str = "ghp_16C7e42F292c6912E7710c838347Ae178B4a";
         let mut config = serde_json::json!({
             "sinks": { "ci": { "token_env": SECRET, "repositories": ["a/b", SECRET, SECRET] } },
             "upstash": { SECRET: 1 },
         });
-        let places = withhold(&mut config, "");
-        assert_eq!(places, ["sinks.ci.token_env", "sinks.ci.repositories", "upstash.(withheld)"]);
+        let places = redact(&mut config, "");
+        assert_eq!(places, ["sinks.ci.token_env", "sinks.ci.repositories", "upstash.(redacted)"]);
         assert!(!config.to_string().contains(SECRET), "{config}");
     }
 
     #[test]
-    fn a_uuid_is_a_secret_where_its_key_says_so() {
+    fn a_uuid_is_a_secret_only_below_a_secret_key() {
         const UUID: &str = "99a4c327-1d2f-4d4e-9d5e-0123456789ab";
         let mut config = serde_json::json!({
             "upstash": { "id": UUID, "api_key": UUID, "Token": UUID },
             "sinks": { "a": { "secret_id": UUID, "token_env": UUID, "json_key": UUID } },
         });
-        assert_eq!(withhold(&mut config, ""), ["upstash.api_key", "upstash.Token"]);
+        assert_eq!(redact(&mut config, ""), ["upstash.api_key", "upstash.Token"]);
         assert_eq!(config["upstash"]["id"], UUID);
-        assert_eq!(config["upstash"]["api_key"], WITHHELD);
+        assert_eq!(config["upstash"]["api_key"], REDACTED);
     }
 }

@@ -1,4 +1,4 @@
-//! From `[sinks.NAME]` tables to sinks.
+//! Builds sinks from `[sinks.NAME]` tables.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,48 +10,80 @@ use tokensink_core::{
 };
 use tokensink_engine::{Sink, SinkOptions};
 
-use super::duration::duration_of;
-use super::{Invalid, Layers, Mistake, Settings};
+use super::duration::parse_duration;
+use super::{ConfigError, InvalidInput, Layers, LoadedConfig};
 use crate::args::Selection;
 use crate::suggestion::nearest;
 
-/// The options that every table has, beside those of its kind.
-pub(crate) const COMMON_OPTIONS: [&str; 6] =
-    ["kind", "required", "priority", "timeout", "takes_effect", "replace"];
+/// An option that every sink table has, in addition to those of its kind.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CommonOption {
+    pub(crate) name: &'static str,
+    pub(crate) default: &'static str,
+    pub(crate) help: &'static str,
+}
 
-/// The sinks that take part.
+pub(crate) const COMMON_OPTIONS: [CommonOption; 6] = [
+    CommonOption { name: "kind", default: "(required)", help: "The kind of the sink" },
+    CommonOption {
+        name: "required",
+        default: "true",
+        help: "Whether a reset needs this sink. A sink with `required = false` never changes the exit code",
+    },
+    CommonOption {
+        name: "priority",
+        default: "0",
+        help: "Sinks with a higher number are written first, where a rate limit makes writes wait",
+    },
+    CommonOption {
+        name: "timeout",
+        default: "60s",
+        help: "The time limit for writing to this sink, retries included",
+    },
+    CommonOption {
+        name: "takes_effect",
+        default: "that of the kind",
+        help: "When applications use a new value: immediately, on-next-run, on-restart or on-deploy",
+    },
+    CommonOption {
+        name: "replace",
+        default: "(unset)",
+        help: "\"anything\" allows overwriting a value that is not a QStash token",
+    },
+];
+
+/// The sinks that `--only` and `--skip` select.
 #[derive(Debug)]
 pub(crate) struct Selected {
     pub(crate) sinks: Vec<Sink>,
-    /// The names of required ones that do not.
+    /// The names of the required sinks that were not selected.
     pub(crate) left_out: Vec<String>,
-    /// The targets of all that do not.
+    /// The targets of all sinks that were not selected.
     pub(crate) other_targets: Vec<TargetId>,
 }
 
-/// Builds all sinks, and keeps those that `selection` names.
+/// Builds all sinks, and returns those that `selection` selects.
 pub(crate) fn select(
-    settings: &Settings,
+    config: &LoadedConfig,
     selection: &Selection,
     registry: &Registry,
     context: &BuildContext,
-) -> Result<Selected, Invalid> {
-    let sinks = build_all(&settings.sinks, &settings.layers, registry, context)?;
-    let names: Vec<&str> = settings.sinks.keys().map(String::as_str).collect();
+) -> Result<Selected, InvalidInput> {
+    let sinks = build_all(&config.sinks, &config.layers, registry, context)?;
+    let names: Vec<&str> = config.sinks.keys().map(String::as_str).collect();
     let unknown = unknown_names(selection, &names);
     if !unknown.is_empty() {
         return Err(unknown.into());
     }
-    let takes_part = |sink: &Sink| {
+    let is_selected = |sink: &Sink| {
         (selection.only.is_empty() || selection.only.contains(&sink.name))
             && !selection.skip.contains(&sink.name)
     };
-    let (sinks, others): (Vec<Sink>, Vec<Sink>) = sinks.into_iter().partition(takes_part);
+    let (sinks, others): (Vec<Sink>, Vec<Sink>) = sinks.into_iter().partition(is_selected);
     if sinks.is_empty() {
-        let there_are = names.join(", ");
-        return Err(
-            vec![format!("--only and --skip leave no sink (there are: {there_are})")].into()
-        );
+        let names = names.join(", ");
+        let error = format!("--only and --skip exclude every sink (the sinks are: {names})");
+        return Err(vec![error].into());
     }
     let other_targets = others.iter().map(|sink| sink.info.target.clone()).collect();
     let mut left_out: Vec<String> =
@@ -64,36 +96,40 @@ fn unknown_names(selection: &Selection, names: &[&str]) -> Vec<String> {
     let asked = selection.only.iter().map(|name| ("--only", name));
     let asked = asked.chain(selection.skip.iter().map(|name| ("--skip", name)));
     let unknown = asked.filter(|(_, name)| !names.contains(&name.as_str()));
-    let sentences = unknown.map(|(flag, name)| {
+    let errors = unknown.map(|(flag, name)| {
         let problem = if name.is_empty() {
-            format!("{flag} names no sink")
+            format!("{flag} has an empty name")
         } else {
-            format!("{flag} {name}: there is no such sink")
+            format!("{flag} {name}: no such sink")
         };
         match nearest(name, names.iter().copied()).filter(|_| !name.is_empty()) {
             Some(meant) => format!("{problem} (did you mean `{meant}`?)"),
-            None => format!("{problem} (there are: {})", names.join(", ")),
+            None => format!("{problem} (the sinks are: {})", names.join(", ")),
         }
     });
-    sentences.collect()
+    errors.collect()
 }
 
-/// Builds all sinks of all tables, or finds all mistakes in them.
+/// Builds the sinks of all tables.
+///
+/// # Errors
+///
+/// The errors of all tables together.
 pub(super) fn build_all(
     tables: &Map<String, Value>,
     layers: &Layers,
     registry: &Registry,
     context: &BuildContext,
-) -> Result<Vec<Sink>, Vec<Mistake>> {
-    let (mut sinks, mut mistakes) = (Vec::new(), Vec::new());
+) -> Result<Vec<Sink>, Vec<ConfigError>> {
+    let (mut sinks, mut errors) = (Vec::new(), Vec::new());
     for (name, table) in tables {
         match build_table(name, table, layers, registry, context) {
             Ok(built) => sinks.extend(built),
-            Err(more) => mistakes.extend(more),
+            Err(more) => errors.extend(more),
         }
     }
-    mistakes.extend(shared_targets(&sinks, layers));
-    if mistakes.is_empty() { Ok(sinks) } else { Err(mistakes) }
+    errors.extend(shared_targets(&sinks, layers));
+    if errors.is_empty() { Ok(sinks) } else { Err(errors) }
 }
 
 fn build_table(
@@ -102,14 +138,14 @@ fn build_table(
     layers: &Layers,
     registry: &Registry,
     context: &BuildContext,
-) -> Result<Vec<Sink>, Vec<Mistake>> {
+) -> Result<Vec<Sink>, Vec<ConfigError>> {
     let place = format!("sinks.{name}");
     let Value::Object(table) = table else {
-        return Err(vec![layers.mistake(&place, "expected a table")]);
+        return Err(vec![layers.error_at(&place, "expected a table")]);
     };
-    let mut mistakes: Vec<Mistake> = misnamed(name, &place, layers).into_iter().collect();
+    let mut errors: Vec<ConfigError> = check_name(name, &place, layers).into_iter().collect();
     let mut table = table.clone();
-    let mut common = Common { table: &mut table, place: &place, layers, mistakes: &mut mistakes };
+    let mut common = Common { table: &mut table, place: &place, layers, errors: &mut errors };
     let factory = common.kind(registry);
     let required = common.take("required", "true or false", |value| value.as_bool());
     let priority = common.take("priority", "a whole number", |value| {
@@ -120,11 +156,11 @@ fn build_table(
         "one of: immediately, on-next-run, on-restart, on-deploy",
         |value| TakesEffect::deserialize(value).ok(),
     );
-    let replace = common.take("replace", "the text \"anything\"", |value| {
+    let replace = common.take("replace", "the string \"anything\"", |value| {
         value.as_str().filter(|text| *text == "anything").map(drop)
     });
     let deadline = common.deadline();
-    let Some(factory) = factory else { return Err(mistakes) };
+    let Some(factory) = factory else { return Err(errors) };
 
     let origins = table.keys().map(|option| {
         let origin = layers.origin(&format!("{place}.{option}"));
@@ -137,12 +173,12 @@ fn build_table(
         context = context.replacing_anything();
     }
     let retyped = |option: &str, value: &Value| layers.retyped(&format!("{place}.{option}"), value);
-    let built = match (build(factory, table, &retyped, &context), mistakes.is_empty()) {
+    let built = match (build(factory, table, &retyped, &context), errors.is_empty()) {
         (Ok(built), true) => built,
-        (Ok(_), false) => return Err(mistakes),
-        (Err(errors), _) => {
-            mistakes.extend(errors.iter().map(|error| from_plugin(error, &place, factory, layers)));
-            return Err(mistakes);
+        (Ok(_), false) => return Err(errors),
+        (Err(found), _) => {
+            errors.extend(found.iter().map(|error| plugin_error(error, &place, factory, layers)));
+            return Err(errors);
         }
     };
     let defaults = SinkOptions::default();
@@ -156,21 +192,24 @@ fn build_table(
     Ok(sinks.collect())
 }
 
-/// A variable must be able to name the table: TOKENSINK_SINKS__NAME__OPTION.
-fn misnamed(name: &str, place: &str, layers: &Layers) -> Option<Mistake> {
+/// Returns an error if no variable could set an option of the sink `name`:
+/// `TOKENSINK_SINKS__NAME__OPTION`.
+fn check_name(name: &str, place: &str, layers: &Layers) -> Option<ConfigError> {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     if name.is_empty() || !name.chars().all(is_plain) {
-        let mistake = layers.mistake(place, "a sink's name has only a-z, 0-9, - and _");
-        return Some(mistake.with_help("so that TOKENSINK_SINKS__NAME__OPTION can name it"));
+        let error = layers.error_at(place, "a sink's name may contain only a-z, 0-9, - and _");
+        return Some(
+            error.with_help("rename it, so that TOKENSINK_SINKS__NAME__OPTION can set it"),
+        );
     }
     name.contains("__").then(|| {
-        let mistake = layers.mistake(place, "a sink's name has no double underscore");
-        mistake.with_help("it ends the name in TOKENSINK_SINKS__NAME__OPTION")
+        let error = layers.error_at(place, "a sink's name cannot contain a double underscore");
+        error.with_help("rename it: `__` ends the name in TOKENSINK_SINKS__NAME__OPTION")
     })
 }
 
-/// What the plugin makes of `table`. A variable always holds a text; where the plugin does not take
-/// one, it is given the number or the truth value that the text spells.
+/// Builds the sinks of `table`. A variable always contains a string: where the plugin rejects it, the
+/// boolean or number that the string spells is tried.
 fn build(
     factory: &SinkFactory,
     mut table: Map<String, Value>,
@@ -181,50 +220,50 @@ fn build(
         Ok(built) => return Ok(built),
         Err(errors) => errors,
     };
-    let another_try = errors.iter().find_map(|error| {
+    let retry = errors.iter().find_map(|error| {
         let option = error.option()?;
         let value = retyped(option, table.get(option)?)?;
         Some((option.to_owned(), value))
     });
-    let Some((option, value)) = another_try else { return Err(errors) };
+    let Some((option, value)) = retry else { return Err(errors) };
     table.insert(option.clone(), value);
     match build(factory, table, retyped, context) {
-        // It was not the type.
+        // The type was not the problem.
         Err(later) if later.iter().any(|error| error.option() == Some(&option)) => Err(errors),
         built => built,
     }
 }
 
-/// The options that every table has.
+/// Reads the options that every table has, and removes them from it.
 struct Common<'a> {
     table: &'a mut Map<String, Value>,
     place: &'a str,
     layers: &'a Layers,
-    mistakes: &'a mut Vec<Mistake>,
+    errors: &'a mut Vec<ConfigError>,
 }
 
 impl Common<'_> {
     fn kind(&mut self, registry: &Registry) -> Option<&'static SinkFactory> {
-        let linked = linked(registry);
+        let kinds = list_kinds(registry);
         let place = format!("{}.kind", self.place);
-        let mistake = match self.table.remove("kind") {
+        let error = match self.table.remove("kind") {
             Some(Value::String(kind)) => {
                 if let Some(factory) = registry.get(&kind) {
                     return Some(factory);
                 }
-                let unknown = self.layers.mistake(&place, format!("unknown kind `{kind}`"));
+                let unknown = self.layers.error_at(&place, format!("unknown kind `{kind}`"));
                 unknown.with_help(match nearest(&kind, registry.kinds()) {
-                    Some(meant) => format!("did you mean `{meant}`? {linked}"),
-                    None => linked,
+                    Some(meant) => format!("did you mean `{meant}`? {kinds}"),
+                    None => kinds,
                 })
             }
-            Some(_) => self.layers.mistake(&place, "expected a text"),
+            Some(_) => self.layers.error_at(&place, "expected a string"),
             None => {
-                let missing = self.layers.mistake(self.place, "missing option `kind`");
-                missing.with_help(linked)
+                let missing = self.layers.error_at(self.place, "missing option `kind`");
+                missing.with_help(kinds)
             }
         };
-        self.mistakes.push(mistake);
+        self.errors.push(error);
         None
     }
 
@@ -238,7 +277,7 @@ impl Common<'_> {
         let place = format!("{}.{option}", self.place);
         let read = read(&value).or_else(|| read(&self.layers.retyped(&place, &value)?));
         if read.is_none() {
-            self.mistakes.push(self.layers.mistake(&place, format!("expected {expected}")));
+            self.errors.push(self.layers.error_at(&place, format!("expected {expected}")));
         }
         read
     }
@@ -246,61 +285,67 @@ impl Common<'_> {
     fn deadline(&mut self) -> Duration {
         let default = SinkOptions::default().deadline;
         let Some(value) = self.table.remove("timeout") else { return default };
-        duration_of(&value).unwrap_or_else(|problem| {
+        parse_duration(&value).unwrap_or_else(|problem| {
             let place = format!("{}.timeout", self.place);
-            self.mistakes.push(self.layers.mistake(&place, problem));
+            self.errors.push(self.layers.error_at(&place, problem));
             default
         })
     }
 }
 
-/// The kinds that a table may have.
-pub(crate) fn linked(registry: &Registry) -> String {
+/// Lists the kinds that a table may have, for an error message.
+pub(crate) fn list_kinds(registry: &Registry) -> String {
     let kinds: Vec<&str> = registry.kinds().collect();
-    format!("linked are: {}", kinds.join(", "))
+    format!("the kinds are: {}", kinds.join(", "))
 }
 
-fn from_plugin(error: &SinkError, place: &str, factory: &SinkFactory, layers: &Layers) -> Mistake {
-    let problem = tokensink_engine::error_chain(error);
-    let mistake = layers.mistake(place, format!("{}: {problem}", factory.kind()));
-    let Some(option) = error.option() else {
-        return mistake.with_help(error.help().unwrap_or_default());
+fn plugin_error(
+    source: &SinkError,
+    place: &str,
+    factory: &SinkFactory,
+    layers: &Layers,
+) -> ConfigError {
+    let problem = tokensink_engine::error_chain(source);
+    let error = layers.error_at(place, format!("{}: {problem}", factory.kind()));
+    let Some(option) = source.option() else {
+        return error.with_help(source.help().unwrap_or_default());
     };
-    let mistake = mistake.where_stands(layers.mistake(&format!("{place}.{option}"), ""));
-    match meant_option(option, factory) {
-        Some(meant) => mistake.with_help(format!("did you mean `{meant}`?")),
-        None => mistake.with_help(error.help().unwrap_or_default()),
+    let error = error.located_at(layers.error_at(&format!("{place}.{option}"), ""));
+    match similar_option(option, factory) {
+        Some(similar) => error.with_help(format!("did you mean `{similar}`?")),
+        None => error.with_help(source.help().unwrap_or_default()),
     }
 }
 
-/// The option that an unknown one most likely means.
-fn meant_option(option: &str, factory: &SinkFactory) -> Option<String> {
+/// Returns the option whose name is most similar to that of an unknown one.
+fn similar_option(option: &str, factory: &SinkFactory) -> Option<String> {
     let options = factory.options();
     let known: Vec<&str> = options.iter().map(|option| option.name.as_str()).collect();
-    // An error below an option, such as `json.key`, names a known one.
+    // An error inside a value, such as `json.key`, is about a known option.
     let top = option.split(['.', '[']).next().unwrap_or(option);
     if known.contains(&top) {
         return None;
     }
-    nearest(option, known.into_iter().chain(COMMON_OPTIONS)).map(str::to_owned)
+    let common = COMMON_OPTIONS.iter().map(|option| option.name);
+    nearest(option, known.into_iter().chain(common)).map(str::to_owned)
 }
 
-/// Two tables that mean one place would write over each other.
-fn shared_targets(sinks: &[Sink], layers: &Layers) -> Vec<Mistake> {
+/// Returns an error for each pair of tables with the same target: they would overwrite each other.
+fn shared_targets(sinks: &[Sink], layers: &Layers) -> Vec<ConfigError> {
     let mut owners: BTreeMap<TargetId, &str> = BTreeMap::new();
-    let mut mistakes = Vec::new();
+    let mut errors = Vec::new();
     for sink in sinks {
         if let Some(owner) = owners.insert(sink.info.target.clone(), &sink.name) {
-            let (problem, advice) = if owner == sink.name {
-                (format!("names {} twice", sink.info.label), "name it once")
+            let label = &sink.info.label;
+            let (problem, help) = if owner == sink.name {
+                (format!("names {label} twice"), "name it once")
             } else {
-                let problem =
-                    format!("means the same place as [sinks.{owner}]: {}", sink.info.label);
-                (problem, "let one table name all keys of a place")
+                let problem = format!("writes to the same place as [sinks.{owner}]: {label}");
+                (problem, "use one table for all keys of one place")
             };
-            let mistake = layers.mistake(&format!("sinks.{}", sink.name), problem);
-            mistakes.push(mistake.with_help(advice));
+            let error = layers.error_at(&format!("sinks.{}", sink.name), problem);
+            errors.push(error.with_help(help));
         }
     }
-    mistakes
+    errors
 }

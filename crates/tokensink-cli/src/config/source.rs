@@ -1,29 +1,29 @@
-//! A config file's text: read with care, and able to say on which line something stands.
+//! The text of a config file: read with limits of size and time, and searchable for the line of a key.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::mistake::Mistake;
+use super::config_error::ConfigError;
 use crate::bounded_io::{self, FileContent, STANDARD_INPUT};
 
-/// The largest config file that is read: thousands of sinks fit.
+/// The maximum size of a config file: enough for thousands of sinks.
 const MAX_BYTES: usize = 1024 * 1024;
 
-/// A config file that is TOML.
+/// A config file that was parsed as TOML.
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) file: PathBuf,
     pub(crate) text: String,
-    /// It was read from a pipe: it is not in a directory.
+    /// Whether it was read from a pipe, and so is not in a directory.
     is_stream: bool,
 }
 
 impl Source {
-    /// Reads `file`, which may be a pipe, or standard input where it is `-`; `None` where there is no
+    /// Reads `file`, which may be a pipe, or standard input if it is `-`. Returns `None` if there is no
     /// such file.
-    pub(crate) async fn read(file: &Path) -> Result<Option<Self>, Mistake> {
+    pub(crate) async fn read(file: &Path) -> Result<Option<Self>, ConfigError> {
         let is_standard_input = file == Path::new(STANDARD_INPUT);
         let name = if is_standard_input { Path::new("standard input") } else { file };
         match bounded_io::read(file, MAX_BYTES).await {
@@ -36,13 +36,14 @@ impl Source {
         }
     }
 
-    /// Checks that `bytes`, the content of `file`, are TOML.
-    pub(super) fn parse(file: &Path, bytes: Vec<u8>) -> Result<Self, Mistake> {
+    /// Parses `bytes`, the content of `file`.
+    pub(super) fn parse(file: &Path, bytes: Vec<u8>) -> Result<Self, ConfigError> {
         if bytes.len() > MAX_BYTES {
             return Err(unreadable(file, &ErrorKind::FileTooLarge.into()));
         }
-        let text = String::from_utf8(bytes)
-            .map_err(|_| Mistake::new(file, "", "is not UTF-8").with_help("save it as UTF-8"))?;
+        let text = String::from_utf8(bytes).map_err(|_| {
+            ConfigError::new(file, "", "is not UTF-8").with_help("save it as UTF-8")
+        })?;
         let source = Self { file: file.to_owned(), text, is_stream: false };
         source.check_syntax()?;
         Ok(source)
@@ -57,36 +58,38 @@ impl Source {
         Ok(std::path::absolute(&self.file)?.parent().unwrap_or(Path::new("/")).to_owned())
     }
 
-    fn check_syntax(&self) -> Result<(), Mistake> {
+    fn check_syntax(&self) -> Result<(), ConfigError> {
         let table = DeTable::parse(&self.text).map_err(|error| {
             let line = error.span().map(|span| self.line_at(span.start));
             let problem = error.message().trim().replace('\n', ", ");
-            let mistake = Mistake::new(&self.file, "", format!("is not TOML: {problem}"));
-            let advice = if problem == "duplicate key" {
-                "leave one of the two out"
+            let error = ConfigError::new(&self.file, "", format!("is not TOML: {problem}"));
+            let help = if problem == "duplicate key" {
+                "remove one of the two"
             } else {
-                "`tokensink init --config NEW` writes a file that is"
+                "`tokensink init --config NEW` writes a valid file"
             };
-            mistake.at_line(line).with_help(advice)
+            error.at_line(line).with_help(help)
         })?;
-        // `config` would take such a key at the top for a path: `"upstash.api_url" = "…"`.
+        // The `config` crate would parse such a key at the top as a path: `"upstash.api_url" = "…"`.
         match table.get_ref().keys().find(|key| !is_bare(key.get_ref())) {
             None => Ok(()),
             Some(key) => {
-                let mistake = Mistake::new(&self.file, "", "a table's name is in quotes");
+                let error = ConfigError::new(&self.file, "", "the name of a table is in quotes");
                 let line = self.line_at(key.span().start);
-                Err(mistake.at_line(Some(line)).with_help("there are [upstash] and [sinks.NAME]"))
+                Err(error
+                    .at_line(Some(line))
+                    .with_help("the tables are [upstash] and [sinks.NAME]"))
             }
         }
     }
 
-    /// The line on which `place`, a dotted path, stands; `None` where this file does not set it.
+    /// Returns the line of `place`, a dotted path, or `None` if this file does not set it.
     pub(crate) fn line_of(&self, place: &str) -> Option<usize> {
         let lines = self.lines_along(place);
         lines.last().copied().filter(|_| lines.len() == place.split('.').count())
     }
 
-    /// The line of the innermost part of `place` that is there, and how deep it is.
+    /// Returns the line and the depth of the innermost part of `place` that this file sets.
     pub(crate) fn line_near(&self, place: &str) -> Option<(usize, usize)> {
         let lines = self.lines_along(place);
         Some((*lines.last()?, lines.len()))
@@ -112,7 +115,7 @@ impl Source {
     }
 }
 
-fn unreadable(file: &Path, error: &io::Error) -> Mistake {
+fn unreadable(file: &Path, error: &io::Error) -> ConfigError {
     let (problem, help) = match error.kind() {
         ErrorKind::FileTooLarge => ("is larger than 1 MB".to_owned(), "name the config file"),
         ErrorKind::IsADirectory => ("is a directory".to_owned(), "name a file in it with --config"),
@@ -121,7 +124,7 @@ fn unreadable(file: &Path, error: &io::Error) -> Mistake {
             "make it readable, or name another file with --config",
         ),
     };
-    Mistake::new(file, "", problem).with_help(help)
+    ConfigError::new(file, "", problem).with_help(help)
 }
 
 fn is_bare(key: &str) -> bool {
@@ -134,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_found() {
+    fn the_line_of_a_key_is_found() {
         let text = "[upstash]\nregion = \"x\"\n\n[sinks.a]\nkind = \"dotenv\"\npath = \"p\"\n";
         let source = Source::parse(Path::new("f"), text.into()).unwrap();
         assert_eq!(source.line_of("upstash.region"), Some(2));

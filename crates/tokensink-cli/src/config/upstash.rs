@@ -9,38 +9,38 @@ use tokensink_http::{GrantedCredential, HostSetting, Vendor, authorize, parse_ba
 use tokensink_upstash::{DEVELOPER_API, QSTASH};
 
 use super::Layers;
-use super::duration::duration_of;
-use super::mistake::Mistake;
+use super::config_error::ConfigError;
+use super::duration::parse_duration;
 use crate::suggestion::nearest;
 
-/// Where Upstash's Developer API is, unless a table says otherwise.
+/// The default base URL of Upstash's Developer API.
 const API_URL: &str = "https://api.upstash.com/v2";
 
 const KEYS: [&str; 6] = ["api_url", "qstash_url", "id", "region", "timeout", "settle"];
 
-/// Which QStash, and where it is.
+/// The values of the `[upstash]` table.
 #[derive(Clone, Debug)]
 pub(crate) struct UpstashTable {
     pub(crate) api_url: Url,
-    /// The variable that holds the API key for a host that has its own.
+    /// The variable with the API key, if the host of `api_url` has its own credential.
     pub(crate) api_key_variable: Option<String>,
     pub(crate) qstash_url: Option<Url>,
     pub(crate) id: Option<String>,
     pub(crate) region: Option<String>,
-    /// How long the answer to the reset is waited for.
+    /// The time limit for each request, the reset included.
     pub(crate) timeout: Duration,
-    /// The settling window.
+    /// How long changes by others are looked for after the last write.
     pub(crate) settle: Duration,
 }
 
-/// Reads the merged table; `layers` knows who set what.
+/// Reads the merged table. `layers` locates its errors, and the origin of its URLs.
 pub(super) fn read(
     table: &Map<String, Value>,
     layers: &Layers,
     hosts: &HostPolicy,
-) -> Result<UpstashTable, Vec<Mistake>> {
-    let mut mistakes = unknown_keys(table, layers);
-    let mut reader = Reader { table, layers, hosts, mistakes: &mut mistakes };
+) -> Result<UpstashTable, Vec<ConfigError>> {
+    let mut errors = unknown_keys(table, layers);
+    let mut reader = Reader { table, layers, hosts, errors: &mut errors };
     let (api_url, api_key_variable) = reader.url("api_url", &DEVELOPER_API).unzip();
     let qstash_url = reader.url("qstash_url", &QSTASH).map(|(url, _)| url);
     let id = reader.slug("id");
@@ -48,61 +48,61 @@ pub(super) fn read(
     let timeout = reader.duration("timeout", Duration::from_secs(15));
     let settle = reader.duration("settle", Duration::from_secs(5));
     let default = parse_base_url(API_URL);
-    match (api_url.map_or(default, Ok), mistakes.is_empty()) {
+    match (api_url.map_or(default, Ok), errors.is_empty()) {
         (Ok(api_url), true) => {
             let api_key_variable = api_key_variable.flatten();
             Ok(UpstashTable { api_url, api_key_variable, qstash_url, id, region, timeout, settle })
         }
-        _ => Err(mistakes),
+        _ => Err(errors),
     }
 }
 
-fn unknown_keys(table: &Map<String, Value>, layers: &Layers) -> Vec<Mistake> {
+fn unknown_keys(table: &Map<String, Value>, layers: &Layers) -> Vec<ConfigError> {
     let unknown = table.keys().filter(|key| !KEYS.contains(&key.as_str()));
-    let mistakes = unknown.map(|key| {
-        let mistake = layers.mistake(&format!("upstash.{key}"), "unknown option");
+    let errors = unknown.map(|key| {
+        let error = layers.error_at(&format!("upstash.{key}"), "unknown option");
         match nearest(key, KEYS) {
-            Some(meant) => mistake.with_help(format!("did you mean `{meant}`?")),
-            None => mistake.with_help(format!("the options of [upstash] are: {}", KEYS.join(", "))),
+            Some(meant) => error.with_help(format!("did you mean `{meant}`?")),
+            None => error.with_help(format!("the options of [upstash] are: {}", KEYS.join(", "))),
         }
     });
-    mistakes.collect()
+    errors.collect()
 }
 
 struct Reader<'a> {
     table: &'a Map<String, Value>,
     layers: &'a Layers,
     hosts: &'a HostPolicy,
-    mistakes: &'a mut Vec<Mistake>,
+    errors: &'a mut Vec<ConfigError>,
 }
 
 impl Reader<'_> {
-    fn mistaken(&mut self, key: &str, problem: impl Into<String>) {
-        self.mistakes.push(self.layers.mistake(&format!("upstash.{key}"), problem));
+    fn report(&mut self, key: &str, problem: impl Into<String>) {
+        self.errors.push(self.layers.error_at(&format!("upstash.{key}"), problem));
     }
 
     fn text(&mut self, key: &str) -> Option<String> {
         match self.table.get(key)? {
             Value::String(text) => Some(text.clone()),
             _ => {
-                self.mistaken(key, "expected a text");
+                self.report(key, "expected a string");
                 None
             }
         }
     }
 
-    /// A text that goes into a path or a host name.
+    /// Reads a value that becomes part of a path or a host name.
     fn slug(&mut self, key: &str) -> Option<String> {
         let text = self.text(key)?;
         let is_slug = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if !text.is_empty() && text.chars().all(is_slug) {
             return Some(text);
         }
-        self.mistaken(key, "expected letters, digits, hyphens and underscores only");
+        self.report(key, "expected letters, digits, hyphens and underscores only");
         None
     }
 
-    /// A URL of `vendor`, and the variable of the credential that belongs to its host, if the host has
+    /// Reads a URL of `vendor`. Returns it with the variable of its host's credential, if the host has
     /// its own.
     fn url(&mut self, key: &str, vendor: &Vendor) -> Option<(Url, Option<String>)> {
         let text = self.text(key)?;
@@ -110,7 +110,7 @@ impl Reader<'_> {
         let url = match parse_base_url(&text) {
             Ok(url) => url,
             Err(error) => {
-                self.mistaken(key, error.to_string());
+                self.report(key, error.to_string());
                 return None;
             }
         };
@@ -119,8 +119,8 @@ impl Reader<'_> {
             Ok(GrantedCredential::VendorDefault) => Some((url, None)),
             Ok(GrantedCredential::Variable(name)) => Some((url, Some(name))),
             Err(refusal) => {
-                let mistake = self.layers.mistake(&place, refusal.to_string());
-                self.mistakes.push(mistake.with_help(refusal.help()));
+                let error = self.layers.error_at(&place, refusal.to_string());
+                self.errors.push(error.with_help(refusal.help()));
                 None
             }
         }
@@ -128,10 +128,10 @@ impl Reader<'_> {
 
     fn duration(&mut self, key: &str, default: Duration) -> Duration {
         let Some(value) = self.table.get(key) else { return default };
-        match duration_of(value) {
+        match parse_duration(value) {
             Ok(duration) => duration,
             Err(problem) => {
-                self.mistaken(key, problem);
+                self.report(key, problem);
                 default
             }
         }

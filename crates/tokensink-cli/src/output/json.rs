@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::printable::Printable;
 
-/// Prints `document`, and nothing else.
+/// Prints `document`.
 pub(crate) fn print_json(document: &impl Serialize) {
     match serde_json::to_string_pretty(document) {
         Ok(text) => super::write_stdout(&Printable::json(&text)),

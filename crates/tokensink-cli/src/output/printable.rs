@@ -1,9 +1,9 @@
-//! Text that may be shown on a terminal.
+//! Text that is safe to print on a terminal.
 //!
-//! Values from configs, servers and files can carry control characters, which change what a terminal
-//! shows, and bidirectional ones, which change the order in which it is read. Whatever this process prints
-//! goes through [`Printable`], and every way to make one escapes them; only our own styles and line
-//! breaks remain.
+//! Values from configs, servers and files can contain control characters, which change what a terminal
+//! shows, and bidirectional characters, which change the order of the text around them. Everything that
+//! this process prints is a [`Printable`], and every constructor escapes such characters. Only the
+//! styles and line breaks of this program remain.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -16,33 +16,33 @@ use clap::builder::StyledStr;
 pub(super) struct Printable(String);
 
 impl Printable {
-    /// One line.
+    /// Escapes one line.
     pub(super) fn line(text: &str) -> Self {
         Self(escape(text).into_owned())
     }
 
-    /// One line, in `style`.
+    /// Escapes one line, and shows it in `style`.
     pub(super) fn styled(style: Style, text: &str) -> Self {
         Self(format!("{style}{}{style:#}", escape(text)))
     }
 
-    /// The same text with line breaks, or a part of it.
+    /// Applies `arrange`, which may only insert line breaks or remove text.
     pub(super) fn arranged(self, arrange: impl FnOnce(&str) -> String) -> Self {
         Self(arrange(&self.0))
     }
 
-    /// A table whose cells were printable before they were aligned.
-    pub(super) fn table(drawn: String) -> Self {
-        Self(drawn)
+    /// Wraps a rendered table. Its cells must have been printable before they were aligned.
+    pub(super) fn table(rendered: String) -> Self {
+        Self(rendered)
     }
 
-    /// Several lines of our own, such as a config that this program made.
+    /// Escapes several lines of this program's own, such as a config that it generated.
     pub(super) fn block(text: &str) -> Self {
         let lines: Vec<Cow<'_, str>> = text.split('\n').map(escape).collect();
         Self(lines.join("\n"))
     }
 
-    /// A JSON document: the same data, with such characters in its strings as `\u` escapes.
+    /// Writes such characters in a JSON document as `\u` escapes. The data stays the same.
     pub(super) fn json(document: &str) -> Self {
         let mut escaped = String::with_capacity(document.len());
         for character in document.chars() {
@@ -58,18 +58,17 @@ impl Printable {
         Self(escaped)
     }
 
-    /// The help that clap renders: it quotes nothing.
+    /// Wraps the help that clap renders, which contains no text from outside this program.
     pub(super) fn help(text: &StyledStr) -> Self {
         Self(text.ansi().to_string().trim_end().to_owned())
     }
 
-    /// The same, followed by `other`.
+    /// Appends `other`.
     pub(super) fn followed_by(mut self, other: &Self) -> Self {
         self.0.push_str(&other.0);
         self
     }
 
-    /// What is written.
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
@@ -91,7 +90,7 @@ fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Whether a character changes how others are shown, or is not shown itself.
+/// Returns whether a character is invisible, or changes how others are shown.
 fn is_escaped(character: char) -> bool {
     character.is_control()
         || matches!(

@@ -1,4 +1,4 @@
-//! Progress on standard error: a spinner on a terminal, nothing elsewhere.
+//! Progress on standard error: a spinner if it is a terminal, otherwise nothing.
 
 use std::io::{IsTerminal as _, stderr};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,52 +6,52 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokensink_engine::{Event, Progress, State};
 
 use super::print_sentence_stderr;
-use super::standard_error::{flush, spin};
+use super::standard_error::{flush, show_status};
 
-/// Tells a person what is going on. It never waits for the terminal.
+/// Shows the progress of a run. It never waits for the terminal.
 #[derive(Debug)]
 pub(crate) struct ProgressReporter {
-    is_watched: bool,
+    is_terminal: bool,
     total: AtomicUsize,
     done: AtomicUsize,
 }
 
 impl ProgressReporter {
-    /// A watcher that speaks where standard error is a terminal.
+    /// Creates a reporter. It prints nothing unless standard error is a terminal.
     pub(crate) fn start() -> Self {
-        let is_watched = stderr().is_terminal();
-        Self { is_watched, total: AtomicUsize::new(0), done: AtomicUsize::new(0) }
+        let is_terminal = stderr().is_terminal();
+        Self { is_terminal, total: AtomicUsize::new(0), done: AtomicUsize::new(0) }
     }
 
-    /// Takes the spinner away until there is news, so that something else may be printed.
+    /// Removes the spinner until the next event, so that other output is readable.
     pub(crate) fn clear(&self) {
-        if self.is_watched {
-            spin(None);
+        if self.is_terminal {
+            show_status(None);
             flush();
         }
     }
 
-    fn show(&self, doing: &str) {
-        if self.is_watched {
-            spin(Some(doing));
+    fn show(&self, status: &str) {
+        if self.is_terminal {
+            show_status(Some(status));
         }
     }
 
-    fn phase(&self, total: usize, doing: &str) {
+    fn start_phase(&self, total: usize, activity: &str) {
         self.total.store(total, Ordering::Relaxed);
         self.done.store(0, Ordering::Relaxed);
         let plural = if total == 1 { "" } else { "s" };
-        self.show(&format!("{doing} {total} sink{plural}"));
+        self.show(&format!("{activity} {total} sink{plural}"));
     }
 
-    fn are_all_done(&self) -> bool {
+    fn is_phase_done(&self) -> bool {
         self.done.load(Ordering::Relaxed) == self.total.load(Ordering::Relaxed)
     }
 
-    fn one_more(&self, name: &str, how: &str) {
+    fn count(&self, name: &str, result: &str) {
         let done = 1 + self.done.fetch_add(1, Ordering::Relaxed);
         let total = self.total.load(Ordering::Relaxed);
-        self.show(&format!("{done}/{total} {how}: {name}"));
+        self.show(&format!("{done}/{total} {result}: {name}"));
     }
 }
 
@@ -64,27 +64,27 @@ impl Drop for ProgressReporter {
 impl Progress for ProgressReporter {
     fn on(&self, event: &Event<'_>) {
         match event {
-            Event::Preparing { total } => self.phase(*total, "preparing"),
+            Event::Preparing { total } => self.start_phase(*total, "preparing"),
             Event::Prepared { sink, ready } => {
-                self.one_more(&sink.name, if *ready { "ready" } else { "not ready" });
-                if self.are_all_done() {
-                    self.show("asking which token is live, and where");
+                self.count(&sink.name, if *ready { "ready" } else { "not ready" });
+                if self.is_phase_done() {
+                    self.show("comparing the sinks with the live token");
                 }
             }
-            Event::Proving { total } => self.phase(*total, "proving writes to"),
-            Event::Rehearsing { total } => self.phase(*total, "rehearsing on"),
-            Event::AwaitingRoom => self.show("waiting until the providers have room"),
+            Event::Proving { total } => self.start_phase(*total, "testing write access to"),
+            Event::Rehearsing { total } => self.start_phase(*total, "rehearsing on"),
+            Event::AwaitingRoom => self.show("waiting for the providers' rate limits"),
             Event::Resetting => self.show("resetting the token"),
-            Event::FanningOut { total } => self.phase(*total, "writing to"),
+            Event::FanningOut { total } => self.start_phase(*total, "writing to"),
             Event::Written { sink, state: State::Current } => {
-                self.one_more(&sink.name, "acknowledged");
+                self.count(&sink.name, "acknowledged");
             }
-            Event::Written { sink, .. } => self.one_more(&sink.name, "failed"),
+            Event::Written { sink, .. } => self.count(&sink.name, "failed"),
             Event::Settling => self.show("verifying"),
-            Event::Superseded => self.show("someone else reset the token: pushing it"),
+            Event::Superseded => self.show("the token was reset again: writing the newer one"),
             Event::Interrupted => {
                 print_sentence_stderr(
-                    "what was begun is finished first; a second Ctrl-C abandons it",
+                    "finishing the current step first; a second Ctrl-C abandons it",
                 );
             }
             _ => {}

@@ -1,24 +1,24 @@
-//! The one question: reset now?
+//! Questions to the user.
 
 use std::io::{BufRead as _, IsTerminal as _, stdin};
 
 use rustix::termios::{QueueSelector, tcflush};
 use tokensink_engine::Interrupt;
 
-/// What the person said.
+/// The answer to a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Yes,
     No,
     /// Ctrl-C, or the end of standard input.
     Interrupted,
-    /// There is nobody to ask.
+    /// Standard input is not a terminal.
     NoTerminal,
 }
 
-/// Asks on standard error; anything but a clear yes is a no.
+/// Asks on standard error. Any answer but `y` or `yes` is a no.
 pub(crate) async fn ask(question: &str, interrupt: &Interrupt) -> Answer {
-    // What was typed before the question was meant for something else.
+    // Text that was typed before the question is not an answer to it.
     if !stdin().is_terminal() || tcflush(stdin(), QueueSelector::IFlush).is_err() {
         return Answer::NoTerminal;
     }
@@ -29,22 +29,22 @@ pub(crate) async fn ask(question: &str, interrupt: &Interrupt) -> Answer {
     });
     let answer = tokio::select! {
         line = line => match line {
-            Ok(Ok(line)) => understood(&line),
+            Ok(Ok(line)) => parse(&line),
             _ => Answer::Interrupted,
         },
         () = interrupt.interrupted() => Answer::Interrupted,
     };
     if answer == Answer::Interrupted {
-        // Nobody pressed Enter: the cursor stands behind the question still.
+        // Without Enter, the cursor is still behind the question.
         super::print_stderr("");
     }
     answer
 }
 
-fn understood(line: &str) -> Answer {
+fn parse(line: &str) -> Answer {
     match line.trim().to_lowercase().as_str() {
         "y" | "yes" => Answer::Yes,
-        // Not even Enter: Ctrl-D.
+        // The end of input, Ctrl-D.
         "" if !line.ends_with('\n') => Answer::Interrupted,
         _ => Answer::No,
     }

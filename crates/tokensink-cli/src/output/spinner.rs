@@ -1,28 +1,28 @@
-//! The spinner. It is drawn where it is called, and waits for the terminal: on one thread only.
+//! The spinner. Drawing it blocks on the terminal, so only the thread of standard error uses it.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::printable::Printable;
 
-/// Says what is going on, while something is.
+/// Shows a status, if there is one.
 #[derive(Debug, Default)]
 pub(super) struct Spinner(Option<ProgressBar>);
 
 impl Spinner {
-    pub(super) fn is_there(&self) -> bool {
+    pub(super) fn is_visible(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Turns, and says `doing`; or goes away.
-    pub(super) fn show(&mut self, doing: Option<Printable>) {
-        match doing {
-            Some(doing) => {
+    /// Shows `status`, or removes the spinner if there is none.
+    pub(super) fn show(&mut self, status: Option<Printable>) {
+        match status {
+            Some(status) => {
                 let bar = self.0.get_or_insert_with(start);
-                // Either of them draws.
-                if bar.message() == doing.as_str() {
+                // Both `tick` and `set_message` draw, and one of them is enough.
+                if bar.message() == status.as_str() {
                     bar.tick();
                 } else {
-                    bar.set_message(doing.as_str().to_owned());
+                    bar.set_message(status.as_str().to_owned());
                 }
             }
             None => {
@@ -33,8 +33,8 @@ impl Spinner {
         }
     }
 
-    /// Lets something else be printed.
-    pub(super) fn step_aside(&self, print: impl FnOnce()) {
+    /// Removes the spinner while `print` runs.
+    pub(super) fn suspend(&self, print: impl FnOnce()) {
         match &self.0 {
             Some(bar) => bar.suspend(print),
             None => print(),

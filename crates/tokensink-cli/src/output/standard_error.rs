@@ -1,5 +1,5 @@
-//! Standard error has a thread of its own: whoever has something to say hands it over, and a
-//! terminal that takes no output (Ctrl-S, a lost connection) holds nobody up.
+//! Writes standard error on a thread of its own, so that a terminal that accepts no output (Ctrl-S, a
+//! lost connection) does not block the run.
 
 use std::collections::VecDeque;
 use std::io::Write as _;
@@ -10,157 +10,159 @@ use std::time::Duration;
 use super::printable::Printable;
 use super::spinner::Spinner;
 
-/// So many lines of the log may wait. What comes after them is dropped, and counted.
+/// The number of log lines that may be queued. Later ones are dropped, and counted.
 const MAX_LOG_LINES: usize = 4096;
 
-/// How long is waited for what was handed over to be shown.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long [`flush`] waits.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How often the spinner turns.
-const TURN: Duration = Duration::from_millis(100);
+/// The time between two frames of the spinner.
+const SPINNER_INTERVAL: Duration = Duration::from_millis(100);
 
-static DESK: Desk = Desk { queue: Mutex::new(Queue::new()), changed: Condvar::new() };
+static PRINTER: Printer = Printer { queue: Mutex::new(Queue::new()), changed: Condvar::new() };
 
-/// Shows `printable` and then `end`, in its turn.
+/// Queues `printable`, followed by `end`.
 pub(super) fn show(printable: Printable, end: &'static str) {
-    DESK.hand_over(|queue| queue.texts.push_back((queue.handed_over, printable, end)));
+    PRINTER.enqueue(|queue| queue.texts.push_back((queue.enqueued, printable, end)));
 }
 
-/// Shows a line of the log, unless too many wait already.
+/// Queues a log line, unless too many are queued already.
 pub(crate) fn log(line: &str) {
     let line = Printable::line(line.trim_end_matches('\n'));
-    DESK.hand_over(|queue| {
+    PRINTER.enqueue(|queue| {
         if queue.texts.len() < MAX_LOG_LINES {
-            queue.texts.push_back((queue.handed_over, line, "\n"));
+            queue.texts.push_back((queue.enqueued, line, "\n"));
         } else {
             queue.dropped += 1;
         }
     });
 }
 
-/// Lets the spinner say what is going on, or takes it away. Only the latest counts.
-pub(super) fn spin(doing: Option<&str>) {
-    DESK.hand_over(|queue| queue.doing = doing.map(Printable::line));
+/// Replaces the status that the spinner shows, or removes the spinner.
+pub(super) fn show_status(status: Option<&str>) {
+    PRINTER.enqueue(|queue| queue.status = status.map(Printable::line));
 }
 
-/// Waits until everything is shown, but not without end.
+/// Waits until everything in the queue is written, or the terminal is known to be blocked.
 pub(crate) fn flush() {
-    DESK.wait();
+    PRINTER.flush();
 }
 
-/// Where texts are handed over.
-struct Desk {
+/// The queue, and the signal that it changed.
+struct Printer {
     queue: Mutex<Queue>,
     changed: Condvar,
 }
 
 struct Queue {
-    /// Each with its number, and what comes after it.
+    /// Each text with its number, and with what is printed after it.
     texts: VecDeque<(u64, Printable, &'static str)>,
-    doing: Option<Printable>,
+    status: Option<Printable>,
     dropped: u64,
-    /// The number of what was handed over last, and of what was shown last.
-    handed_over: u64,
-    shown: u64,
-    /// There is a thread.
-    is_served: bool,
-    /// Somebody waited in vain, and nothing has moved since.
-    is_stuck: bool,
+    /// The number of the last change to the queue.
+    enqueued: u64,
+    /// The number of the last change that was written.
+    written: u64,
+    /// Whether the thread was started.
+    is_started: bool,
+    /// Whether a flush timed out, and nothing was written since.
+    is_blocked: bool,
 }
 
 impl Queue {
     const fn new() -> Self {
         Self {
             texts: VecDeque::new(),
-            doing: None,
+            status: None,
             dropped: 0,
-            handed_over: 0,
-            shown: 0,
-            is_served: false,
-            is_stuck: false,
+            enqueued: 0,
+            written: 0,
+            is_started: false,
+            is_blocked: false,
         }
     }
 
     fn is_idle(&mut self) -> bool {
-        self.shown == self.handed_over
+        self.written == self.enqueued
     }
 }
 
-/// What the thread does next.
+/// The next output of the thread.
 struct Work {
-    doing: Option<Printable>,
+    status: Option<Printable>,
     text: Option<(Printable, &'static str)>,
-    /// What is shown when it is done.
+    /// The number of the last change that it contains.
     number: u64,
 }
 
-impl Desk {
+impl Printer {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn hand_over(&self, change: impl FnOnce(&mut Queue)) {
+    fn enqueue(&self, change: impl FnOnce(&mut Queue)) {
         let mut queue = self.lock();
-        if !queue.is_served {
+        if !queue.is_started {
             let thread = thread::Builder::new().name("standard error".to_owned());
-            queue.is_served = thread.spawn(serve).is_ok();
+            queue.is_started = thread.spawn(run).is_ok();
         }
-        queue.handed_over += 1;
+        queue.enqueued += 1;
         change(&mut queue);
         drop(queue);
         self.changed.notify_all();
     }
 
-    fn next(&self, spins: bool) -> Work {
+    fn next(&self, is_spinning: bool) -> Work {
         let mut queue = self.lock();
-        if spins {
-            let waited = self.changed.wait_timeout_while(queue, TURN, Queue::is_idle);
+        if is_spinning {
+            let waited = self.changed.wait_timeout_while(queue, SPINNER_INTERVAL, Queue::is_idle);
             queue = waited.unwrap_or_else(PoisonError::into_inner).0;
         } else {
             let waited = self.changed.wait_while(queue, Queue::is_idle);
             queue = waited.unwrap_or_else(PoisonError::into_inner);
         }
-        let doing = queue.doing.clone();
+        let status = queue.status.clone();
         if let Some((number, text, end)) = queue.texts.pop_front() {
-            return Work { doing, text: Some((text, end)), number };
+            return Work { status, text: Some((text, end)), number };
         }
         let dropped = std::mem::take(&mut queue.dropped);
         let dropped_lines = || Printable::line(&format!("{dropped} lines of the log were dropped"));
         let text = (dropped > 0).then(|| (dropped_lines(), "\n"));
-        Work { doing, text, number: queue.handed_over }
+        Work { status, text, number: queue.enqueued }
     }
 
     fn done(&self, number: u64) {
         let mut queue = self.lock();
-        queue.shown = number;
-        queue.is_stuck = false;
+        queue.written = number;
+        queue.is_blocked = false;
         drop(queue);
         self.changed.notify_all();
     }
 
-    fn wait(&self) {
+    fn flush(&self) {
         let queue = self.lock();
-        let last = queue.handed_over;
-        if queue.is_stuck || queue.shown >= last {
+        let last = queue.enqueued;
+        if queue.is_blocked || queue.written >= last {
             return;
         }
-        let waited = self.changed.wait_timeout_while(queue, PATIENCE, |queue| queue.shown < last);
+        let is_pending = |queue: &mut Queue| queue.written < last;
+        let waited = self.changed.wait_timeout_while(queue, FLUSH_TIMEOUT, is_pending);
         let (mut queue, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-        queue.is_stuck = timeout.timed_out();
+        queue.is_blocked = timeout.timed_out();
     }
 }
 
-fn serve() {
+fn run() {
     let mut spinner = Spinner::default();
     loop {
-        let Work { doing, text, number } = DESK.next(spinner.is_there());
-        spinner.show(doing);
+        let Work { status, text, number } = PRINTER.next(spinner.is_visible());
+        spinner.show(status);
         if let Some((text, end)) = text {
-            spinner.step_aside(|| {
+            spinner.suspend(|| {
                 // A closed standard error is not an error.
                 let _ = write!(anstream::stderr(), "{}{end}", text.as_str());
             });
         }
-        DESK.done(number);
+        PRINTER.done(number);
     }
 }

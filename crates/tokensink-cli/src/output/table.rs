@@ -8,35 +8,38 @@ use tokensink_engine::{Report, SinkReport, State, time_in_words};
 use super::grid::{Grid, print_first_that_fits};
 use super::group_messages::reasons;
 
-/// One line for each target. On a narrow terminal what is known of it stands below its name.
+/// Prints one row for each target. On a narrow terminal the evidence is below the target's name.
 pub(crate) fn print_sinks(report: &Report) {
     let sinks = || report.sinks.iter();
     let places = || sinks().map(|sink| sink.place.as_str());
-    let states = || sinks().map(|sink| in_a_word(sink.state));
+    let states = || sinks().map(|sink| state_word(sink.state));
     let effects = || sinks().map(|sink| sink.takes_effect.to_string());
-    let told = reasons(report);
-    let evidence: Vec<String> = sinks().map(|sink| evidence(sink, &told)).collect();
+    let reasons = reasons(report);
+    let evidence: Vec<String> = sinks().map(|sink| evidence(sink, &reasons)).collect();
+    let not_ready: Vec<bool> = sinks().map(is_not_ready).collect();
     let names = Grid::new().with("SINK", sinks().map(name));
 
     let wide = names.clone().with("TARGET", places()).with("STATE", states());
-    let wide = wide.with("EVIDENCE", &evidence).with("TAKES EFFECT", effects());
+    let wide = wide.with("EVIDENCE", &evidence).with_alerts(&not_ready);
+    let wide = wide.with("TAKES EFFECT", effects());
     let below = || places().zip(&evidence);
-    let narrow = names.clone().with_stacked("TARGET, EVIDENCE", below()).with("STATE", states());
-    let narrow = narrow.with("TAKES EFFECT", effects());
-    let all = below().zip(effects());
-    let all =
-        all.map(|((place, known), effect)| (place, format!("{known}; takes effect {effect}")));
-    let narrowest = names.with_stacked("TARGET, EVIDENCE", all).with("STATE", states());
+    let narrow = names.clone().with_stacked("TARGET, EVIDENCE", below()).with_alerts(&not_ready);
+    let narrow = narrow.with("STATE", states()).with("TAKES EFFECT", effects());
+    let all = below()
+        .zip(effects())
+        .map(|((place, evidence), effect)| (place, format!("{evidence}; takes effect {effect}")));
+    let narrowest = names.with_stacked("TARGET, EVIDENCE", all).with_alerts(&not_ready);
+    let narrowest = narrowest.with("STATE", states());
 
     let grids = [wide, narrow, narrowest];
     print_first_that_fits(&grids.map(|grid| with_outage(grid, &report.sinks)));
 }
 
-/// What is known of the outage, if anything is: what it was, or what is to be expected.
+/// Adds the column with the outages, or with their forecasts, if there are any.
 fn with_outage<'a>(grid: Grid<'a>, sinks: &'a [SinkReport]) -> Grid<'a> {
     let header = if sinks.iter().any(|sink| sink.outage_ms.is_some()) {
         "OUTAGE"
-    } else if sinks.iter().any(|sink| expected(sink).is_some()) {
+    } else if sinks.iter().any(|sink| forecast(sink).is_some()) {
         "FORECAST"
     } else {
         return grid;
@@ -49,7 +52,7 @@ fn name(sink: &SinkReport) -> String {
     format!("{}{optional}", sink.name)
 }
 
-fn in_a_word(state: State) -> &'static str {
+fn state_word(state: State) -> &'static str {
     match state {
         State::Current => "current",
         State::Stale => "stale",
@@ -60,54 +63,64 @@ fn in_a_word(state: State) -> &'static str {
 fn outage(sink: &SinkReport) -> String {
     match sink.outage_ms {
         Some(ms) => time_in_words(Duration::from_millis(ms)),
-        None => expected(sink).unwrap_or_else(|| "-".to_owned()),
+        None => forecast(sink).unwrap_or_else(|| "-".to_owned()),
     }
 }
 
-fn expected(sink: &SinkReport) -> Option<String> {
+fn forecast(sink: &SinkReport) -> Option<String> {
     let ms = sink.forecast_ms.filter(|_| sink.attempts == 0)?;
     Some(format!("~{}", time_in_words(Duration::from_millis(ms))))
 }
 
-/// What is known of a sink. A reason that is `told` below the table is not repeated.
-fn evidence(sink: &SinkReport, told: &HashSet<&str>) -> String {
-    let mut known = match sink.evidence.split_once(": ") {
-        Some((what, why)) if told.contains(why) || told.contains(&*sink.evidence) => {
-            what.to_owned()
+/// Returns whether the error of a sink was found before anything was written to it.
+fn is_not_ready(sink: &SinkReport) -> bool {
+    sink.error.is_some() && sink.attempts == 0
+}
+
+/// Describes what is known of a sink. Reasons in `printed` are left out: they are printed below the
+/// table.
+fn evidence(sink: &SinkReport, printed: &HashSet<&str>) -> String {
+    let mut text = match sink.evidence.split_once(": ") {
+        Some((fact, reason)) if printed.contains(reason) || printed.contains(&*sink.evidence) => {
+            fact.to_owned()
         }
         _ => sink.evidence.clone(),
     };
     if let Some(error) = &sink.error {
-        // Where nothing was written it is an obstacle.
-        let is_obstacle = sink.attempts == 0;
-        match (is_obstacle, told.contains(&**error)) {
-            (true, true) => known += "; not ready",
-            (true, false) => known += &format!("; not ready: {error}"),
+        match (is_not_ready(sink), printed.contains(&**error)) {
+            (true, true) => text += "; not ready",
+            (true, false) => text += &format!("; not ready: {error}"),
             (false, true) => {}
-            (false, false) => known += &format!("; {error}"),
+            (false, false) => text += &format!("; {error}"),
         }
     }
     if sink.attempts > 1 {
-        known += &format!("; {} attempts", sink.attempts);
+        text += &format!("; {} attempts", sink.attempts);
     }
     if let Some(at) = sink.written_at {
-        known += &format!("; last written {}", at.strftime("%Y-%m-%d %H:%M UTC"));
+        text += &format!("; last written {}", at.strftime("%Y-%m-%d %H:%M UTC"));
     }
-    known
+    text
 }
 
-/// Any rows under a header.
+/// Prints rows below a header.
 pub(crate) fn print_rows<const N: usize>(header: [&str; N], rows: &[[String; N]]) {
     print_first_that_fits(&[Grid::of(header, rows)]);
 }
 
-/// The same, where the column `omitted` may be missing on a narrow terminal.
-pub(crate) fn print_rows_perhaps_without<const N: usize>(
-    omitted: &str,
+/// Prints rows below a header. On a narrow terminal the second column is below the first: `stacked` is
+/// the header of both.
+pub(crate) fn print_rows_stacking<const N: usize>(
+    stacked: &str,
     header: [&str; N],
     rows: &[[String; N]],
 ) {
-    let whole = Grid::of(header, rows);
-    let narrow = whole.clone().without(omitted);
-    print_first_that_fits(&[whole, narrow]);
+    let wide = Grid::of(header, rows);
+    let first_two = rows.iter().map(|row| (&row[0], &row[1]));
+    let narrow = Grid::new().with_stacked(stacked, first_two);
+    let rest = header.into_iter().enumerate().skip(2);
+    let narrow = rest.fold(narrow, |grid, (index, header)| {
+        grid.with(header, rows.iter().map(move |row| &row[index]))
+    });
+    print_first_that_fits(&[wide, narrow]);
 }

@@ -1,5 +1,5 @@
-//! Where a run is recorded, and the lock against a second one. A reset needs both; a repair, or a
-//! look, goes on without.
+//! The journal of runs, and the lock against concurrent runs. `reset` needs both; other commands continue
+//! without them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,60 +11,59 @@ use tokensink_engine::{Command, Coordinator, Outcome, Report, RunContext, Timing
 use crate::args::Global;
 use crate::environment::user_state_directory;
 
-/// Names the directory of the journal.
+/// The variable with the directory of the journal.
 const STATE_DIR: &str = "TOKENSINK_STATE_DIR";
 
-/// What to do about a state directory that cannot be used.
-pub(crate) const ANOTHER_DIRECTORY: &str =
+/// The help for a state directory that cannot be used.
+pub(crate) const STATE_DIRECTORY_HELP: &str =
     "fix what is named above, or name another directory of your own with --state-dir";
 
-/// What one command has of them.
+/// The journal and the lock, as far as they are usable.
 #[derive(Debug)]
-pub(crate) struct Records {
+pub(crate) struct RunStore {
     command: Command,
     journal: Option<Arc<FileJournal>>,
-    /// Where the journal is, if it can be used.
+    /// The directory of the journal, if it is usable.
     pub(crate) state_directory: Option<PathBuf>,
-    /// What it has to do without.
     pub(crate) warnings: Vec<String>,
 }
 
-impl Records {
+impl RunStore {
     /// Opens the journal for `command`.
     ///
     /// # Errors
     ///
-    /// The report of a reset that would leave no record, and of every command whose state directory
-    /// cannot be meant.
+    /// The report of a `reset` that could not be recorded, and of every command whose state directory is
+    /// invalid.
     pub(crate) fn open(
         command: Command,
         global: &Global,
         environment: &Environment,
     ) -> Result<Self, Report> {
-        let mut records =
+        let mut store =
             Self { command, journal: None, state_directory: None, warnings: Vec::new() };
         match state_directory(global, environment) {
             Ok(directory) => match FileJournal::open(&directory) {
                 Ok(journal) => {
-                    records.journal = Some(Arc::new(journal));
-                    records.state_directory = Some(directory);
+                    store.journal = Some(Arc::new(journal));
+                    store.state_directory = Some(directory);
                 }
-                Err(error) => records.go_without("journal", Outcome::Unchanged, &error)?,
+                Err(error) => store.continue_without("journal", Outcome::Unchanged, &error)?,
             },
-            // Another run may use the directory that was meant: its lock would not be seen.
+            // Another run may use the intended directory, and this one would not see its lock.
             Err(error @ StateDirectoryError::Setting { .. }) => {
-                return Err(records.refused(Outcome::Invalid, &error));
+                return Err(store.refused(Outcome::Invalid, &error));
             }
-            Err(error) => records.go_without("journal", Outcome::Invalid, &error)?,
+            Err(error) => store.continue_without("journal", Outcome::Invalid, &error)?,
         }
-        Ok(records)
+        Ok(store)
     }
 
-    /// Takes the lock of one QStash, where the command writes.
+    /// Takes the lock of one QStash, if the command writes.
     ///
     /// # Errors
     ///
-    /// The report, when another run has it; or a reset cannot have it.
+    /// The report, if another run has the lock, or if it is not usable and the command is `reset`.
     pub(crate) fn lock(&mut self, issuer: &str) -> Result<Option<Lock>, Report> {
         let purpose = match self.command {
             Command::Reset => "tokensink reset",
@@ -76,17 +75,18 @@ impl Records {
             Ok(lock) => Ok(Some(lock)),
             Err(held @ LockError::Held { .. }) => Err(self.refused(Outcome::Unchanged, &held)),
             Err(LockError::Journal(error)) => {
-                self.go_without("lock", Outcome::Unchanged, &error)?;
+                self.continue_without("lock", Outcome::Unchanged, &error)?;
                 Ok(None)
             }
         }
     }
 
-    /// The coordinator of a run that is recorded here. It reads the earlier ones.
+    /// Creates the coordinator of a run, which reads the journal of earlier runs.
     ///
     /// # Errors
     ///
-    /// The report of a reset that cannot know whether another one is unfinished.
+    /// The report, if the journal is not readable and the command is `reset`: an earlier one might be
+    /// unfinished.
     pub(crate) async fn coordinator(
         &mut self,
         context: impl Fn(Arc<dyn Journal>) -> RunContext,
@@ -95,40 +95,40 @@ impl Records {
         if let Some(journal) = self.journal.clone() {
             match Coordinator::new(context(journal), timing).await {
                 Ok(coordinator) => return Ok(coordinator),
-                Err(error) => self.go_without("journal", Outcome::Unchanged, &error)?,
+                Err(error) => self.continue_without("journal", Outcome::Unchanged, &error)?,
             }
         }
         let unrecorded = context(Arc::new(MemoryJournal::default()));
         Ok(Coordinator::without_history(unrecorded, timing))
     }
 
-    fn go_without(
+    fn continue_without(
         &mut self,
-        what: &str,
+        missing: &str,
         outcome: Outcome,
-        why: &dyn std::fmt::Display,
+        error: &dyn std::fmt::Display,
     ) -> Result<(), Report> {
         if self.command == Command::Reset {
-            let mut report = self.refused(outcome, why);
-            report.next.push(ANOTHER_DIRECTORY.to_owned());
+            let mut report = self.refused(outcome, error);
+            report.next.push(STATE_DIRECTORY_HELP.to_owned());
             return Err(report);
         }
-        self.warnings.push(format!("{why}; this run goes on without a {what}"));
+        self.warnings.push(format!("{error}; this run continues without a {missing}"));
         Ok(())
     }
 
-    fn refused(&self, outcome: Outcome, why: &dyn std::fmt::Display) -> Report {
-        Report::refused(self.command, outcome, vec![why.to_string()])
+    fn refused(&self, outcome: Outcome, error: &dyn std::fmt::Display) -> Report {
+        Report::refused(self.command, outcome, vec![error.to_string()])
     }
 }
 
-/// Why there is no directory for the journal.
+/// The errors of finding the directory of the journal.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StateDirectoryError {
-    /// A flag or a variable names one that cannot be meant.
+    /// A flag or a variable names a directory that cannot be intended.
     #[error("{setting} cannot be used: {problem} ({help})")]
     Setting { setting: &'static str, problem: String, help: String },
-    #[error("there is no home directory for the journal; name a directory with --state-dir")]
+    #[error("there is no home directory for the journal: name a directory with --state-dir")]
     NoHome,
 }
 
@@ -136,7 +136,7 @@ pub(crate) enum StateDirectoryError {
 ///
 /// # Errors
 ///
-/// What is wrong with the directory that a flag or a variable names, or that there is none.
+/// When a flag or a variable names an invalid directory, or when there is no home directory.
 pub(crate) fn state_directory(
     global: &Global,
     environment: &Environment,

@@ -1,4 +1,4 @@
-//! A small world to reset a token in: the stand-ins, seeded, and the config that names them.
+//! The fake servers of `demo` and `sandbox`, with a token in several places, and a config for them.
 
 use std::fs::Permissions;
 use std::io;
@@ -17,38 +17,39 @@ const ORGANIZATION_SECRET: &str = "orgs/acme/dependabot/secrets/QSTASH_TOKEN";
 const PLAIN_SECRET: &str = "prod/worker/qstash-token";
 const JSON_SECRET: &str = "prod/api";
 
-/// Stops and removes everything when it is dropped.
+/// Running fake servers. Dropping it stops them and removes their files.
 #[derive(Debug)]
-pub(super) struct Stage {
+pub(super) struct FakeServices {
     pub(super) sandbox: Sandbox,
     pub(super) qstash: String,
-    folder: TempDir,
+    directory: TempDir,
     variables: Vec<(String, String)>,
 }
 
-impl Stage {
-    /// Starts the stand-ins for `command`.
+impl FakeServices {
+    /// Starts the fake servers.
     ///
     /// # Errors
     ///
-    /// The report that ends it.
-    pub(super) async fn set_for(command: Command) -> Result<Self, Report> {
-        Self::set().await.map_err(|error| {
-            let why = format!("could not start the stand-ins: {error}");
-            let mut report = Report::refused(command, Outcome::Unchanged, vec![why]);
-            report
-                .next
-                .push("see whether loopback and the folder of TMPDIR can be used".to_owned());
+    /// The report that ends `command`.
+    pub(super) async fn start(command: Command) -> Result<Self, Report> {
+        Self::try_start().await.map_err(|error| {
+            let error = format!("cannot start the fake servers: {error}");
+            let mut report = Report::refused(command, Outcome::Unchanged, vec![error]);
+            report.next.push(
+                "allow connections on loopback, and set TMPDIR to a directory that can be written"
+                    .to_owned(),
+            );
             report
         })
     }
 
-    async fn set() -> io::Result<Self> {
+    async fn try_start() -> io::Result<Self> {
         let sandbox = Sandbox::start().await?;
         let qstash = sandbox.upstash.add_user("eu-central-1");
         let token = sandbox.upstash.token(&qstash).unwrap_or_default();
-        let folder = tempfile::Builder::new().prefix("tokensink-").tempdir()?;
-        let env = folder.path().join(".env");
+        let directory = tempfile::Builder::new().prefix("tokensink-").tempdir()?;
+        let env = directory.path().join(".env");
         let text =
             format!("# the application's settings\nPORT=3000\nQSTASH_TOKEN=\"{token}\"  # live\n");
         std::fs::write(&env, text)?;
@@ -61,10 +62,10 @@ impl Stage {
         sandbox.github.add_selected_secret(ORGANIZATION_SECRET, vec![1000, 1001]);
         sandbox.github.put_externally(ORGANIZATION_SECRET, &token);
         sandbox.aws.put_externally(PLAIN_SECRET, &token);
-        let others = format!(
+        let json = format!(
             "{{ \"pool_size\": 1.50e1, \"QSTASH_TOKEN\": \"{token}\", \"region\": \"eu\" }}"
         );
-        sandbox.aws.put_externally(JSON_SECRET, &others);
+        sandbox.aws.put_externally(JSON_SECRET, &json);
         let hosts = [
             sandbox.upstash.url(),
             sandbox.upstash.qstash_url(),
@@ -83,12 +84,13 @@ impl Stage {
             ("UPSTASH_API_KEY", sandbox.upstash.api_key()),
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
-        let stage = Self { sandbox, qstash, folder, variables };
-        std::fs::write(stage.config_file(), stage.config())?;
-        Ok(stage)
+        let services = Self { sandbox, qstash, directory, variables };
+        std::fs::write(services.config_file(), services.config())?;
+        Ok(services)
     }
 
-    /// The variables that the config needs. The stand-ins' credentials are nobody's secrets.
+    /// Returns the variables that the config needs. The credentials are not secrets: only the fake servers
+    /// accept them.
     pub(super) fn variables(&self) -> &[(String, String)] {
         &self.variables
     }
@@ -98,11 +100,11 @@ impl Stage {
     }
 
     pub(super) fn config_file(&self) -> PathBuf {
-        self.folder.path().join("tokensink.toml")
+        self.directory.path().join("tokensink.toml")
     }
 
     pub(super) fn state_directory(&self) -> PathBuf {
-        self.folder.path().join("state")
+        self.directory.path().join("state")
     }
 
     pub(super) fn config(&self) -> String {
@@ -123,9 +125,9 @@ impl Stage {
         )
     }
 
-    /// Every place that applications read, with the token it holds now.
+    /// Returns every place that applications read, with the token in it.
     pub(super) fn places(&self) -> Vec<(String, String)> {
-        let env = std::fs::read_to_string(self.folder.path().join(".env")).unwrap_or_default();
+        let env = std::fs::read_to_string(self.directory.path().join(".env")).unwrap_or_default();
         let held = env.lines().find_map(|line| line.strip_prefix("QSTASH_TOKEN=\""));
         let held = held.and_then(|rest| rest.split('"').next()).unwrap_or_default();
         let mut places = vec![(".env".to_owned(), held.to_owned())];
