@@ -1,6 +1,7 @@
 //! The entries of a run's record, and the facts derived from them.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -18,15 +19,11 @@ const TIME: &str = "%Y%m%dT%H%M%S.%6fZ";
 pub struct RunId(String);
 
 impl RunId {
-    /// Creates the name of a run that starts now. It is unique among the runs of a user on a machine, and
-    /// greater than the names of all `earlier` runs, even if the clock was set back.
+    /// Creates the name of a run that starts now. It is greater than the names of all `earlier` runs, even
+    /// if the clock was set back.
     pub(crate) fn after(earlier: &[RunRecord]) -> Self {
         let newest = earlier.iter().filter_map(|run| run.id.time()).max();
-        let next = newest.map(|newest| newest.saturating_add(SignedDuration::from_micros(1)));
-        let time = match next {
-            Some(Ok(next)) => Timestamp::now().max(next),
-            _ => Timestamp::now(),
-        };
+        let time = newest.map_or_else(distinct_now, |newest| distinct_now().max(following(newest)));
         Self(format!("{}-{}", time.strftime(TIME), std::process::id()))
     }
 
@@ -40,6 +37,19 @@ impl RunId {
     pub(crate) fn parse(text: &str) -> Self {
         Self(text.to_owned())
     }
+}
+
+/// Returns the current time, or the next one that this process has not returned yet: runs that start
+/// within a microsecond have distinct names, in their order, even if the journal cannot be read.
+fn distinct_now() -> Timestamp {
+    static LATEST: Mutex<Timestamp> = Mutex::new(Timestamp::MIN);
+    let mut latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
+    *latest = Timestamp::now().max(following(*latest));
+    *latest
+}
+
+fn following(time: Timestamp) -> Timestamp {
+    time.saturating_add(SignedDuration::from_micros(1)).unwrap_or(time)
 }
 
 impl fmt::Display for RunId {
@@ -272,5 +282,11 @@ mod tests {
         assert!(next > earlier, "{next}");
         assert!(next.to_string().starts_with("21000101T000000.000010Z-"), "{next}");
         assert!(RunId::after(&[]) < earlier);
+    }
+
+    #[test]
+    fn runs_that_start_at_once_have_distinct_names_in_their_order() {
+        let names: Vec<RunId> = (0..1000).map(|_| RunId::after(&[])).collect();
+        assert!(names.windows(2).all(|pair| pair[0] < pair[1]));
     }
 }
