@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokensink_core::{TokenIssuer as _, TokenSource as _};
 use tokensink_http::parse_base_url;
 use tokensink_sandbox::Upstash as FakeUpstash;
-use tokensink_upstash::{Credentials, Named, Settings, Upstash};
+use tokensink_upstash::{Credentials, Named, Settings, UpstashAccount};
 
 use crate::environment;
 use crate::process::{here, node};
@@ -31,7 +31,7 @@ fn no_file(_: &std::path::Path) -> std::io::Result<tokensink_core::Secret> {
     Err(std::io::ErrorKind::NotFound.into())
 }
 
-async fn connected(fake: &FakeUpstash) -> Upstash {
+async fn connected(fake: &FakeUpstash) -> UpstashAccount {
     let api_key = fake.api_key();
     let variables = [("UPSTASH_EMAIL", fake.email()), ("UPSTASH_API_KEY", api_key.as_str())];
     let credentials =
@@ -43,7 +43,7 @@ async fn connected(fake: &FakeUpstash) -> Upstash {
         region: None,
         timeout: Duration::from_secs(5),
     };
-    Upstash::connect(&credentials, &settings).await.unwrap()
+    UpstashAccount::connect(&credentials, &settings).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use tokensink_engine::{Command, Outcome, Report};
 use tokensink_http::shown_host;
 use tokensink_upstash::{
     ConnectError, Credentials, CredentialsError, Named, PastedToken, QSTASH, Settings, TokenKind,
-    Upstash,
+    UpstashAccount,
 };
 
 use crate::bounded_io::{self, PIPE_TIMEOUT};
@@ -116,7 +116,7 @@ async fn ensure_publishes(
         }
         Err(error) => return Ok(not_compared(&error)),
     };
-    match Upstash::kind_of(token, &credentials, &settings_of(table)).await {
+    match UpstashAccount::kind_of(token, &credentials, &settings_of(table)).await {
         Ok(TokenKind::Full) => Ok(Vec::new()),
         Ok(TokenKind::ReadOnly { region, .. }) => {
             let problem = format!(
@@ -216,9 +216,11 @@ async fn connect_to_account(
 ) -> Result<ConnectedSource, SourceError> {
     let credentials = find_credentials(request, table).await?;
     let upstash =
-        Upstash::connect(&credentials, &settings_of(table)).await.map_err(|error| match error {
-            ConnectError::NoChoice(_) => SourceError::invalid(&error),
-            _ => SourceError::unchanged(&error),
+        UpstashAccount::connect(&credentials, &settings_of(table)).await.map_err(|error| {
+            match error {
+                ConnectError::NoChoice(_) => SourceError::invalid(&error),
+                _ => SourceError::unchanged(&error),
+            }
         })?;
     tracing::info!(credentials = credentials.origin(), issuer = %upstash, "connected");
     let id = upstash.id().to_owned();

@@ -46,7 +46,7 @@ pub enum ConnectError {
 }
 
 /// A token issuer for one QStash of one account.
-pub struct Upstash {
+pub struct UpstashAccount {
     api: DeveloperApi,
     id: String,
     region: String,
@@ -55,7 +55,7 @@ pub struct Upstash {
     probe: Probe,
 }
 
-impl Upstash {
+impl UpstashAccount {
     /// Finds the QStash by id, by region, or as the account's only one.
     ///
     /// # Errors
@@ -113,7 +113,7 @@ impl Upstash {
     }
 }
 
-impl Upstash {
+impl UpstashAccount {
     fn unknown(&self, problem: &str) -> ResetError {
         ResetError::OutcomeUnknown { message: format!("{}: {problem}", self.api.host()) }
     }
@@ -154,15 +154,15 @@ fn choose(mut users: Vec<User>, region: Option<&str>) -> Result<User, ConnectErr
     Err(ConnectError::NoChoice(problem))
 }
 
-impl fmt::Display for Upstash {
+impl fmt::Display for UpstashAccount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "QStash {} ({})", self.id, self.region)
     }
 }
 
-impl fmt::Debug for Upstash {
+impl fmt::Debug for UpstashAccount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upstash")
+        f.debug_struct("UpstashAccount")
             .field("id", &self.id)
             .field("region", &self.region)
             .field("api_url", &self.api.base.as_str())
@@ -171,7 +171,7 @@ impl fmt::Debug for Upstash {
 }
 
 #[async_trait]
-impl TokenSource for Upstash {
+impl TokenSource for UpstashAccount {
     async fn current(&self) -> Result<Issued, IssuerError> {
         self.api.user(&self.id, self.subject).await?.issued().ok_or_else(|| {
             IssuerError::Permanent {
@@ -188,7 +188,7 @@ impl TokenSource for Upstash {
 }
 
 #[async_trait]
-impl TokenIssuer for Upstash {
+impl TokenIssuer for UpstashAccount {
     async fn reset(&self) -> Result<Issued, ResetError> {
         let path = format!("qstash/rotate-token/{}", self.id);
         let request = self.api.request(Method::POST, &path);

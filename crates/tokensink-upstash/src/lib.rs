@@ -11,7 +11,7 @@ mod pasted;
 mod probe;
 mod user;
 
-pub use account::{ConnectError, Settings, Upstash};
+pub use account::{ConnectError, Settings, UpstashAccount};
 pub use credentials::{Credentials, CredentialsError, Named, ReadFile};
 pub use hosts::{DEVELOPER_API, QSTASH};
 pub use pasted::{PastedToken, PastedTokenError};

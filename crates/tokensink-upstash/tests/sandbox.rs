@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokensink_core::{Environment, ResetError, Token, TokenIssuer as _, TokenSource as _};
 use tokensink_http::parse_base_url;
 use tokensink_sandbox::{ResetFault, Upstash as FakeUpstash};
-use tokensink_upstash::{Credentials, Named, Settings, TokenKind, Upstash};
+use tokensink_upstash::{Credentials, Named, Settings, TokenKind, UpstashAccount};
 
 fn credentials(email: &str, api_key: &str) -> Credentials {
     let variables = [("UPSTASH_EMAIL", email), ("UPSTASH_API_KEY", api_key)];
@@ -26,9 +26,9 @@ fn settings(upstash: &FakeUpstash) -> Settings {
     }
 }
 
-async fn connected(upstash: &FakeUpstash) -> Upstash {
+async fn connected(upstash: &FakeUpstash) -> UpstashAccount {
     let credentials = credentials(upstash.email(), &upstash.api_key());
-    Upstash::connect(&credentials, &settings(upstash)).await.unwrap()
+    UpstashAccount::connect(&credentials, &settings(upstash)).await.unwrap()
 }
 
 #[tokio::test]
@@ -53,7 +53,7 @@ async fn a_qstash_is_chosen_by_id_or_region_else_all_are_listed() {
     let credentials = credentials(upstash.email(), &upstash.api_key());
     let connect = |settings: Settings| {
         let credentials = credentials.clone();
-        async move { Upstash::connect(&credentials, &settings).await }
+        async move { UpstashAccount::connect(&credentials, &settings).await }
     };
     let error = connect(settings(&upstash)).await.unwrap_err().to_string();
     assert!(error.contains("no QStash"), "{error}");
@@ -79,7 +79,7 @@ async fn a_qstash_is_chosen_by_id_or_region_else_all_are_listed() {
 async fn the_error_for_a_wrong_key_does_not_show_it() {
     let upstash = FakeUpstash::start().await.unwrap();
     let wrong = credentials(upstash.email(), "wrong-api-key-0123456789");
-    let error = Upstash::connect(&wrong, &settings(&upstash)).await.unwrap_err().to_string();
+    let error = UpstashAccount::connect(&wrong, &settings(&upstash)).await.unwrap_err().to_string();
     assert!(error.contains("401") && error.contains("API key is wrong"), "{error}");
     assert!(!error.contains("wrong-api-key-0123456789"), "{error}");
 }
@@ -147,7 +147,7 @@ async fn a_token_of_another_region_is_not_accepted() {
     upstash.serve_only("us-east-1");
     let settings = Settings { id: Some(eu), ..settings(&upstash) };
     let credentials = credentials(upstash.email(), &upstash.api_key());
-    let issuer = Upstash::connect(&credentials, &settings).await.unwrap();
+    let issuer = UpstashAccount::connect(&credentials, &settings).await.unwrap();
     let theirs = issuer.current().await.unwrap().token;
     assert!(!issuer.accepts(&theirs).await.unwrap());
     assert_eq!(upstash.qstash_requests().last().map(|request| request.status), Some(404));
@@ -166,7 +166,8 @@ async fn the_account_distinguishes_a_read_only_token_from_a_full_one() {
         (upstash.read_only_token(&us).unwrap(), TokenKind::ReadOnly { id: us, region }),
         ("eyJ9".to_owned(), TokenKind::NotOfTheAccount),
     ] {
-        let found = Upstash::kind_of(&Token::new(token), &credentials, &settings(&upstash)).await;
+        let found =
+            UpstashAccount::kind_of(&Token::new(token), &credentials, &settings(&upstash)).await;
         assert_eq!(found.unwrap(), kind);
     }
 }
