@@ -29,7 +29,7 @@ impl Profile {
         let proxy = format!("http://{}", self.elsewhere.local_addr().unwrap());
         let mut command = self.world.command(&["check", "--output", "json"]);
         command
-            .env("AWS_CONFIG_FILE", self.world.folder.path().join("aws-config"))
+            .env("AWS_CONFIG_FILE", self.world.directory.path().join("aws-config"))
             .env("HTTPS_PROXY", proxy);
         let output = self.world.finish(command, "").await;
         (output.status.code().unwrap(), serde_json::from_slice(&output.stdout).unwrap())

@@ -75,7 +75,7 @@ async fn only_new_destinations_are_asked_about() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_consent_that_cannot_be_recorded_is_a_warning() {
     let (world, _) = stale_world().await;
-    let state = world.folder.path().join("state");
+    let state = world.directory.path().join("state");
     assert_eq!(sync(&world, &["--yes", "--state-dir", "state"]).await.0, 0);
     fs::remove_dir_all(state.join("consent")).unwrap();
     fs::write(state.join("consent"), "").unwrap();

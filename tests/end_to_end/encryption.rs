@@ -18,7 +18,7 @@ async fn encrypted_world() -> World {
 
 fn trusting(world: &World, arguments: &[&str]) -> Command {
     let mut command = world.command(&[arguments, &["--output", "json"]].concat());
-    command.env("SSL_CERT_FILE", world.folder.path().join("authority.pem"));
+    command.env("SSL_CERT_FILE", world.directory.path().join("authority.pem"));
     command
 }
 

@@ -28,7 +28,7 @@ async fn refused(world: &World, expected: &str) {
 async fn unfit_dotenv_files_are_refused_and_left_alone() {
     let world = World::new().await;
     world.config(DOTENV);
-    let env = world.folder.path().join(".env");
+    let env = world.directory.path().join(".env");
     let huge = [b"QSTASH_TOKEN=x\n".as_slice(), &vec![b'#'; 50 << 20]].concat();
     for (bytes, expected) in [
         (&b"A=1\n"[..], "QSTASH_TOKEN"),
@@ -267,7 +267,7 @@ async fn a_pipe_that_never_ends_does_not_hold_up_an_interrupt() {
     ] {
         for signal in [Signal::INT, Signal::TERM] {
             let world = World::new().await;
-            let pipe = world.folder.path().join(pipe);
+            let pipe = world.directory.path().join(pipe);
             fs::create_dir_all(pipe.parent().unwrap()).unwrap();
             mkfifoat(CWD, &pipe, Mode::RUSR | Mode::WUSR).unwrap();
             let arguments = [&["check", "--output", "json"], arguments].concat();

@@ -19,7 +19,7 @@ async fn check_with(world: &World, variable: &str, value: &str) -> (i32, String)
 #[tokio::test(flavor = "multi_thread")]
 async fn what_surrounds_a_variables_value_is_removed() {
     let world = World::new().await;
-    let state = world.folder.path().join("state").display().to_string();
+    let state = world.directory.path().join("state").display().to_string();
     let upstash = &world.sandbox.upstash;
     let (email, api_key, api_url) = (upstash.email(), upstash.api_key(), upstash.url());
     let key_id = world.sandbox.aws.access_key_id();
@@ -44,7 +44,7 @@ async fn what_surrounds_a_variables_value_is_removed() {
         }
     }
     // The state directory is the one that was named, not one with a line end in its name.
-    let names: Vec<_> = std::fs::read_dir(world.folder.path()).unwrap().flatten().collect();
+    let names: Vec<_> = std::fs::read_dir(world.directory.path()).unwrap().flatten().collect();
     assert!(names.iter().all(|entry| !entry.file_name().to_string_lossy().contains('\n')));
 }
 
@@ -71,7 +71,7 @@ async fn a_variable_that_makes_no_sense_is_refused_by_its_name() {
             assert!(!words.contains("SECRET\n") && !words.contains("'SECRET'"), "{words}");
         }
     }
-    assert!(!world.folder.path().join("~").exists());
+    assert!(!world.directory.path().join("~").exists());
 }
 
 /// Network settings matter where a request leaves this machine.

@@ -9,7 +9,7 @@ use tokensink_sandbox::ResetFault;
 use crate::support::world::{World, words};
 
 fn runs(world: &World) -> PathBuf {
-    world.folder.path().join("home/.local/state/tokensink/runs")
+    world.directory.path().join("home/.local/state/tokensink/runs")
 }
 
 fn only_record(world: &World) -> PathBuf {
@@ -65,8 +65,8 @@ async fn status_claims_no_more_than_it_was_told() {
     let verdict = "3 of 4 targets hold the live token; the values of the others cannot be read";
     assert!(shown.contains(verdict), "{shown}");
 
-    fs::remove_file(world.folder.path().join("token")).unwrap();
-    fs::create_dir(world.folder.path().join("token")).unwrap();
+    fs::remove_file(world.directory.path().join("token")).unwrap();
+    fs::create_dir(world.directory.path().join("token")).unwrap();
     let (code, report) = world.run(&["status"]).await;
     assert!(code == 1 && words(&report).contains("own"), "{report}");
 }
@@ -112,9 +112,9 @@ async fn a_damaged_or_newer_record_stops_a_reset_and_no_repair() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_state_folder_that_is_none_stops_a_reset_and_no_repair() {
+async fn a_state_directory_that_is_none_stops_a_reset_and_no_repair() {
     let world = World::new().await;
-    let place = |name: &str| world.folder.path().join(name);
+    let place = |name: &str| world.directory.path().join(name);
     fs::write(place("file"), "").unwrap();
     fs::create_dir(place("real")).unwrap();
     symlink(place("real"), place("link")).unwrap();

@@ -32,7 +32,7 @@ const TRIES_TO_ALL_MOMENTS: usize = 300;
 
 /// All journals in the state directory.
 fn recorded(world: &World) -> String {
-    let runs = world.folder.path().join("home/.local/state/tokensink/runs");
+    let runs = world.directory.path().join("home/.local/state/tokensink/runs");
     let files = fs::read_dir(runs).into_iter().flatten().flatten();
     files.map(|file| fs::read_to_string(file.path()).unwrap_or_default()).collect()
 }
@@ -63,8 +63,8 @@ async fn kill(world: &World, mut child: Child) -> Option<usize> {
     status.signal().map(|_| recorded(world).lines().count())
 }
 
-fn names(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).unwrap().flatten();
+fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap().flatten();
     let mut names: Vec<String> =
         entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
     names.sort();
@@ -84,7 +84,7 @@ async fn is_repaired(world: &World, moment: &str) {
     // The example sink uses the temporary files of a library, which a kill leaves behind.
     let of_example = |name: &String| name.starts_with(".tmp");
     let left: Vec<String> =
-        names(world.folder.path()).into_iter().filter(|name| !of_example(name)).collect();
+        names(world.directory.path()).into_iter().filter(|name| !of_example(name)).collect();
     assert_eq!(left, [".env", "home", "token", "tokensink.toml"], "{moment}");
 }
 

@@ -12,9 +12,9 @@ const EVIL: &str = "https://evil.example";
 
 /// The user's own config file.
 fn users_file(world: &World, text: &str) {
-    let folder = world.folder.path().join("home/.config/tokensink");
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("config.toml"), text).unwrap();
+    let directory = world.directory.path().join("home/.config/tokensink");
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("config.toml"), text).unwrap();
 }
 
 fn with_variables(world: &World, variables: &[(&str, &str)]) -> Command {

@@ -41,7 +41,8 @@ async fn a_plugin_that_panics_with_the_token_in_its_mouth_is_gagged() {
 /// A program in the project that tells whoever reads its file what it was given, and then says
 /// `answer`.
 fn spy(world: &World, name: &str, answer: &str) -> (PathBuf, PathBuf) {
-    let (bin, seen) = (world.folder.path().join("home/bin"), world.folder.path().join("seen"));
+    let (bin, seen) =
+        (world.directory.path().join("home/bin"), world.directory.path().join("seen"));
     fs::create_dir_all(&bin).unwrap();
     let script = format!(
         "#!/bin/sh\ncat /proc/$$/environ /proc/$$/cmdline | tr '\\0' '\\n' > '{}'\necho '{answer}'\n",
@@ -97,7 +98,7 @@ async fn a_program_that_an_aws_profile_names_inherits_no_secret_of_ours() {
     for arguments in [&[][..], &arguments] {
         let mut command =
             world.command(&[&["reset", "--yes", "--output", "json"], arguments].concat());
-        command.env("AWS_CONFIG_FILE", world.folder.path().join("aws"));
+        command.env("AWS_CONFIG_FILE", world.directory.path().join("aws"));
         command.env("PATH", "/usr/bin:/bin").env("OUR_KEY", world.sandbox.upstash.api_key());
         if arguments.is_empty() {
             command.env_remove("OUR_KEY");
@@ -148,11 +149,11 @@ async fn the_read_only_token_is_as_secret_as_the_other() {
 async fn nobody_looks_into_a_running_process() {
     const STRANGER: u32 = 12_345;
     let world = World::new().await;
-    let home = world.folder.path().join("home");
+    let home = world.directory.path().join("home");
     let program = home.join("tokensink");
     fs::copy(PROGRAM, &program).unwrap();
     let open = fs::Permissions::from_mode(0o777);
-    for place in [world.folder.path(), &home, &home.join("tmp"), &program] {
+    for place in [world.directory.path(), &home, &home.join("tmp"), &program] {
         fs::set_permissions(place, open.clone()).unwrap();
     }
     let mut command = world.place(Command::new(&program));

@@ -41,7 +41,7 @@ async fn nothing_is_reset_without_a_yes_or_with_an_unready_sink() {
     let world = World::new().await;
     let (code, report) = world.run(&["reset"]).await;
     assert!(code == 1 && words(&report).contains("--yes"), "{report}");
-    fs::remove_file(world.folder.path().join("token")).unwrap();
+    fs::remove_file(world.directory.path().join("token")).unwrap();
     let (code, report) = world.run(&["reset", "--yes"]).await;
     assert!(code == 1 && words(&report).contains("create it"), "{report}");
     assert_eq!(world.posts(), 0);

@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use crate::support::world::World;
 
 fn left_behind(world: &World) -> usize {
-    fs::read_dir(world.folder.path().join("home/tmp")).unwrap().count()
+    fs::read_dir(world.directory.path().join("home/tmp")).unwrap().count()
 }
 
 #[tokio::test(flavor = "multi_thread")]

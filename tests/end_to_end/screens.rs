@@ -33,7 +33,7 @@ async fn shown_in_colour(world: &World, arguments: &[&str], columns: u16) -> Str
 }
 
 fn read_only(world: &World, file: &str) {
-    set_permissions(world.folder.path().join(file), Permissions::from_mode(0o444)).unwrap();
+    set_permissions(world.directory.path().join(file), Permissions::from_mode(0o444)).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,8 +119,8 @@ async fn names_are_whole_in_a_table_of_any_width() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_that_changes_nothing_does_not_say_so_for_a_verdict() {
     let world = World::new().await;
-    std::fs::remove_file(world.folder.path().join("token")).unwrap();
-    std::fs::create_dir(world.folder.path().join("token")).unwrap();
+    std::fs::remove_file(world.directory.path().join("token")).unwrap();
+    std::fs::create_dir(world.directory.path().join("token")).unwrap();
     let (verdict, _) = printed(&world, &["status"]).await;
     assert!(verdict.contains("incomplete: a required sink could not be inspected"), "{verdict}");
     assert!(verdict.contains("next: fix what is named above"), "{verdict}");

@@ -164,7 +164,7 @@ fn host_of(url: &str) -> String {
 }
 
 fn users_file(world: &World, text: &str) {
-    let directory = world.folder.path().join("home/.config/tokensink");
+    let directory = world.directory.path().join("home/.config/tokensink");
     fs::create_dir_all(&directory).unwrap();
     fs::write(directory.join("config.toml"), text).unwrap();
 }

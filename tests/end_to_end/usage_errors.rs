@@ -22,7 +22,7 @@ async fn init_says_what_to_do_with_the_file_that_it_wrote_or_did_not() {
     assert!(next(&report)[0].ends_with("`tokensink check --config other.toml`"), "{report}");
     let (code, report) = world.run(&["init"]).await;
     assert!(code == 1 && next(&report)[0].contains("with `tokensink check`"), "{report}");
-    fs::create_dir(world.folder.path().join("directory")).unwrap();
+    fs::create_dir(world.directory.path().join("directory")).unwrap();
     for (file, why, step) in [
         ("directory", "cannot write directory: it is a directory", "name a file"),
         ("none/tokensink.toml", "its directory does not exist", "create the directory"),
@@ -75,17 +75,17 @@ async fn a_next_step_is_about_what_went_wrong() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_state_variable_counts_as_unset() {
     let world = World::new().await;
-    for (folder, where_it_is) in [("", "home/.local/state/tokensink"), ("mine", "mine")] {
+    for (directory, where_it_is) in [("", "home/.local/state/tokensink"), ("mine", "mine")] {
         let mut command = world.command(&["sync", "--yes"]);
-        command.env("TOKENSINK_STATE_DIR", folder);
+        command.env("TOKENSINK_STATE_DIR", directory);
         let output = world.finish(command, "").await;
         assert_eq!(output.status.code(), Some(0), "{output:?}");
-        assert!(world.folder.path().join(where_it_is).join("runs").is_dir(), "{folder:?}");
+        assert!(world.directory.path().join(where_it_is).join("runs").is_dir(), "{directory:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_state_folder_that_cannot_be_made_has_a_next_step() {
+async fn a_state_directory_that_cannot_be_made_has_a_next_step() {
     let world = World::new().await;
     for command in [&["reset", "--yes"][..], &["history"]] {
         let arguments = [command, &["--state-dir", "/proc/x"]].concat();
@@ -133,9 +133,9 @@ async fn a_place_that_one_table_names_twice_is_to_be_named_once() {
 async fn a_mistake_in_the_users_file_is_not_told_of_the_projects() {
     let world = World::new().await;
     world.file("tokensink.toml", DOTENV);
-    let folder = world.folder.path().join("home/.config/tokensink");
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("config.toml"), "\n[sinks.u]\nkind = \"dotenv\"\n").unwrap();
+    let directory = world.directory.path().join("home/.config/tokensink");
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("config.toml"), "\n[sinks.u]\nkind = \"dotenv\"\n").unwrap();
     let (code, report) = world.run(&["check"]).await;
     assert_eq!(code, 2, "{report}");
     assert!(words(&report).contains("config.toml:2: [sinks.u]"), "{report}");
@@ -147,7 +147,7 @@ async fn fake_servers_without_a_directory_have_a_next_step() {
     let world = World::new().await;
     for name in ["demo", "sandbox"] {
         let mut command = world.command(&[name, "--output", "json"]);
-        command.env("TMPDIR", world.folder.path().join("none"));
+        command.env("TMPDIR", world.directory.path().join("none"));
         let output = world.finish(command, "").await;
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!((output.status.code(), report["command"].as_str()), (Some(1), Some(name)));

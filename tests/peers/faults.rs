@@ -49,7 +49,7 @@ struct Place<'a> {
     qstash: String,
     secret: String,
     proxy: Proxy,
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl<'a> Place<'a> {
@@ -60,7 +60,7 @@ impl<'a> Place<'a> {
         let secret = format!("{phase:?}-{fault:?}");
         account.create(&secret, &format!("{{ \"T\": \"{token}\", \"n\": 1.50 }}"));
         let proxy = Proxy::before(&account.url(), phase.spoiled(fault, &upstash)).await;
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let config = format!(
             "[upstash]\napi_url = \"{}\"\nqstash_url = \"{}\"\nsettle = \"1s\"\ntimeout = \"1s\"\n\
              [sinks.prod]\nkind = \"aws-secrets-manager\"\nsecret_id = \"{secret}\"\njson_key = \"T\"\n\
@@ -69,8 +69,8 @@ impl<'a> Place<'a> {
             upstash.qstash_url(),
             proxy.url()
         );
-        std::fs::write(folder.path().join("tokensink.toml"), config).unwrap();
-        Self { account, upstash, qstash, secret, proxy, folder }
+        std::fs::write(directory.path().join("tokensink.toml"), config).unwrap();
+        Self { account, upstash, qstash, secret, proxy, directory }
     }
 
     async fn run(&self, arguments: &[&str]) -> (i32, Value) {
@@ -78,9 +78,9 @@ impl<'a> Place<'a> {
         let output = Command::new(env!("CARGO_BIN_EXE_tokensink-with-file-sink"))
             .args(arguments)
             .args(["--output", "json"])
-            .current_dir(self.folder.path())
+            .current_dir(self.directory.path())
             .env_clear()
-            .env("HOME", self.folder.path())
+            .env("HOME", self.directory.path())
             .env("TOKENSINK_ALLOW_HOSTS", "127.0.0.1")
             .env("UPSTASH_EMAIL", self.upstash.email())
             .env("UPSTASH_API_KEY", self.upstash.api_key())

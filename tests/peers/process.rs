@@ -20,7 +20,7 @@ pub(crate) fn installed(path: &str) -> PathBuf {
     path
 }
 
-/// A file of this folder.
+/// A file of this directory.
 pub(crate) fn here(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/peers")).join(name)
 }

@@ -1,4 +1,4 @@
-//! A project folder, the stand-ins that it names, and the program to run there.
+//! A project directory, the stand-ins that it names, and the program to run there.
 
 use std::fs;
 use std::path::Path;
@@ -24,7 +24,7 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_tokensink-with-file-sink");
 pub(crate) struct World {
     pub(crate) sandbox: Sandbox,
     pub(crate) qstash: String,
-    pub(crate) folder: tempfile::TempDir,
+    pub(crate) directory: tempfile::TempDir,
 }
 
 impl World {
@@ -40,8 +40,8 @@ impl World {
         sandbox.github.add_repository("acme/api");
         sandbox.github.put_externally(REPOSITORY_SECRET, &token);
         sandbox.aws.put_externally("prod", &format!("{{\"T\":\"{token}\",\"n\":1.0}}"));
-        let world = Self { sandbox, qstash, folder: tempfile::tempdir().unwrap() };
-        fs::create_dir_all(world.folder.path().join("home/tmp")).unwrap();
+        let world = Self { sandbox, qstash, directory: tempfile::tempdir().unwrap() };
+        fs::create_dir_all(world.directory.path().join("home/tmp")).unwrap();
         world.file(".env", &format!("A=1\nQSTASH_TOKEN={token}\n"));
         world.file("token", &token);
         world.config(&world.sinks());
@@ -49,11 +49,11 @@ impl World {
     }
 
     pub(crate) fn file(&self, name: &str, text: &str) {
-        fs::write(self.folder.path().join(name), text).unwrap();
+        fs::write(self.directory.path().join(name), text).unwrap();
     }
 
     pub(crate) fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.folder.path().join(name)).unwrap()
+        fs::read_to_string(self.directory.path().join(name)).unwrap()
     }
 
     pub(crate) fn config(&self, sinks: &str) {
@@ -94,13 +94,13 @@ impl World {
         self.place(command)
     }
 
-    /// With the project's folder and the user's environment.
+    /// With the project's directory and the user's environment.
     pub(crate) fn place(&self, mut command: Command) -> Command {
         command
-            .current_dir(self.folder.path())
+            .current_dir(self.directory.path())
             .env_clear()
-            .env("HOME", self.folder.path().join("home"))
-            .env("TMPDIR", self.folder.path().join("home/tmp"))
+            .env("HOME", self.directory.path().join("home"))
+            .env("TMPDIR", self.directory.path().join("home/tmp"))
             .env("RUST_LOG", "trace")
             .env("UPSTASH_EMAIL", self.sandbox.upstash.email())
             .env("UPSTASH_API_KEY", self.sandbox.upstash.api_key())
@@ -137,7 +137,7 @@ impl World {
         let output = output.await.unwrap().unwrap();
         let mut left = output.stdout.clone();
         left.extend(&output.stderr);
-        collect(&self.folder.path().join("home"), &mut left);
+        collect(&self.directory.path().join("home"), &mut left);
         (output, String::from_utf8_lossy(&left).into_owned())
     }
 
@@ -198,8 +198,8 @@ pub(crate) fn carries(text: &str, secret: &str) -> bool {
     [secret.to_owned(), escaped].into_iter().chain(encoded).any(|form| text.contains(&form))
 }
 
-fn collect(folder: &Path, into: &mut Vec<u8>) {
-    for entry in fs::read_dir(folder).into_iter().flatten() {
+fn collect(directory: &Path, into: &mut Vec<u8>) {
+    for entry in fs::read_dir(directory).into_iter().flatten() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             collect(&path, into);
