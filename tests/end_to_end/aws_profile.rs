@@ -1,4 +1,5 @@
-//! Endpoints that the user's AWS config file names: where requests go, and what is shown of it.
+//! What the user's AWS config file and variables say about the network: where requests go, and what is
+//! shown of it.
 
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -131,4 +132,31 @@ async fn an_endpoint_of_the_profile_that_is_not_safe_gets_no_request() {
     assert!(errors.contains("the AWS profile `default`: `http://10.0.0.1:4566`"), "{report}");
     assert!(errors.contains("in the clear"), "{report}");
     profile.assert_nothing_went_elsewhere().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_or_certificate_setting_that_cannot_be_used_is_an_error_that_names_it() {
+    let world = World::new().await;
+    world.config("[sinks.prod]\nkind = \"aws-secrets-manager\"\nsecret_id = \"prod\"\nregion = \"eu-central-1\"\n");
+    let not_a_certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+    world.file("junk", "junk");
+    world.file("pem", not_a_certificate);
+    for (variable, value, problem) in [
+        ("HTTPS_PROXY", "\"http://me:hunter2@p.example:3128\"", "it contains quotes"),
+        ("ALL_PROXY", "socks5://me:hunter2@p.example", "only http and https proxies"),
+        ("SSL_CERT_FILE", "missing", "no such file or directory"),
+        ("AWS_CA_BUNDLE", "missing", "no such file or directory"),
+        ("AWS_CA_BUNDLE", "junk", "contains no PEM certificate"),
+        ("AWS_CA_BUNDLE", "pem", "a certificate that cannot be used"),
+        ("AWS_CA_BUNDLE", ".", "not a regular file"),
+    ] {
+        let mut command = world.command(&["check", "--output", "json"]);
+        command.env(variable, value);
+        let output = world.finish(command, "").await;
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{report}");
+        let errors = report["errors"].to_string();
+        assert!(errors.contains(&format!("{variable} cannot be used: ")), "{errors}");
+        assert!(errors.contains(problem) && !errors.contains("hunter2"), "{errors}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use tokensink_sandbox::{Encryption, Network};
+use tokensink_sandbox::{Aws, Encryption, Network};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
@@ -48,6 +48,26 @@ async fn a_certificate_that_nobody_vouches_for_is_refused() {
     assert!(world.sandbox.upstash.requests().is_empty());
     assert!(world.sandbox.github.requests().is_empty());
     assert!(world.sandbox.aws.requests().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn aws_ca_bundle_names_the_authority_for_aws() {
+    let encryption = Encryption::generate().unwrap();
+    let network = Network::default().with_encryption(&encryption);
+    let aws = Aws::start_at(&network).await.unwrap();
+    let world = World::new().await;
+    world.file("authority.pem", encryption.authority_pem());
+    aws.put_externally("prod", &world.live());
+    world.config(&format!(
+        "[sinks.prod]\nkind = \"aws-secrets-manager\"\nsecret_id = \"prod\"\nregion = \"eu-central-1\"\n\
+         endpoint_url = \"{}\"\ntimeout = \"5s\"\n",
+        aws.url()
+    ));
+    let (code, report) = world.run(&["check"]).await;
+    assert!(code == 1 && words(&report).contains("certificate"), "{report}");
+    let mut command = world.command(&["check"]);
+    command.env("AWS_CA_BUNDLE", "authority.pem");
+    assert_eq!(code_of(&world, command).await, 0);
 }
 
 /// A name of the stand-ins that only the proxy knows: what is not on this machine.

@@ -110,9 +110,9 @@ async fn under_nohup_a_closed_terminal_interrupts_nothing() {
     signal(&child, Signal::HUP);
     let (code, report) = end(child).await;
     assert_eq!(code, 1, "{report}");
-    // Either the sink or the engine notices the missing response first.
+    // The client's timeout and the engine's end together: either may be reported.
     let error = report["errors"][0].as_str().unwrap();
-    assert!(error.contains("no response in time") || error.contains("no answer "), "{report}");
+    assert!(error.contains("no answer ") || error.contains("no response "), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

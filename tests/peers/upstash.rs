@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokensink_core::{TokenIssuer as _, TokenSource as _};
 use tokensink_http::parse_base_url;
 use tokensink_sandbox::Upstash as FakeUpstash;
-use tokensink_upstash::{Credentials, Named, Settings, UpstashAccount};
+use tokensink_upstash::{IssuerSettings, Named, UpstashCredentials, UpstashIssuer};
 
 use crate::environment;
 use crate::process::{here, node};
@@ -31,19 +31,19 @@ fn no_file(_: &std::path::Path) -> std::io::Result<tokensink_core::Secret> {
     Err(std::io::ErrorKind::NotFound.into())
 }
 
-async fn connected(fake: &FakeUpstash) -> UpstashAccount {
+async fn connected(fake: &FakeUpstash) -> UpstashIssuer {
     let api_key = fake.api_key();
     let variables = [("UPSTASH_EMAIL", fake.email()), ("UPSTASH_API_KEY", api_key.as_str())];
     let credentials =
-        Credentials::find(&Named::default(), &environment(&variables), &no_file).unwrap();
-    let settings = Settings {
+        UpstashCredentials::find(&Named::default(), &environment(&variables), &no_file).unwrap();
+    let settings = IssuerSettings {
         api_url: parse_base_url(&fake.url()).unwrap(),
         qstash_url: Some(parse_base_url(&fake.qstash_url()).unwrap()),
         id: None,
         region: None,
         timeout: Duration::from_secs(5),
     };
-    UpstashAccount::connect(&credentials, &settings).await.unwrap()
+    UpstashIssuer::connect(&credentials, &settings).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,19 +1,19 @@
-//! Under GitHub's secondary limits: how much longer than they demand it takes, how often a request
-//! is refused, and whether anybody else waits.
+//! Measures a reset under GitHub's secondary limits: how much longer it takes than the limits demand, how
+//! many requests are refused, and whether sinks of other providers are delayed.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::Failure;
+use crate::BenchError;
 use crate::place::{Measured, Mix, Place};
 
-/// More than a minute lets in, and fewer than two do.
+/// A number of writes that takes more than one minute and less than two under the limit.
 const SINKS: usize = 360;
 
-/// The 81st write has to wait for so long.
+/// The minimum waiting time of the 81st write.
 const ALLOWED: Duration = Duration::from_secs(60);
 
-pub(crate) async fn measure(program: &Path, round_trip: Duration) -> Result<String, Failure> {
+pub(crate) async fn measure(program: &Path, round_trip: Duration) -> Result<String, BenchError> {
     let place = Place::new(Mix::LimitedGitHub, SINKS, round_trip).await?;
     place.sandbox.github.enforce_secondary_limits();
     let Measured { outage, forecast, .. } = place.measure(program).await?;
@@ -32,7 +32,7 @@ pub(crate) async fn measure(program: &Path, round_trip: Duration) -> Result<Stri
 }
 
 impl Place {
-    fn last_put_to_aws(&self) -> Result<Duration, Failure> {
+    fn last_put_to_aws(&self) -> Result<Duration, BenchError> {
         let reset: Instant = self.reset_at()?;
         let last = self.puts_to_aws().last().ok_or("nothing was put")?;
         Ok(last - reset)

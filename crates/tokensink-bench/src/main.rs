@@ -1,7 +1,7 @@
-//! `cargo xtask bench`: how long the outage is, by the servers' clocks.
+//! `cargo xtask bench`: measures the outage by the servers' clocks.
 //!
-//! The stand-ins are half a round trip away in each direction, over TLS; the program is the release
-//! build, as a process of its own. What people do today runs against the same stand-ins.
+//! The fake servers delay each message by half a round trip and use TLS. The program is the release build in
+//! a separate process. Other tools are measured with the same fake servers.
 
 mod limits;
 mod many;
@@ -21,7 +21,7 @@ use crate::place::{Mix, Place};
 use crate::table::Row;
 use crate::today::Tools;
 
-/// What is measured.
+/// The measured combinations.
 const CASES: [(Mix, usize); 8] = [
     (Mix::Dotenv, 1),
     (Mix::GitHub, 1),
@@ -33,33 +33,33 @@ const CASES: [(Mix, usize); 8] = [
     (Mix::GitHub, 1000),
 ];
 
-/// How often; the middle one is told.
+/// The number of measurements, of which the median is reported.
 const RUNS: usize = 11;
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+type BenchError = Box<dyn std::error::Error + Send + Sync>;
 
-/// How long the outage is, by the servers' clocks
+/// Measure the outage by the servers' clocks
 #[derive(Debug, Parser)]
 struct Arguments {
     /// The program to measure
     #[arg(long)]
     program: PathBuf,
-    /// Where the third parties of the peer tests are; without them nothing is compared
+    /// The directory with the other tools of the peer tests; without them nothing is compared
     #[arg(long, requires = "aws", requires = "redirect")]
     peers: Option<PathBuf>,
-    /// The AWS command line
+    /// The AWS CLI
     #[arg(long)]
     aws: Option<PathBuf>,
-    /// What turns the requests of the Upstash command line to the stand-in
+    /// The module that redirects the requests of the Upstash CLI to the fake server
     #[arg(long)]
     redirect: Option<PathBuf>,
-    /// Where to draw the picture
+    /// The file for the chart
     #[arg(long)]
     picture: Option<PathBuf>,
-    /// A round trip, in milliseconds
+    /// The round trip in milliseconds
     #[arg(long, default_value_t = 50)]
     round_trip: u64,
-    /// Measure this many sinks in memory, in this process, and nothing else
+    /// Measure only this many sinks in memory, in this process
     #[arg(long)]
     in_memory: Option<usize>,
 }
@@ -68,17 +68,17 @@ struct Arguments {
 async fn main() -> ExitCode {
     match run(&Arguments::parse()).await {
         Ok(report) => {
-            tell(&report);
+            print(&report);
             ExitCode::SUCCESS
         }
         Err(error) => {
-            tell(&format!("the bench failed: {error}"));
+            print(&format!("the bench failed: {error}"));
             ExitCode::FAILURE
         }
     }
 }
 
-async fn run(arguments: &Arguments) -> Result<String, Failure> {
+async fn run(arguments: &Arguments) -> Result<String, BenchError> {
     if let Some(sinks) = arguments.in_memory {
         return many::in_memory(sinks).await;
     }
@@ -110,7 +110,7 @@ async fn run(arguments: &Arguments) -> Result<String, Failure> {
     Ok(report)
 }
 
-/// One sink of each kind would show the same three times.
+/// Returns whether a combination is measured. With one sink, the combinations would be the same.
 fn is_compared(mix: Mix, sinks: usize) -> bool {
     mix == Mix::All || (mix, sinks) == (Mix::GitHub, 1)
 }
@@ -127,7 +127,7 @@ impl Arguments {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "this is what the program is for")]
-fn tell(text: &str) {
+#[expect(clippy::print_stdout, reason = "the result is the program's output")]
+fn print(text: &str) {
     println!("{text}");
 }

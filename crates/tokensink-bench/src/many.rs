@@ -1,4 +1,4 @@
-//! Very many sinks, in memory: what the coordinator itself costs.
+//! Measures the cost of the coordinator itself with many sinks in memory.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use tokensink_engine::{Silent, Sink, SinkOptions, Timing};
 use tokensink_testkit::{AlwaysSucceeds, Evidence, World};
 use tokio::process::Command;
 
-use crate::Failure;
+use crate::BenchError;
 use crate::table::with_commas;
 use crate::usage;
 
-/// Resets a token for so many sinks, in this process.
-pub(crate) async fn in_memory(sinks: usize) -> Result<String, Failure> {
+/// Resets a token with this number of sinks, in this process.
+pub(crate) async fn in_memory(sinks: usize) -> Result<String, BenchError> {
     let world = World::new(sinks, AlwaysSucceeds);
     let (_interrupter, interrupt) = Interrupter::new();
     let sink = |index: usize| {
@@ -51,8 +51,8 @@ pub(crate) async fn in_memory(sinks: usize) -> Result<String, Failure> {
     ))
 }
 
-/// What was measured for so many sinks: the outage in milliseconds, whole run and processor time in
-/// microseconds, and MiB.
+/// A measurement: the number of sinks, the outage in milliseconds, the duration and the processor time in
+/// microseconds, and the memory in MiB.
 struct Cost {
     sinks: f64,
     outage: f64,
@@ -61,14 +61,14 @@ struct Cost {
     mebibytes: f64,
 }
 
-/// A table over many sizes, and the cost of one more sink.
-pub(crate) async fn table() -> Result<String, Failure> {
+/// Returns a table of several sizes with the cost of an additional sink.
+pub(crate) async fn table() -> Result<String, BenchError> {
     let mut text =
         "\n| sinks in memory | outage | whole run | CPU | memory |\n| --- | --- | --- | --- | --- |\n"
             .to_owned();
     let mut costs = Vec::new();
     for sinks in [1, 10, 100, 1000, 10_000] {
-        let cost = in_a_process_of_its_own(sinks).await?;
+        let cost = in_separate_process(sinks).await?;
         let Cost { outage, took, processor, mebibytes, .. } = cost;
         let (took_ms, processor_ms) = (took / 1000.0, processor / 1000.0);
         writeln!(
@@ -89,7 +89,7 @@ pub(crate) async fn table() -> Result<String, Failure> {
     Ok(text)
 }
 
-/// The slope of the line through the measurements, by least squares.
+/// Returns the slope of the line through the measurements, by least squares.
 fn slope(costs: &[Cost], of: impl Fn(&Cost) -> f64) -> f64 {
     let count = costs.len() as f64;
     let mean = |of: &dyn Fn(&Cost) -> f64| costs.iter().map(of).sum::<f64>() / count;
@@ -99,8 +99,8 @@ fn slope(costs: &[Cost], of: impl Fn(&Cost) -> f64) -> f64 {
     costs.iter().map(both).sum::<f64>() / costs.iter().map(spread).sum::<f64>()
 }
 
-/// So that neither time nor memory of another run is counted.
-async fn in_a_process_of_its_own(sinks: usize) -> Result<Cost, Failure> {
+/// Measures in a separate process, so that the time and the memory of other measurements are not counted.
+async fn in_separate_process(sinks: usize) -> Result<Cost, BenchError> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--program", "none", "--in-memory", &sinks.to_string()]);
     let output = command.output().await?;

@@ -1,4 +1,4 @@
-//! A project folder with so many sinks, and the stand-ins that hold them.
+//! A project directory with many sinks, and the fake servers for them.
 
 use std::fmt;
 use std::fs;
@@ -11,18 +11,18 @@ use tempfile::TempDir;
 use tokensink_sandbox::{Encryption, Network, Sandbox};
 use tokio::process::Command;
 
-use crate::Failure;
+use crate::BenchError;
 use crate::usage::{Usage, watched};
 
-/// Which kinds of sinks.
+/// A combination of kinds of sinks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mix {
-    /// A third `.env` files, a third GitHub, a third AWS.
+    /// A third each of `.env` files, GitHub and AWS.
     All,
     Dotenv,
     Aws,
     GitHub,
-    /// A third GitHub with its limits, and two thirds AWS, so that both are busy.
+    /// A third GitHub with its limits, and two thirds AWS.
     LimitedGitHub,
 }
 
@@ -38,44 +38,48 @@ impl fmt::Display for Mix {
     }
 }
 
-/// Sinks and stand-ins.
+/// The sinks and the fake servers.
 pub(crate) struct Place {
     pub(crate) sandbox: Sandbox,
     pub(crate) qstash: String,
     pub(crate) files: Vec<PathBuf>,
     pub(crate) repositories: Vec<String>,
     pub(crate) secrets: Vec<String>,
-    folder: TempDir,
+    directory: TempDir,
 }
 
-/// What one reset cost.
+/// The measurement of a reset.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Measured {
-    /// From the reset at the server to the last write at its server.
+    /// The time from the reset to the last write, by the servers' clocks.
     pub(crate) outage: Duration,
-    /// What the program said to expect, on its own clock.
+    /// The program's forecast, by its own clock.
     pub(crate) forecast: Option<Duration>,
-    /// What it said it was, on its own clock.
+    /// The outage in the program's report, by its own clock.
     pub(crate) reported: Option<Duration>,
     pub(crate) usage: Usage,
 }
 
 impl Place {
-    pub(crate) async fn new(mix: Mix, sinks: usize, round_trip: Duration) -> Result<Self, Failure> {
+    pub(crate) async fn new(
+        mix: Mix,
+        sinks: usize,
+        round_trip: Duration,
+    ) -> Result<Self, BenchError> {
         let encryption = Encryption::generate()?;
         let network = Network::default().with_round_trip(round_trip).with_encryption(&encryption);
         let sandbox = Sandbox::start_at(&network).await?;
         sandbox.github.add_organization("acme");
         let qstash = sandbox.upstash.add_user("eu-central-1");
         let token = sandbox.upstash.token(&qstash).unwrap_or_default();
-        let folder = tempfile::tempdir()?;
+        let directory = tempfile::tempdir()?;
         let mut place = Self {
             sandbox,
             qstash,
             files: Vec::new(),
             repositories: Vec::new(),
             secrets: Vec::new(),
-            folder,
+            directory,
         };
         for index in 0..sinks {
             match (mix, index % 3) {
@@ -92,18 +96,18 @@ impl Place {
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.directory.path().join(name)
     }
 
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     pub(crate) fn live(&self) -> String {
         self.sandbox.upstash.token(&self.qstash).unwrap_or_default()
     }
 
-    fn add_file(&mut self, index: usize, token: &str) -> Result<(), Failure> {
+    fn add_file(&mut self, index: usize, token: &str) -> Result<(), BenchError> {
         let application = self.path(&format!("application-{index}"));
         fs::create_dir(&application)?;
         let file = application.join(".env");
@@ -157,14 +161,14 @@ impl Place {
         config
     }
 
-    /// Runs `tokensink reset` here.
-    pub(crate) async fn measure(&self, program: &Path) -> Result<Measured, Failure> {
+    /// Runs `tokensink reset` in the directory.
+    pub(crate) async fn measure(&self, program: &Path) -> Result<Measured, BenchError> {
         let mut command = Command::new(program);
         command
             .args(["reset", "--yes", "--output", "json"])
-            .current_dir(self.folder.path())
+            .current_dir(self.directory.path())
             .env_clear()
-            .env("HOME", self.folder.path())
+            .env("HOME", self.directory.path())
             .env("SSL_CERT_FILE", self.path("authority.pem"))
             .env("UPSTASH_EMAIL", self.sandbox.upstash.email())
             .env("UPSTASH_API_KEY", self.sandbox.upstash.api_key())
@@ -183,8 +187,8 @@ impl Place {
         Ok(Measured { outage: self.outage()?, forecast, reported, usage })
     }
 
-    /// From the reset to the last write, by the servers' clocks and those of the files.
-    pub(crate) fn outage(&self) -> Result<Duration, Failure> {
+    /// Returns the time from the reset to the last write, by the clocks of the servers and the file system.
+    pub(crate) fn outage(&self) -> Result<Duration, BenchError> {
         let reset = self.reset_at()?;
         let puts = self.sandbox.github.requests().into_iter();
         let puts = puts.filter(|put| put.method == "PUT" && put.status == 204).map(|put| put.at);
@@ -192,7 +196,7 @@ impl Place {
         let mut last = over_the_network.map_or(Duration::ZERO, |last| last - reset);
         for file in &self.files {
             let ago = replaced_at(file)?.elapsed().unwrap_or_default();
-            // Instant and SystemTime have no common origin but this moment.
+            // `Instant` and `SystemTime` have no common origin, so both are compared with the current time.
             last = last.max(Instant::now().saturating_duration_since(reset).saturating_sub(ago));
             if !fs::read_to_string(file)?.contains(&self.live()) {
                 return Err(format!("{} is stale", file.display()).into());
@@ -201,7 +205,7 @@ impl Place {
         Ok(last)
     }
 
-    pub(crate) fn reset_at(&self) -> Result<Instant, Failure> {
+    pub(crate) fn reset_at(&self) -> Result<Instant, BenchError> {
         let requests = self.sandbox.upstash.requests();
         let reset = requests.iter().find(|request| request.method == "POST");
         Ok(reset.ok_or("there was no reset")?.at)
@@ -215,8 +219,8 @@ impl Place {
         puts.map(|put| put.at)
     }
 
-    /// What a request takes on a connection that is there: the middle of many.
-    pub(crate) async fn bare_round_trip(&self) -> Result<Duration, Failure> {
+    /// Returns the median duration of a request on an open connection.
+    pub(crate) async fn bare_round_trip(&self) -> Result<Duration, BenchError> {
         let mut command = Command::new("curl");
         command.args(["--silent", "--write-out", "%{time_total}\n"]);
         command.arg("--cacert").arg(self.path("authority.pem"));
@@ -232,8 +236,8 @@ impl Place {
     }
 }
 
-/// When the file came to its place: a rename changes the time of the inode, not that of its bytes.
-fn replaced_at(file: &Path) -> Result<SystemTime, Failure> {
+/// Returns the time at which the file was replaced. A rename changes the inode's time, not the content's.
+fn replaced_at(file: &Path) -> Result<SystemTime, BenchError> {
     let found = fs::metadata(file)?;
     let (seconds, nanoseconds) = (found.ctime().try_into()?, found.ctime_nsec().try_into()?);
     Ok(SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds))

@@ -1,11 +1,11 @@
-//! The outage over the number of sinks, ours and others', as a picture.
+//! Draws a chart of the outage by the number of sinks, for tokensink and for other tools.
 
 use std::path::Path;
 use std::time::Duration;
 
 use plotters::prelude::*;
 
-use crate::Failure;
+use crate::BenchError;
 use crate::place::Mix;
 use crate::table::Row;
 
@@ -17,8 +17,8 @@ struct Line {
     points: Vec<(f64, f64)>,
 }
 
-/// Draws `rows` into an SVG at `file`, both axes logarithmic.
-pub(crate) fn draw(rows: &[Row], round_trip: Duration, file: &Path) -> Result<(), Failure> {
+/// Draws `rows` into an SVG at `file` with logarithmic axes.
+pub(crate) fn draw(rows: &[Row], round_trip: Duration, file: &Path) -> Result<(), BenchError> {
     let canvas = SVGBackend::new(file, SIZE).into_drawing_area();
     canvas.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&canvas)
@@ -61,7 +61,7 @@ fn lines(rows: &[Row], round_trip: Duration) -> [Line; 4] {
     };
     [
         Line {
-            label: "the vendors' command lines",
+            label: "the vendors' CLIs",
             colour: RGBColor(200, 60, 40),
             points: of(&|row| Some(row.vendors?.outage)),
         },
@@ -84,7 +84,7 @@ fn lines(rows: &[Row], round_trip: Duration) -> [Line; 4] {
 }
 
 impl Row {
-    /// One case for each number of sinks: all kinds, as far as that was measured.
+    /// Returns whether the row is in the chart, which has one row for each number of sinks.
     fn is_on_the_line(&self) -> bool {
         match self.mix {
             Mix::All => true,

@@ -1,4 +1,4 @@
-//! The measurements as tables for the README.
+//! Formats the measurements as tables for the README.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use crypto_box::aead::OsRng;
 
 use crate::place::{Measured, Mix};
 
-/// One place, measured.
+/// The measurements of one combination.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row {
     pub(crate) mix: Mix,
@@ -15,7 +15,7 @@ pub(crate) struct Row {
     pub(crate) ours: Measured,
     /// A loop of `curl` calls.
     pub(crate) curl: Option<Measured>,
-    /// The vendors' command lines.
+    /// The vendors' CLIs.
     pub(crate) vendors: Option<Measured>,
 }
 
@@ -33,8 +33,7 @@ const HEADER: [&str; 11] = [
     "memory",
 ];
 
-/// A Markdown table, and what it is counted in. `bare` is what a request on a warm connection takes,
-/// by itself.
+/// Returns a Markdown table and its units. `bare` is the duration of a request on an open connection.
 pub(crate) fn markdown(rows: &[Row], round_trip: Duration, bare: Duration) -> String {
     let mut text = line(&HEADER) + &line(&["---"; HEADER.len()]);
     for row in rows {
@@ -81,7 +80,7 @@ fn line<S: AsRef<str>>(cells: &[S]) -> String {
     format!("|{} |\n", cells.iter().map(cell).collect::<Vec<_>>().join(" |"))
 }
 
-/// Whole milliseconds below a second, tenths of a second above.
+/// Formats a duration in milliseconds below a second, and in tenths of a second above.
 fn shown(time: Duration) -> String {
     if time < Duration::from_secs(1) {
         format!("{:.0} ms", time.as_secs_f64() * 1000.0)
@@ -90,7 +89,7 @@ fn shown(time: Duration) -> String {
     }
 }
 
-/// Such as `10,000`.
+/// Formats a number like `10,000`.
 pub(crate) fn with_commas(number: usize) -> String {
     match (number / 1000, number % 1000) {
         (0, small) => small.to_string(),
@@ -98,7 +97,7 @@ pub(crate) fn with_commas(number: usize) -> String {
     }
 }
 
-/// What so many sealed boxes cost one core: nobody can write so many secrets for less.
+/// Returns the time that one core needs for this number of sealed boxes: a lower bound for any program.
 fn sealing(boxes: usize) -> Duration {
     let key = SecretKey::generate(&mut OsRng).public_key();
     let started = Instant::now();
@@ -115,14 +114,14 @@ mod tests {
 
     const README: &str = include_str!("../README.md");
 
-    fn measured(outage: u64, told: Option<[u64; 2]>) -> Measured {
-        let [forecast, reported] = [0, 1].map(|one| Some(Duration::from_millis(told?[one])));
+    fn measured(outage: u64, of_program: Option<[u64; 2]>) -> Measured {
+        let [forecast, reported] = [0, 1].map(|one| Some(Duration::from_millis(of_program?[one])));
         let usage = Usage { processor: Duration::from_millis(400), peak_mebibytes: 27.9 };
         Measured { outage: Duration::from_millis(outage), forecast, reported, usage }
     }
 
     #[test]
-    fn the_readme_shows_what_is_printed() {
+    fn the_readme_contains_the_printed_table() {
         let thousand = Row {
             mix: Mix::GitHub,
             sinks: 1000,
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn thousands_are_told_apart() {
+    fn thousands_are_separated_by_commas() {
         for (number, text) in [(0, "0"), (999, "999"), (10_000, "10,000"), (1_000_020, "1,000,020")]
         {
             assert_eq!(with_commas(number), text);

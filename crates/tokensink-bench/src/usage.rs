@@ -1,4 +1,4 @@
-//! What a process took: processor time and memory.
+//! Measures the processor time and the memory of a process.
 
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -6,17 +6,17 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::sleep;
 
-use crate::Failure;
+use crate::BenchError;
 
-/// Processor time, and memory at its peak.
+/// The processor time and the peak memory.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Usage {
     pub(crate) processor: Duration,
     pub(crate) peak_mebibytes: f64,
 }
 
-/// Runs `command` to its end, and looks at it every few milliseconds.
-pub(crate) async fn watched(mut command: Command) -> Result<(Output, Usage), Failure> {
+/// Runs `command` and measures it every few milliseconds.
+pub(crate) async fn watched(mut command: Command) -> Result<(Output, Usage), BenchError> {
     command.stdin(Stdio::null()).kill_on_drop(true);
     let child = command.spawn()?;
     let process = child.id().ok_or("the process ended at once")?;
@@ -32,13 +32,13 @@ pub(crate) async fn watched(mut command: Command) -> Result<(Output, Usage), Fai
     }
 }
 
-/// What `process` has taken until now (proc(5)); `self` for this one.
+/// Returns the usage of `process` so far (proc(5)). `self` is this process.
 pub(crate) fn of(process: &str) -> Option<Usage> {
     let read = |file: &str| std::fs::read_to_string(format!("/proc/{process}/{file}")).ok();
     let status = read("status")?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kibibytes: f64 = peak.split_whitespace().next()?.parse().ok()?;
-    // The name in parentheses may hold blanks; user and system time are the 12th and 13th after it.
+    // The name in parentheses may contain blanks. User and system time are the 12th and 13th fields after it.
     let stat = read("stat")?;
     let ticks: u64 = stat
         .rsplit(") ")

@@ -9,8 +9,8 @@ use tokensink_core::{Secret, Token, TokenIssuer, TokenSource};
 use tokensink_engine::{Command, Outcome, Report};
 use tokensink_http::shown_host;
 use tokensink_upstash::{
-    ConnectError, Credentials, CredentialsError, Named, PastedToken, QSTASH, Settings, TokenKind,
-    UpstashAccount,
+    ConnectError, CredentialsError, IssuerSettings, Named, PastedToken, QSTASH, TokenKind,
+    UpstashCredentials, UpstashIssuer,
 };
 
 use crate::bounded_io::{self, PIPE_TIMEOUT};
@@ -116,7 +116,7 @@ async fn ensure_publishes(
         }
         Err(error) => return Ok(not_compared(&error)),
     };
-    match UpstashAccount::kind_of(token, &credentials, &settings_of(table)).await {
+    match UpstashIssuer::kind_of(token, &credentials, &settings_of(table)).await {
         Ok(TokenKind::Full) => Ok(Vec::new()),
         Ok(TokenKind::ReadOnly { region, .. }) => {
             let problem = format!(
@@ -166,7 +166,7 @@ impl From<NoCredentials> for SourceError {
 async fn find_credentials(
     request: &RunRequest<'_>,
     table: &UpstashTable,
-) -> Result<Credentials, NoCredentials> {
+) -> Result<UpstashCredentials, NoCredentials> {
     let flags = &request.global.credentials;
     let environment = request.environment.clone();
     let named = match &table.api_key_variable {
@@ -188,7 +188,7 @@ async fn find_credentials(
     };
     // The key file may be a pipe.
     let found = bounded_io::within(PIPE_TIMEOUT, move || {
-        Ok(Credentials::find(&named, &environment, &read_credential_file))
+        Ok(UpstashCredentials::find(&named, &environment, &read_credential_file))
     });
     found.await.map_err(NoCredentials::Unreadable)?.map_err(NoCredentials::Invalid)
 }
@@ -200,8 +200,8 @@ fn read_credential_file(file: &Path) -> io::Result<Secret> {
     Ok(Secret::new(text))
 }
 
-fn settings_of(table: &UpstashTable) -> Settings {
-    Settings {
+fn settings_of(table: &UpstashTable) -> IssuerSettings {
+    IssuerSettings {
         api_url: table.api_url.clone(),
         qstash_url: table.qstash_url.clone(),
         id: table.id.clone(),
@@ -215,13 +215,12 @@ async fn connect_to_account(
     table: &UpstashTable,
 ) -> Result<ConnectedSource, SourceError> {
     let credentials = find_credentials(request, table).await?;
-    let upstash =
-        UpstashAccount::connect(&credentials, &settings_of(table)).await.map_err(|error| {
-            match error {
-                ConnectError::NoChoice(_) => SourceError::invalid(&error),
-                _ => SourceError::unchanged(&error),
-            }
-        })?;
+    let upstash = UpstashIssuer::connect(&credentials, &settings_of(table)).await.map_err(
+        |error| match error {
+            ConnectError::NoChoice(_) => SourceError::invalid(&error),
+            _ => SourceError::unchanged(&error),
+        },
+    )?;
     tracing::info!(credentials = credentials.origin(), issuer = %upstash, "connected");
     let id = upstash.id().to_owned();
     let mut warnings: Vec<String> = credentials.warning().map(str::to_owned).into_iter().collect();

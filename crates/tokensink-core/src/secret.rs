@@ -132,6 +132,13 @@ impl Token {
     }
 }
 
+/// For what removes secrets from texts.
+impl AsRef<Secret> for Token {
+    fn as_ref(&self) -> &Secret {
+        &self.0
+    }
+}
+
 impl From<Secret> for Token {
     fn from(secret: Secret) -> Self {
         Self(secret)

@@ -10,7 +10,7 @@ use crate::faults::{Fault, is_planted};
 use crate::journal::LastWrite;
 use crate::rate_limiter::RateLimiter;
 use crate::retry::Retry;
-use crate::{Failure, Sink, State};
+use crate::{Sink, SinkFailure, State};
 
 /// The result of an inspection. It is compared with a token later, because the token may be superseded in
 /// the meantime.
@@ -22,7 +22,7 @@ pub(crate) struct Inspected {
     last_write: Option<Fingerprint>,
 }
 
-pub(crate) type InspectResult = Result<Inspected, Failure>;
+pub(crate) type InspectResult = Result<Inspected, SinkFailure>;
 
 /// The content of a sink, compared with a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,7 +154,7 @@ pub(crate) enum WriteState {
 
 /// Returns the state of a sink and the evidence for it. The state is `Stale` only if the sink is known not
 /// to contain the token.
-pub(crate) fn conclude(write: WriteState, found: Result<Finding, &Failure>) -> (State, String) {
+pub(crate) fn conclude(write: WriteState, found: Result<Finding, &SinkFailure>) -> (State, String) {
     match (write, found) {
         (_, Ok(Finding::Token)) => (State::Current, "read back and equal".to_owned()),
         (_, Ok(Finding::UnchangedSinceOurWrite)) => {
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn a_state_other_than_unknown_needs_evidence() {
         let unknown = || Finding::Unknown { reason: "write-only".to_owned() };
-        let failure = Failure::panicked();
+        let failure = SinkFailure::panicked();
         use WriteState::{Acknowledged, Failed, None, Unacknowledged};
         for (write, found, state) in [
             (None, Ok(Finding::Token), State::Current),

@@ -69,5 +69,5 @@ pub use plan::{Destination, Plan, Prepared};
 pub use progress::{Event, Progress, Silent};
 pub use report::{Command, Outcome, Report, SinkReport, State, TokenChange};
 pub use session::RunContext;
-pub use sink::{Failure, Sink, SinkOptions, error_chain};
+pub use sink::{Sink, SinkFailure, SinkOptions, error_chain};
 pub use timing::Timing;

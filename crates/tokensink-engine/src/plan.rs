@@ -20,7 +20,7 @@ use crate::rate_limiter::RateLimiter;
 use crate::run_concurrently::{TaskOutcome, run_concurrently};
 use crate::session::Session;
 use crate::survey::{Surveyed, survey};
-use crate::{Command, Event, Failure, Sink, State};
+use crate::{Command, Event, Sink, SinkFailure, State};
 
 /// The maximum number of times that preparations are repeated because they expired while others were made.
 const MAX_REFRESHES: usize = 3;
@@ -44,12 +44,12 @@ pub struct Prepared {
     /// The sink.
     pub sink: Arc<Sink>,
     pub(crate) rate_limiter: Option<Arc<RateLimiter>>,
-    pub(crate) preparation: Result<Arc<Preparation>, Failure>,
+    pub(crate) preparation: Result<Arc<Preparation>, SinkFailure>,
     pub(crate) prepared_at: Instant,
     pub(crate) last_write: Option<LastWrite>,
     pub(crate) inspected: InspectResult,
     /// The result of the proof of a write, which is made after the user's consent.
-    pub(crate) proof: Option<Result<Readiness, Failure>>,
+    pub(crate) proof: Option<Result<Readiness, SinkFailure>>,
     /// The number of attempts of the rehearsal's write.
     pub(crate) rehearsal_attempts: u32,
     /// Whether the rehearsal's write was acknowledged.
@@ -89,7 +89,7 @@ impl Destination {
 
 impl Prepared {
     /// Returns why the sink cannot be written, if it cannot.
-    pub fn obstacle(&self) -> Option<&Failure> {
+    pub fn obstacle(&self) -> Option<&SinkFailure> {
         self.preparation.as_ref().err()
     }
 
@@ -111,7 +111,7 @@ impl Prepared {
         conclude(WriteState::None, self.finding(token))
     }
 
-    pub(crate) fn finding(&self, token: &Token) -> Result<Finding, &Failure> {
+    pub(crate) fn finding(&self, token: &Token) -> Result<Finding, &SinkFailure> {
         self.inspected.as_ref().map(|inspected| inspected.compare(&token.fingerprint()))
     }
 
@@ -143,7 +143,7 @@ impl Plan {
             let before = before.find(|before| Arc::ptr_eq(&before.sink, &prepared.sink));
             let agreed = before.and_then(Prepared::foreign_destination);
             let preparation =
-                std::mem::replace(&mut prepared.preparation, Err(Failure::not_asked()));
+                std::mem::replace(&mut prepared.preparation, Err(SinkFailure::not_asked()));
             prepared.preparation = ensure_agreed(preparation, agreed);
         }
     }
@@ -154,7 +154,7 @@ impl Plan {
     }
 
     /// Returns the required sinks that cannot be written. They prevent a reset.
-    pub fn obstacles(&self) -> impl Iterator<Item = (&Sink, &Failure)> {
+    pub fn obstacles(&self) -> impl Iterator<Item = (&Sink, &SinkFailure)> {
         let required = self.prepared.iter().filter(|prepared| prepared.sink.required);
         required.filter_map(|prepared| Some((prepared.sink.as_ref(), prepared.obstacle()?)))
     }
@@ -358,7 +358,7 @@ async fn prepare_all(session: &Session, sinks: &[&Arc<Sink>]) -> Vec<PrepareResu
         },
         pending(),
     );
-    let panicked = || PrepareResult::from(Err(Failure::panicked()));
+    let panicked = || PrepareResult::from(Err(SinkFailure::panicked()));
     ended.await.into_iter().map(|ended| ended.or(panicked, panicked)).collect()
 }
 
@@ -399,7 +399,7 @@ async fn inspect_all(
     );
     let inspected = ended.await.into_iter().map(|ended| match ended {
         TaskOutcome::Returned(inspected) => inspected,
-        TaskOutcome::Panicked | TaskOutcome::Abandoned => Err(Failure::panicked()),
+        TaskOutcome::Panicked | TaskOutcome::Abandoned => Err(SinkFailure::panicked()),
     });
     last_writes.into_iter().zip(inspected).collect()
 }

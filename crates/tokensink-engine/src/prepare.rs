@@ -7,30 +7,30 @@ use tokio::time::Instant;
 
 use crate::rate_limiter::RateLimiter;
 use crate::retry::Retry;
-use crate::{Failure, Sink};
+use crate::{Sink, SinkFailure};
 
 /// The result of a sink's preparation, and its time.
 #[derive(Debug)]
 pub(crate) struct PrepareResult {
-    pub(crate) preparation: Result<Arc<Preparation>, Failure>,
+    pub(crate) preparation: Result<Arc<Preparation>, SinkFailure>,
     pub(crate) at: Instant,
 }
 
 /// Rejects a preparation with an unexpected destination that was not shown to the user. `agreed` is the
 /// destination that was shown.
 pub(crate) fn ensure_agreed(
-    preparation: Result<Arc<Preparation>, Failure>,
+    preparation: Result<Arc<Preparation>, SinkFailure>,
     agreed: Option<&str>,
-) -> Result<Arc<Preparation>, Failure> {
+) -> Result<Arc<Preparation>, SinkFailure> {
     let preparation = preparation?;
     match preparation.foreign_destination.as_deref() {
-        Some(found) if Some(found) != agreed => Err(Failure::destination_changed(found)),
+        Some(found) if Some(found) != agreed => Err(SinkFailure::destination_changed(found)),
         _ => Ok(preparation),
     }
 }
 
-impl From<Result<Preparation, Failure>> for PrepareResult {
-    fn from(preparation: Result<Preparation, Failure>) -> Self {
+impl From<Result<Preparation, SinkFailure>> for PrepareResult {
+    fn from(preparation: Result<Preparation, SinkFailure>) -> Self {
         Self { preparation: preparation.map(Arc::new), at: Instant::now() }
     }
 }

@@ -11,7 +11,7 @@ use crate::rate_limiter::RateLimiter;
 use crate::retry::Retry;
 use crate::run_concurrently::run_concurrently;
 use crate::session::Session;
-use crate::{Event, Failure, Sink};
+use crate::{Event, Sink, SinkFailure};
 
 /// Proves the write of every sink that was not yet proven or rehearsed in this run.
 ///
@@ -39,7 +39,7 @@ pub(crate) async fn prove(session: &Session, plan: &mut Plan) -> Result<(), Abor
     let ended = session.interruptible(proving).await?;
     let mut problems = Vec::new();
     for (index, ended) in indices.into_iter().zip(ended) {
-        let proof = ended.or(|| Err(Failure::panicked()), || Err(Failure::panicked()));
+        let proof = ended.or(|| Err(SinkFailure::panicked()), || Err(SinkFailure::panicked()));
         let prepared = &mut plan.prepared[index];
         if let Err(failure) = &proof
             && prepared.sink.required
@@ -55,7 +55,7 @@ async fn prove_one(
     sink: Arc<Sink>,
     preparation: Arc<Preparation>,
     rate_limiter: Option<Arc<RateLimiter>>,
-) -> Result<Readiness, Failure> {
+) -> Result<Readiness, SinkFailure> {
     let mut retry = Retry::new(sink.deadline, rate_limiter);
     loop {
         match retry.probe(preparation.writer.prove()).await {

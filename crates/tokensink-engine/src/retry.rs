@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::faults::{Fault, is_planted};
 use crate::rate_limiter::{Permit, QueuedPermit, RateLimiter};
-use crate::{Failure, Sink};
+use crate::{Sink, SinkFailure};
 
 /// The maximum total of a provider's pauses for one sink, without the waiting time in the queue. GitHub's
 /// hourly quota has the longest one.
@@ -75,7 +75,7 @@ impl Retry {
     pub(crate) async fn read<T>(
         &mut self,
         read: impl Future<Output = Result<T, SinkError>>,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, SinkFailure> {
         let limiter = self.rate_limiter.clone();
         self.attempt(async { Some(limiter?.admit_read().await) }, read).await
     }
@@ -84,7 +84,7 @@ impl Retry {
     pub(crate) async fn write<T>(
         &mut self,
         write: impl Future<Output = Result<T, SinkError>>,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, SinkFailure> {
         let (limiter, place) = (self.rate_limiter.clone(), self.place.take());
         let admitted = async {
             match place {
@@ -100,7 +100,7 @@ impl Retry {
     pub(crate) async fn probe<T>(
         &mut self,
         probe: impl Future<Output = Result<T, SinkError>>,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, SinkFailure> {
         let limiter = self.rate_limiter.clone();
         self.attempt(async { Some(limiter?.admit_unpaced().await) }, probe).await
     }
@@ -110,7 +110,7 @@ impl Retry {
         &mut self,
         admitted: impl Future<Output = Option<Permit>>,
         attempt: impl Future<Output = Result<T, SinkError>>,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, SinkFailure> {
         let permit = self.uncounted(admitted).await;
         let outcome = within(self.attempt_timeout, attempt).await;
         drop(permit);
@@ -119,7 +119,7 @@ impl Retry {
 
     /// Waits for the time that `failure` demands. Returns false if another attempt would be useless or too
     /// late.
-    pub(crate) async fn goes_on_after(&mut self, failure: &Failure) -> bool {
+    pub(crate) async fn goes_on_after(&mut self, failure: &SinkFailure) -> bool {
         match failure.kind.retry_policy() {
             RetryPolicy::Never => false,
             RetryPolicy::OnceRevoked => {
@@ -165,12 +165,12 @@ impl Retry {
 async fn within<T>(
     attempt_timeout: Duration,
     attempt: impl Future<Output = Result<T, SinkError>>,
-) -> Result<T, Failure> {
+) -> Result<T, SinkFailure> {
     let hangs = is_planted(Fault::AwaitHangingAttempt);
     let limit = if hangs { attempt_timeout * 1_000_000 } else { attempt_timeout };
     match timeout(limit, attempt).await {
-        Ok(outcome) => outcome.map_err(Failure::from),
-        Err(_) => Err(Failure {
+        Ok(outcome) => outcome.map_err(SinkFailure::from),
+        Err(_) => Err(SinkFailure {
             kind: SinkErrorKind::Transient,
             message: format!("no response within {attempt_timeout:?}"),
             help: None,

@@ -124,7 +124,7 @@ impl SinkProgress {
         }
     }
 
-    fn finding(&self, token: &Token) -> Result<Finding, &crate::Failure> {
+    fn finding(&self, token: &Token) -> Result<Finding, &crate::SinkFailure> {
         self.inspected.as_ref().map(|inspected| inspected.compare(&token.fingerprint()))
     }
 

@@ -16,8 +16,8 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::abort::Abort;
 use crate::faults::{Fault, is_planted};
 use crate::journal::{
-    Entry, Journal, LastWrite, Run, RunId, has_unacknowledged_requests, known_tokens, last_write,
-    last_written_at, unfinished,
+    Entry, Journal, LastWrite, RunId, RunRecord, has_unacknowledged_requests, known_tokens,
+    last_write, last_written_at, unfinished,
 };
 use crate::rate_limiter::{RateLimiter, RateLimiters};
 use crate::{Command, Event, Interrupt, Progress, Report, Sink, Timing};
@@ -54,7 +54,7 @@ pub(crate) struct Session {
     pub(crate) context: RunContext,
     pub(crate) timing: Timing,
     pub(crate) run: RunId,
-    earlier_runs: Vec<Run>,
+    earlier_runs: Vec<RunRecord>,
     knows_earlier_runs: bool,
     started: OnceCell<()>,
     rate_limiters: RateLimiters,
@@ -65,7 +65,7 @@ impl Session {
     pub(crate) fn new(
         mut context: RunContext,
         timing: Timing,
-        earlier_runs: Option<Vec<Run>>,
+        earlier_runs: Option<Vec<RunRecord>>,
     ) -> Self {
         context.sinks.sort_by_key(|sink| std::cmp::Reverse(sink.priority));
         let knows_earlier_runs = earlier_runs.is_some();
@@ -121,7 +121,7 @@ impl Session {
     }
 
     /// Returns the earlier runs of the same QStash, oldest first.
-    pub(crate) fn earlier_runs(&self) -> impl DoubleEndedIterator<Item = &Run> {
+    pub(crate) fn earlier_runs(&self) -> impl DoubleEndedIterator<Item = &RunRecord> {
         self.earlier_runs.iter().filter(|run| run.may_be_of(&self.context.source_id))
     }
 
@@ -147,7 +147,7 @@ impl Session {
     }
 
     /// Returns the unfinished earlier runs, oldest first.
-    pub(crate) fn unfinished_runs(&self) -> Vec<&Run> {
+    pub(crate) fn unfinished_runs(&self) -> Vec<&RunRecord> {
         if is_planted(Fault::ForgetUnfinished) {
             return Vec::new();
         }

@@ -11,7 +11,7 @@ use crate::inspection::{InspectResult, inspect_after_write};
 use crate::observe::TokenObservation;
 use crate::rollout::Rollout;
 use crate::run_concurrently::{TaskOutcome, run_concurrently};
-use crate::{Event, Failure};
+use crate::{Event, SinkFailure};
 
 /// The final knowledge about the token.
 #[derive(Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Rollout<'_> {
                 continue;
             }
             for index in &overwritten {
-                self.sinks[*index].job.preparation = Err(Failure::not_asked());
+                self.sinks[*index].job.preparation = Err(SinkFailure::not_asked());
             }
             self.write(overwritten).await;
             if is_planted(Fault::SkipLastInspection) {
@@ -110,8 +110,8 @@ impl Rollout<'_> {
         );
         let inspected = ended.await.into_iter().map(|ended| match ended {
             TaskOutcome::Returned(inspected) => inspected,
-            TaskOutcome::Panicked => Err(Failure::panicked()),
-            TaskOutcome::Abandoned => Err(Failure::not_asked()),
+            TaskOutcome::Panicked => Err(SinkFailure::panicked()),
+            TaskOutcome::Abandoned => Err(SinkFailure::not_asked()),
         });
         inspected.collect()
     }

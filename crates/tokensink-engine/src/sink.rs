@@ -75,7 +75,7 @@ impl fmt::Display for Sink {
 
 /// An error of a sink as text, with its chain of causes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct SinkFailure {
     /// The kind, which decides whether the attempt is repeated.
     pub kind: SinkErrorKind,
     /// The action and the reason.
@@ -84,7 +84,7 @@ pub struct Failure {
     pub help: Option<String>,
 }
 
-impl Failure {
+impl SinkFailure {
     /// Returns the value for a sink that was not inspected or written yet.
     pub(crate) fn not_asked() -> Self {
         Self { kind: SinkErrorKind::Other, message: "not asked".to_owned(), help: None }
@@ -110,7 +110,7 @@ impl Failure {
     }
 }
 
-impl From<SinkError> for Failure {
+impl From<SinkError> for SinkFailure {
     fn from(error: SinkError) -> Self {
         let help = error.help().map(str::to_owned);
         Self { kind: error.kind(), message: error_chain(&error), help }
@@ -132,7 +132,7 @@ pub fn error_chain(error: &dyn Error) -> String {
     message
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for SinkFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         match &self.help {

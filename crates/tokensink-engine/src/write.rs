@@ -15,7 +15,7 @@ use crate::plan::Prepared;
 use crate::prepare::ensure_agreed;
 use crate::rate_limiter::{QueuedPermit, RateLimiter};
 use crate::retry::{OldToken, Retry};
-use crate::{Failure, Sink, State};
+use crate::{Sink, SinkFailure, State};
 
 /// The inputs of a sink's write.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub(crate) struct WriteJob {
     pub(crate) sink: Arc<Sink>,
     pub(crate) rate_limiter: Option<Arc<RateLimiter>>,
     /// The preparation, or its error. In that case the sink is prepared again before the write.
-    pub(crate) preparation: Result<Arc<Preparation>, Failure>,
+    pub(crate) preparation: Result<Arc<Preparation>, SinkFailure>,
     pub(crate) priority: WritePriority,
     pub(crate) old_token: OldToken,
     /// The unexpected destination that was shown to the user, if there was one.
@@ -35,7 +35,7 @@ pub(crate) type WritePriority = Reverse<(i32, Option<Duration>)>;
 
 impl WriteJob {
     pub(crate) fn of(prepared: &Prepared, old_token: OldToken) -> Self {
-        let preparation = prepared.preparation.as_ref().map(Arc::clone).map_err(Failure::clone);
+        let preparation = prepared.preparation.as_ref().map(Arc::clone).map_err(SinkFailure::clone);
         Self {
             sink: Arc::clone(&prepared.sink),
             rate_limiter: prepared.rate_limiter.clone(),
@@ -71,7 +71,7 @@ pub(crate) struct WriteResult {
     pub(crate) superseded_unacknowledged: bool,
     /// The token of the last attempt.
     pub(crate) token: Arc<Token>,
-    pub(crate) outcome: Result<Acknowledgement, Failure>,
+    pub(crate) outcome: Result<Acknowledgement, SinkFailure>,
 }
 
 /// The provider's acknowledgement of a write.
@@ -89,12 +89,12 @@ impl WriteResult {
 
     /// Returns the result for a write in which the plugin panicked.
     pub(crate) fn panicked(token: &Arc<Token>) -> Self {
-        Self::without_response(token, Failure::panicked())
+        Self::without_response(token, SinkFailure::panicked())
     }
 
     /// Returns the result for a write that was stopped by a second interrupt.
     pub(crate) fn abandoned(token: &Arc<Token>) -> Self {
-        let failure = Failure {
+        let failure = SinkFailure {
             kind: SinkErrorKind::Other,
             message: "abandoned by a second interrupt".to_owned(),
             help: None,
@@ -109,11 +109,11 @@ impl WriteResult {
             unacknowledged: false,
             superseded_unacknowledged: false,
             token,
-            outcome: Err(Failure::not_asked()),
+            outcome: Err(SinkFailure::not_asked()),
         }
     }
 
-    fn without_response(token: &Arc<Token>, failure: Failure) -> Self {
+    fn without_response(token: &Arc<Token>, failure: SinkFailure) -> Self {
         Self {
             attempts: 1,
             unacknowledged: true,

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use reqwest::{Client, Url, redirect, retry};
+use tokensink_core::SinkError;
 
 use crate::network::{Proxy, check_certificates, of_process, proxy_for};
 
@@ -44,6 +45,21 @@ pub enum ClientError {
     /// The TLS library could not start.
     #[error("cannot set up TLS: {0}")]
     Tls(String),
+}
+
+/// The error of a sink whose client cannot be built.
+impl From<ClientError> for SinkError {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Tls(_) => SinkError::other(error.to_string()),
+            ClientError::Setting { .. } => {
+                SinkError::config(error.to_string()).with_help("correct the variable, or unset it")
+            }
+            ClientError::NotAUrl { .. }
+            | ClientError::NotHttps { .. }
+            | ClientError::Credentials { .. } => SinkError::config(error.to_string()),
+        }
+    }
 }
 
 /// Parses a base URL to which a credential may be sent: `https`, or `http` to loopback. The result

@@ -3,10 +3,17 @@
 //! credential may be sent to a host.
 //!
 //! The meaning of a particular API's responses is defined in the crate for that API.
+//!
+//! # A whole plugin
+//!
+//! ```
+#![doc = include_str!("../examples/http_sink.rs")]
+//! ```
 
 #![warn(missing_docs)]
 
 mod authorization;
+mod bearer_api;
 mod client;
 mod excerpt;
 mod network;
@@ -16,13 +23,14 @@ mod send;
 mod trust;
 
 pub use authorization::{basic, bearer};
+pub use bearer_api::BearerApi;
 pub use client::{ClientError, build_client, is_loopback, parse_base_url};
 pub use excerpt::{excerpt, looks_like_a_token};
-pub use network::{check_network_settings, proxy_label};
+pub use network::{check_network_settings, proxy_label, read_certificates};
 pub use reqwest;
 pub use response::{MAX_BODY_BYTES, Response, TransportError};
 pub use retry_after::{retry_after, server_time};
-pub use send::{PROXY_CREDENTIAL, error_kind, send, status_error, transport_error};
+pub use send::{PROXY_CREDENTIAL, error_kind, exchange, send, status_error, transport_error};
 pub use trust::{
     AllowedHost, AllowedHostError, DefaultCredential, GrantedCredential, HostGrant, HostRefusal,
     HostSetting, InvalidVariableName, RefusalReason, VariableName, Vendor, authorize,

@@ -41,15 +41,34 @@ impl Proxy {
     }
 }
 
-/// Checks the proxy and certificate settings for requests to `base`. For clients that are not built
+/// Checks the proxy and certificate settings for requests to `base`, and returns the proxy's URL, which
+/// may contain a credential, or `None` if requests are sent directly. For clients that are not built
 /// with [`build_client`](crate::build_client), which does the same.
 ///
 /// # Errors
 ///
 /// When a setting is not usable. The message names its variable and contains no credential.
-pub fn check_network_settings(base: &Url) -> Result<(), ClientError> {
-    proxy_for(base, &of_process)?;
-    check_certificates(base, &of_process)
+pub fn check_network_settings(base: &Url) -> Result<Option<Url>, ClientError> {
+    check_certificates(base, &of_process)?;
+    Ok(proxy_for(base, &of_process)?.map(|proxy| proxy.url))
+}
+
+/// Reads the PEM certificates in `file`, which `variable` names (such as `AWS_CA_BUNDLE`), and returns
+/// them as they are. The TLS library accepts each of them.
+///
+/// # Errors
+///
+/// When a certificate is not usable. The message names the variable.
+pub fn read_certificates(variable: &'static str, file: &Path) -> Result<Vec<u8>, ClientError> {
+    let usable = read_bundle(file).and_then(|(pem, certificates)| {
+        // The certificates are parsed when a client is built with them.
+        let client = reqwest::Client::builder().no_proxy().tls_certs_only(certificates).build();
+        client.map(|_| pem).map_err(|_| "it contains a certificate that cannot be used".to_owned())
+    });
+    usable.map_err(|problem| ClientError::Setting {
+        variable,
+        problem: format!("{}: {problem}", file.display()),
+    })
 }
 
 /// Returns the name of the proxy for requests to `url`, for error messages, or `None` if they are sent
@@ -143,7 +162,7 @@ pub(crate) fn check_certificates(base: &Url, variables: Variables<'_>) -> Result
     }
     if let Some(file) = variables("SSL_CERT_FILE") {
         let file = Path::new(file.as_str());
-        check_bundle(file).map_err(|problem| ClientError::Setting {
+        read_bundle(file).map_err(|problem| ClientError::Setting {
             variable: "SSL_CERT_FILE",
             problem: format!("{}: {problem}", file.display()),
         })?;
@@ -159,7 +178,7 @@ pub(crate) fn check_certificates(base: &Url, variables: Variables<'_>) -> Result
     Ok(())
 }
 
-fn check_bundle(file: &Path) -> Result<(), String> {
+fn read_bundle(file: &Path) -> Result<(Vec<u8>, Vec<Certificate>), String> {
     let metadata = fs::metadata(file).map_err(|error| reason(&error))?;
     // Reading a pipe could block forever.
     if !metadata.is_file() {
@@ -173,7 +192,7 @@ fn check_bundle(file: &Path) -> Result<(), String> {
         Ok(certificates) if certificates.is_empty() => {
             Err("it contains no PEM certificate".to_owned())
         }
-        Ok(_) => Ok(()),
+        Ok(certificates) => Ok((pem, certificates)),
         Err(_) => Err("it is not a bundle of PEM certificates".to_owned()),
     }
 }
@@ -309,5 +328,16 @@ mod tests {
         assert_eq!(check("https://x.example/", "SSL_CERT_FILE", &path("good")), Ok(()));
         assert_eq!(check("https://x.example/", "SSL_CERT_FILE", " "), Ok(()));
         assert_eq!(check("https://x.example/", "SSL_CERT_DIR", &path(".")), Ok(()));
+        for (name, problem) in [
+            ("missing", "no such file or directory"),
+            ("junk", "contains no PEM certificate"),
+            // PEM, with something else than a certificate in it.
+            ("good", "a certificate that cannot be used"),
+        ] {
+            let error = read_certificates("AWS_CA_BUNDLE", Path::new(&path(name))).unwrap_err();
+            let error = error.to_string();
+            assert!(error.starts_with("AWS_CA_BUNDLE cannot be used: "), "{error}");
+            assert!(error.ends_with(problem), "{error}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokensink_core::Secret;
+use tokensink_core::{Secret, SinkError};
 use zeroize::Zeroizing;
 
 use crate::client::innermost;
@@ -98,6 +98,18 @@ impl Response {
     /// When the body is not JSON of type `T`. The message contains a position but not the body.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_slice(&self.body)
+    }
+
+    /// Parses the body as the JSON document that the provider documents. `action` is what the request
+    /// does, such as `read the secret`; it begins the message of an error.
+    ///
+    /// # Errors
+    ///
+    /// When the body is not JSON of type `T`. The message does not contain the body.
+    pub fn document<T: DeserializeOwned>(&self, action: &str) -> Result<T, SinkError> {
+        self.json().map_err(|_| {
+            SinkError::other(format!("cannot {action}: the response is not what is documented"))
+        })
     }
 
     /// Returns the status and the server's error message in one line, without `secrets`. The message

@@ -30,20 +30,30 @@ pub async fn send(
     request: RequestBuilder,
     secrets: &[&Secret],
 ) -> Result<Response, SinkError> {
+    let response = exchange(action, request).await?;
+    if response.status.is_success() {
+        Ok(response)
+    } else {
+        Err(status_error(action, &response, secrets))
+    }
+}
+
+/// Sends `request` and returns the response whatever its status: for a provider whose refusals say
+/// more than a status. Elsewhere, [`send`] is what a sink needs.
+///
+/// # Errors
+///
+/// [`transport_error`] where there is no whole response.
+pub async fn exchange(action: &str, request: RequestBuilder) -> Result<Response, SinkError> {
     let (client, request) = request.build_split();
     let request = request.map_err(|error| {
         SinkError::other(format!("cannot {action}: the request cannot be built"))
             .with_source(error.without_url())
     })?;
     let host = request.url().host_str().unwrap_or_default().to_owned();
-    let response = Response::to(RequestBuilder::from_parts(client, request))
+    Response::to(RequestBuilder::from_parts(client, request))
         .await
-        .map_err(|error| transport_error(action, &host, error))?;
-    if response.status.is_success() {
-        Ok(response)
-    } else {
-        Err(status_error(action, &response, secrets))
-    }
+        .map_err(|error| transport_error(action, &host, error))
 }
 
 /// Returns the default error kind for a status that is not a success. A plugin uses another kind where

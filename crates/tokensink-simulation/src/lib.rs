@@ -1,22 +1,21 @@
-//! Lives of the coordinator in a made-up world, by seed.
+//! Simulates the engine in a world in memory, with one random scenario for each seed.
 //!
-//! A life is a handful of commands under paused time: calls are slow, fail, hang, panic, or take
-//! effect although their answer is lost; reads lag; somebody else resets the token or writes to a
-//! sink; a second machine runs at the same time; Ctrl-C comes; the process is killed at any of its
-//! steps. After every command its report is held against what really happened ([`Finding`]), and
-//! at the end one quiet `sync` must have repaired everything.
+//! A scenario is a few commands under paused time. Calls are slow, fail, hang, panic, or take effect
+//! although their response is lost; reads lag; other programs reset the token or write to a sink; a second
+//! machine runs at the same time; the run is interrupted or killed at any of its steps. After every command
+//! the invariants are checked against the recorded events ([`InvariantViolation`]), and at the end one
+//! `sync` without faults must repair everything.
 //!
-//! One seed is one life, to the last step: a finding names the seed that replays it.
+//! A seed determines the scenario completely, so the seed of a violation replays it.
 //!
-//! Deliberately absent: HTTP, files, the command line. Those are killed and starved for real in the
-//! end-to-end tests.
+//! The simulation has no HTTP, no files and no CLI. The end-to-end tests cover these.
 
-mod chaos;
-mod claims;
-mod death;
-mod forgetful;
-mod life;
+mod crash;
+mod faults;
+mod invariants;
+mod scenario;
 mod step;
+mod unreliable_journal;
 
-pub use claims::Finding;
-pub use life::{live, live_twice};
+pub use invariants::InvariantViolation;
+pub use scenario::{run_scenario, run_twice};

@@ -1,18 +1,18 @@
-//! `cargo xtask sim`: many lives, on all cores.
+//! `cargo xtask sim`: runs many scenarios on all cores.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use clap::Parser;
-use tokensink_simulation::{Finding, live_twice};
+use tokensink_simulation::{InvariantViolation, run_twice};
 
-/// Lives of the coordinator in a made-up world, by seed
+/// Run random scenarios of the engine, one for each seed
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// How many lives
+    /// The number of scenarios
     #[arg(long, default_value_t = 20_000)]
     runs: u64,
-    /// The first seed; with `--runs 1` this life alone is replayed
+    /// The first seed; with `--runs 1` only its scenario is replayed
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Plant the fault of this name in the engine
@@ -34,27 +34,27 @@ fn main() -> ExitCode {
     let Arguments { runs, seed, .. } = arguments;
     match search(seed, runs) {
         None => {
-            tell(&format!("{runs} lives from seed {seed} on: nothing was found"));
+            print(&format!("{runs} scenarios from seed {seed}: no violation"));
             ExitCode::SUCCESS
         }
-        Some(finding) => {
-            tell(&format!(
-                "{finding}\nreplay it with: cargo xtask sim --runs 1 --seed {}",
-                finding.seed
+        Some(violation) => {
+            print(&format!(
+                "{violation}\nreplay it with: cargo xtask sim --runs 1 --seed {}",
+                violation.seed
             ));
             ExitCode::FAILURE
         }
     }
 }
 
-/// Plants the fault that was asked for, or lists all.
+/// Plants the requested fault, or lists all faults.
 #[cfg(feature = "planted-faults")]
 fn plant(arguments: &Arguments) -> Option<ExitCode> {
     use tokensink_engine::{Fault, plant};
 
     if arguments.list_faults {
         for fault in Fault::ALL {
-            tell(&format!("{fault:?}\t{}", fault.describe()));
+            print(&format!("{fault:?}\t{}", fault.describe()));
         }
         return Some(ExitCode::SUCCESS);
     }
@@ -65,13 +65,13 @@ fn plant(arguments: &Arguments) -> Option<ExitCode> {
             None
         }
         None => {
-            tell(&format!("there is no fault {name}; see --list-faults"));
+            print(&format!("there is no fault {name}; see --list-faults"));
             Some(ExitCode::from(2))
         }
     }
 }
 
-fn search(first: u64, runs: u64) -> Option<Box<Finding>> {
+fn search(first: u64, runs: u64) -> Option<Box<InvariantViolation>> {
     let (next, found) = (AtomicU64::new(first), AtomicBool::new(false));
     let search = || {
         while !found.load(Ordering::Relaxed) {
@@ -79,9 +79,9 @@ fn search(first: u64, runs: u64) -> Option<Box<Finding>> {
             if seed >= first.saturating_add(runs) {
                 return None;
             }
-            if let Err(finding) = live_twice(seed) {
+            if let Err(violation) = run_twice(seed) {
                 found.store(true, Ordering::Relaxed);
-                return Some(finding);
+                return Some(violation);
             }
         }
         None
@@ -93,7 +93,7 @@ fn search(first: u64, runs: u64) -> Option<Box<Finding>> {
     })
 }
 
-#[expect(clippy::print_stdout, reason = "this is what the program is for")]
-fn tell(text: &str) {
+#[expect(clippy::print_stdout, reason = "the result is the program's output")]
+fn print(text: &str) {
     println!("{text}");
 }

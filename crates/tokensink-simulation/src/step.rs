@@ -1,11 +1,11 @@
-//! One command of a life, carried out as the command line does.
+//! Runs one command of a scenario like the CLI.
 
 use std::sync::Arc;
 
 use tokensink_core::{Fingerprint, TokenIssuer};
 use tokensink_engine::{Abort, Command, Coordinator, Outcome, Plan, Report, RunContext, Timing};
 
-/// Which one.
+/// A command of a scenario.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
     Reset { rehearsed: bool },
@@ -14,8 +14,7 @@ pub(crate) enum Step {
     Check,
 }
 
-/// What the command line does with a coordinator. Beside the report, the token that was live when
-/// a person was asked.
+/// Runs a command like the CLI. Returns the report and the token that was shown to the user.
 pub(crate) async fn command(
     context: RunContext,
     issuer: Arc<dyn TokenIssuer>,

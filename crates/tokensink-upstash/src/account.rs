@@ -9,7 +9,7 @@ use tokensink_core::{
 };
 use tokensink_http::{ClientError, Response, shown_host};
 
-use crate::Credentials;
+use crate::UpstashCredentials;
 use crate::developer_api::{DeveloperApi, Subject};
 use crate::hosts::{DEVELOPER_API, QSTASH};
 use crate::probe::{self, Probe};
@@ -17,7 +17,7 @@ use crate::user::{TokenKind, User};
 
 /// Which QStash to use, and the addresses of its APIs.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct IssuerSettings {
     /// The base URL of the Developer API. It ends with a slash.
     pub api_url: Url,
     /// The base URL of QStash. `None` means the host of the QStash's region.
@@ -46,7 +46,7 @@ pub enum ConnectError {
 }
 
 /// A token issuer for one QStash of one account.
-pub struct UpstashAccount {
+pub struct UpstashIssuer {
     api: DeveloperApi,
     id: String,
     region: String,
@@ -55,7 +55,7 @@ pub struct UpstashAccount {
     probe: Probe,
 }
 
-impl UpstashAccount {
+impl UpstashIssuer {
     /// Finds the QStash by id, by region, or as the account's only one.
     ///
     /// # Errors
@@ -63,8 +63,8 @@ impl UpstashAccount {
     /// When a request fails, or when no QStash or several match: the message then lists the ones
     /// that the account has.
     pub async fn connect(
-        credentials: &Credentials,
-        settings: &Settings,
+        credentials: &UpstashCredentials,
+        settings: &IssuerSettings,
     ) -> Result<Self, ConnectError> {
         let api = DeveloperApi::new(credentials, settings)?;
         let region = settings.region.as_deref();
@@ -92,8 +92,8 @@ impl UpstashAccount {
     /// When a request to the Developer API fails.
     pub async fn kind_of(
         token: &Token,
-        credentials: &Credentials,
-        settings: &Settings,
+        credentials: &UpstashCredentials,
+        settings: &IssuerSettings,
     ) -> Result<TokenKind, ConnectError> {
         let users = DeveloperApi::new(credentials, settings)?.users().await?;
         Ok(TokenKind::among(&users, token))
@@ -113,7 +113,7 @@ impl UpstashAccount {
     }
 }
 
-impl UpstashAccount {
+impl UpstashIssuer {
     fn unknown(&self, problem: &str) -> ResetError {
         ResetError::OutcomeUnknown { message: format!("{}: {problem}", self.api.host()) }
     }
@@ -154,15 +154,15 @@ fn choose(mut users: Vec<User>, region: Option<&str>) -> Result<User, ConnectErr
     Err(ConnectError::NoChoice(problem))
 }
 
-impl fmt::Display for UpstashAccount {
+impl fmt::Display for UpstashIssuer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "QStash {} ({})", self.id, self.region)
     }
 }
 
-impl fmt::Debug for UpstashAccount {
+impl fmt::Debug for UpstashIssuer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UpstashAccount")
+        f.debug_struct("UpstashIssuer")
             .field("id", &self.id)
             .field("region", &self.region)
             .field("api_url", &self.api.base.as_str())
@@ -171,7 +171,7 @@ impl fmt::Debug for UpstashAccount {
 }
 
 #[async_trait]
-impl TokenSource for UpstashAccount {
+impl TokenSource for UpstashIssuer {
     async fn current(&self) -> Result<Issued, IssuerError> {
         self.api.user(&self.id, self.subject).await?.issued().ok_or_else(|| {
             IssuerError::Permanent {
@@ -188,7 +188,7 @@ impl TokenSource for UpstashAccount {
 }
 
 #[async_trait]
-impl TokenIssuer for UpstashAccount {
+impl TokenIssuer for UpstashIssuer {
     async fn reset(&self) -> Result<Issued, ResetError> {
         let path = format!("qstash/rotate-token/{}", self.id);
         let request = self.api.request(Method::POST, &path);

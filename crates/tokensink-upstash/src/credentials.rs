@@ -14,7 +14,7 @@ use tokensink_core::{Environment, Secret, path_problem, request_value_problem, t
 
 /// An account's email address and Developer API key.
 #[derive(Clone)]
-pub struct Credentials {
+pub struct UpstashCredentials {
     pub(crate) email: String,
     pub(crate) api_key: Secret,
     origin: String,
@@ -94,7 +94,7 @@ impl Found {
     }
 }
 
-impl Credentials {
+impl UpstashCredentials {
     /// Returns the credentials of the first source that has any.
     ///
     /// # Errors
@@ -163,9 +163,9 @@ impl Credentials {
     }
 }
 
-impl fmt::Debug for Credentials {
+impl fmt::Debug for UpstashCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("origin", &self.origin).finish_non_exhaustive()
+        f.debug_struct("UpstashCredentials").field("origin", &self.origin).finish_non_exhaustive()
     }
 }
 
@@ -173,7 +173,7 @@ fn from_flags(
     named: &Named,
     environment: &Environment,
     read_file: ReadFile<'_>,
-) -> Result<Option<Credentials>, CredentialsError> {
+) -> Result<Option<UpstashCredentials>, CredentialsError> {
     let api_key = match (&named.api_key_file, &named.api_key_env) {
         (Some(file), _) => {
             check_path("--upstash-api-key-file", file, environment)?;
@@ -195,17 +195,19 @@ fn from_flags(
         (None, None) => None,
     };
     let email = named.email.as_ref().map(|email| Found::new(Secret::new(email), "--upstash-email"));
-    let found = Credentials::whole(email, api_key, "the set of credential flags")?;
+    let found = UpstashCredentials::whole(email, api_key, "the set of credential flags")?;
     Ok(match &named.api_key_file {
         Some(file) => found.map(|found| found.kept_in(file)),
         None => found,
     })
 }
 
-fn from_environment(environment: &Environment) -> Result<Option<Credentials>, CredentialsError> {
+fn from_environment(
+    environment: &Environment,
+) -> Result<Option<UpstashCredentials>, CredentialsError> {
     let find = |name: &str| Some(Found::new(environment.secret(name)?.clone(), name));
     let (email, api_key) = (find("UPSTASH_EMAIL"), find("UPSTASH_API_KEY"));
-    Credentials::whole(email, api_key, "the environment (UPSTASH_EMAIL, UPSTASH_API_KEY)")
+    UpstashCredentials::whole(email, api_key, "the environment (UPSTASH_EMAIL, UPSTASH_API_KEY)")
 }
 
 /// Returns the files in which Upstash's own CLI saves a login, newest format first
@@ -247,7 +249,7 @@ struct Login {
 fn from_login(
     file: &Path,
     read_file: ReadFile<'_>,
-) -> Result<Option<Credentials>, CredentialsError> {
+) -> Result<Option<UpstashCredentials>, CredentialsError> {
     let Some(text) = read(file, read_file)? else { return Ok(None) };
     let login: Login = serde_json::from_str(trimmed(text.expose())).map_err(|error| {
         problem(file, &format!("it is not a file of `upstash login` (line {})", error.line()))
@@ -257,7 +259,7 @@ fn from_login(
         Some(Found::new(Secret::new(value?), format!("`{key}` in {origin}")))
     };
     let (email, api_key) = (found(login.email, "email"), found(login.api_key, "api_key"));
-    let whole = Credentials::whole(email, api_key, &origin)?;
+    let whole = UpstashCredentials::whole(email, api_key, &origin)?;
     Ok(whole.map(|found| found.kept_in(file)))
 }
 
@@ -295,7 +297,7 @@ mod tests {
         fs::write(login.join("config.json"), r#"{"email":"l@x","api_key":"login-key"}"#).unwrap();
         let home = home.path().to_str().unwrap();
         let find = |named: &Named, variables: &[(&str, &str)]| {
-            Credentials::find(
+            UpstashCredentials::find(
                 named,
                 &environment(&[&[("HOME", home)], variables].concat()),
                 &read_plainly,
@@ -319,7 +321,7 @@ mod tests {
 
     #[test]
     fn credentials_of_two_sources_are_never_mixed() {
-        let error = Credentials::find(
+        let error = UpstashCredentials::find(
             &Named::default(),
             &environment(&[("UPSTASH_EMAIL", "e@x")]),
             &read_plainly,
@@ -329,7 +331,7 @@ mod tests {
         assert!(error.contains("no API key") && error.contains("never mixed"), "{error}");
         let named = Named { email: Some("f@x".into()), ..Named::default() };
         let whole = environment(&[("UPSTASH_EMAIL", "e@x"), ("UPSTASH_API_KEY", "k")]);
-        assert!(Credentials::find(&named, &whole, &read_plainly).is_err());
+        assert!(UpstashCredentials::find(&named, &whole, &read_plainly).is_err());
     }
 
     #[test]
@@ -344,7 +346,7 @@ mod tests {
                 api_key_env: None,
             };
             let whole = [("UPSTASH_EMAIL", "e@x"), ("UPSTASH_API_KEY", "env-key")];
-            Credentials::find(&named, &environment(&whole), &read_plainly)
+            UpstashCredentials::find(&named, &environment(&whole), &read_plainly)
         };
         assert_eq!(find("f@x", " key\n").unwrap().api_key.expose(), "key");
         let error = find("f@x", " \n").unwrap_err().to_string();
@@ -355,8 +357,8 @@ mod tests {
         let login = directory.path().join(".upstash.json");
         let home = [("HOME", directory.path().to_str().unwrap())];
         fs::write(&login, r#"{"email":"l@x","apiKey":""}"#).unwrap();
-        let error =
-            Credentials::find(&Named::default(), &environment(&home), &read_plainly).unwrap_err();
+        let error = UpstashCredentials::find(&Named::default(), &environment(&home), &read_plainly)
+            .unwrap_err();
         assert!(error.to_string().contains(".upstash.json has no API key"), "{error}");
     }
 
@@ -367,8 +369,9 @@ mod tests {
             api_key_file: Some("/no/such".into()),
             api_key_env: None,
         };
-        let error =
-            Credentials::find(&named, &environment(&[]), &read_plainly).unwrap_err().to_string();
+        let error = UpstashCredentials::find(&named, &environment(&[]), &read_plainly)
+            .unwrap_err()
+            .to_string();
         assert_eq!(
             error,
             "cannot read the Upstash credentials from /no/such: there is no such file"
@@ -383,8 +386,8 @@ mod tests {
                 api_key_env: Some(pasted.into()),
                 ..Named::default()
             };
-            let error =
-                Credentials::find(&named, &Environment::default(), &read_plainly).unwrap_err();
+            let error = UpstashCredentials::find(&named, &Environment::default(), &read_plainly)
+                .unwrap_err();
             let shown = format!("{error} {error:?}");
             assert!(
                 shown.contains("variable of `--upstash-api-key-env` has no API key"),
@@ -399,7 +402,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let legacy = home.path().join(".upstash.json");
         let variables = environment(&[("HOME", home.path().to_str().unwrap())]);
-        let find = || Credentials::find(&Named::default(), &variables, &read_plainly);
+        let find = || UpstashCredentials::find(&Named::default(), &variables, &read_plainly);
         assert!(matches!(find(), Err(CredentialsError::None)));
         fs::write(&legacy, r#"{"email":"o@x","apiKey":"old-key"}"#).unwrap();
         assert_eq!(find().unwrap().api_key.expose(), "old-key");
@@ -437,7 +440,7 @@ mod tests {
                 (by_flags, Environment::default()),
                 (Named::default(), environment(&[home])),
             ] {
-                let found = Credentials::find(&named, &variables, &read_plainly).unwrap();
+                let found = UpstashCredentials::find(&named, &variables, &read_plainly).unwrap();
                 assert_eq!((found.email.as_str(), found.api_key.expose()), ("e@x", "key"));
             }
         }
@@ -482,7 +485,8 @@ mod tests {
                 ),
                 (Named::default(), environment(&[("HOME", home)]), "`api_key` in "),
             ] {
-                let error = Credentials::find(&named, &variables, &read_plainly).unwrap_err();
+                let error =
+                    UpstashCredentials::find(&named, &variables, &read_plainly).unwrap_err();
                 let text = error.to_string();
                 assert!(text.contains(name) && text.contains("cannot be used: it "), "{text}");
                 assert!(!text.contains("hunter2") && !text.contains('\n'), "{text}");
@@ -498,13 +502,15 @@ mod tests {
             api_key_file: Some("~/key".into()),
             api_key_env: None,
         };
-        let error = Credentials::find(&named, &environment(&[home]), &read_plainly).unwrap_err();
+        let error =
+            UpstashCredentials::find(&named, &environment(&[home]), &read_plainly).unwrap_err();
         assert_eq!(
             error.to_string(),
             "--upstash-api-key-file cannot be used: `~` is expanded by a shell only; write /srv/me/key"
         );
         let variables = environment(&[home, ("UPSTASH_CONFIG_HOME", "$HOME/u")]);
-        let error = Credentials::find(&Named::default(), &variables, &read_plainly).unwrap_err();
+        let error =
+            UpstashCredentials::find(&Named::default(), &variables, &read_plainly).unwrap_err();
         assert!(error.to_string().starts_with("UPSTASH_CONFIG_HOME cannot be used: "), "{error}");
     }
 

@@ -7,9 +7,9 @@ use tokensink_http::{
     PROXY_CREDENTIAL, Response, TransportError, basic, build_client, retry_after,
 };
 
-use crate::account::Settings;
+use crate::account::IssuerSettings;
 use crate::user::User;
-use crate::{ConnectError, Credentials};
+use crate::{ConnectError, UpstashCredentials};
 
 /// Returns the error for a read that failed in transport. It is permanent if a proxy demands a
 /// credential.
@@ -41,8 +41,8 @@ pub(crate) struct DeveloperApi {
 
 impl DeveloperApi {
     pub(crate) fn new(
-        credentials: &Credentials,
-        settings: &Settings,
+        credentials: &UpstashCredentials,
+        settings: &IssuerSettings,
     ) -> Result<Self, ConnectError> {
         let basic = basic(&credentials.email, credentials.api_key.expose());
         let basic = basic.map_err(|error| {

@@ -11,8 +11,8 @@ mod pasted;
 mod probe;
 mod user;
 
-pub use account::{ConnectError, Settings, UpstashAccount};
-pub use credentials::{Credentials, CredentialsError, Named, ReadFile};
+pub use account::{ConnectError, IssuerSettings, UpstashIssuer};
+pub use credentials::{CredentialsError, Named, ReadFile, UpstashCredentials};
 pub use hosts::{DEVELOPER_API, QSTASH};
 pub use pasted::{PastedToken, PastedTokenError};
 pub use user::TokenKind;

@@ -8,7 +8,9 @@ use axum::Router;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokensink_core::{Environment, IssuerError, Secret, Token, TokenSource as _};
 use tokensink_http::parse_base_url;
-use tokensink_upstash::{ConnectError, Credentials, Named, PastedToken, Settings, UpstashAccount};
+use tokensink_upstash::{
+    ConnectError, IssuerSettings, Named, PastedToken, UpstashCredentials, UpstashIssuer,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Starts a server that sends the same response to every request. Returns its base URL.
@@ -117,22 +119,22 @@ async fn a_retry_after_of_zero_becomes_one_second() {
     }
 }
 
-async fn connected(url: &str, region: Option<&str>) -> Result<UpstashAccount, ConnectError> {
+async fn connected(url: &str, region: Option<&str>) -> Result<UpstashIssuer, ConnectError> {
     let variables = [("UPSTASH_EMAIL", "e@x"), ("UPSTASH_API_KEY", "a-key-of-some-length")];
     let environment: Environment =
         variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
     let credentials =
-        Credentials::find(&Named::default(), &environment, &|_| unreachable!()).unwrap();
+        UpstashCredentials::find(&Named::default(), &environment, &|_| unreachable!()).unwrap();
     assert!(credentials.origin().contains("UPSTASH_EMAIL"));
     assert!(format!("{credentials:?}").contains("UPSTASH_EMAIL"));
-    let settings = Settings {
+    let settings = IssuerSettings {
         api_url: parse_base_url(url).unwrap(),
         qstash_url: None,
         id: None,
         region: region.map(str::to_owned),
         timeout: Duration::from_secs(5),
     };
-    UpstashAccount::connect(&credentials, &settings).await
+    UpstashIssuer::connect(&credentials, &settings).await
 }
 
 async fn connecting(status: u16, body: &str, region: Option<&str>) -> String {
@@ -211,7 +213,7 @@ async fn the_error_for_a_region_without_a_qstash_lists_the_others() {
 }
 
 /// Connects to a server that lists one QStash and responds to every other request with `status`.
-async fn failing_later(status: u16) -> UpstashAccount {
+async fn failing_later(status: u16) -> UpstashIssuer {
     let one = r#"[{"id":"q1","region":"eu-central-1","token":"t"}]"#;
     let status = StatusCode::from_u16(status).unwrap();
     let router = Router::new()

@@ -7,17 +7,17 @@ use std::time::Duration;
 use tokensink_core::{Environment, ResetError, Token, TokenIssuer as _, TokenSource as _};
 use tokensink_http::parse_base_url;
 use tokensink_sandbox::{ResetFault, Upstash as FakeUpstash};
-use tokensink_upstash::{Credentials, Named, Settings, TokenKind, UpstashAccount};
+use tokensink_upstash::{IssuerSettings, Named, TokenKind, UpstashCredentials, UpstashIssuer};
 
-fn credentials(email: &str, api_key: &str) -> Credentials {
+fn credentials(email: &str, api_key: &str) -> UpstashCredentials {
     let variables = [("UPSTASH_EMAIL", email), ("UPSTASH_API_KEY", api_key)];
     let environment: Environment =
         variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
-    Credentials::find(&Named::default(), &environment, &|_| unreachable!()).unwrap()
+    UpstashCredentials::find(&Named::default(), &environment, &|_| unreachable!()).unwrap()
 }
 
-fn settings(upstash: &FakeUpstash) -> Settings {
-    Settings {
+fn settings(upstash: &FakeUpstash) -> IssuerSettings {
+    IssuerSettings {
         api_url: parse_base_url(&upstash.url()).unwrap(),
         qstash_url: Some(parse_base_url(&upstash.qstash_url()).unwrap()),
         id: None,
@@ -26,9 +26,9 @@ fn settings(upstash: &FakeUpstash) -> Settings {
     }
 }
 
-async fn connected(upstash: &FakeUpstash) -> UpstashAccount {
+async fn connected(upstash: &FakeUpstash) -> UpstashIssuer {
     let credentials = credentials(upstash.email(), &upstash.api_key());
-    UpstashAccount::connect(&credentials, &settings(upstash)).await.unwrap()
+    UpstashIssuer::connect(&credentials, &settings(upstash)).await.unwrap()
 }
 
 #[tokio::test]
@@ -51,9 +51,9 @@ async fn a_reset_revokes_the_old_token_and_returns_the_new_one() {
 async fn a_qstash_is_chosen_by_id_or_region_else_all_are_listed() {
     let upstash = FakeUpstash::start().await.unwrap();
     let credentials = credentials(upstash.email(), &upstash.api_key());
-    let connect = |settings: Settings| {
+    let connect = |settings: IssuerSettings| {
         let credentials = credentials.clone();
-        async move { UpstashAccount::connect(&credentials, &settings).await }
+        async move { UpstashIssuer::connect(&credentials, &settings).await }
     };
     let error = connect(settings(&upstash)).await.unwrap_err().to_string();
     assert!(error.contains("no QStash"), "{error}");
@@ -61,7 +61,7 @@ async fn a_qstash_is_chosen_by_id_or_region_else_all_are_listed() {
     let (eu, us) = (upstash.add_user("eu-central-1"), upstash.add_user("us-east-1"));
     let error = connect(settings(&upstash)).await.unwrap_err().to_string();
     assert!(error.contains(&eu) && error.contains(&us) && error.contains("`region`"), "{error}");
-    let by = |id: Option<&str>, region: Option<&str>| Settings {
+    let by = |id: Option<&str>, region: Option<&str>| IssuerSettings {
         id: id.map(str::to_owned),
         region: region.map(str::to_owned),
         ..settings(&upstash)
@@ -79,7 +79,7 @@ async fn a_qstash_is_chosen_by_id_or_region_else_all_are_listed() {
 async fn the_error_for_a_wrong_key_does_not_show_it() {
     let upstash = FakeUpstash::start().await.unwrap();
     let wrong = credentials(upstash.email(), "wrong-api-key-0123456789");
-    let error = UpstashAccount::connect(&wrong, &settings(&upstash)).await.unwrap_err().to_string();
+    let error = UpstashIssuer::connect(&wrong, &settings(&upstash)).await.unwrap_err().to_string();
     assert!(error.contains("401") && error.contains("API key is wrong"), "{error}");
     assert!(!error.contains("wrong-api-key-0123456789"), "{error}");
 }
@@ -145,9 +145,9 @@ async fn a_token_of_another_region_is_not_accepted() {
     let upstash = FakeUpstash::start().await.unwrap();
     let (eu, us) = (upstash.add_user("eu-central-1"), upstash.add_user("us-east-1"));
     upstash.serve_only("us-east-1");
-    let settings = Settings { id: Some(eu), ..settings(&upstash) };
+    let settings = IssuerSettings { id: Some(eu), ..settings(&upstash) };
     let credentials = credentials(upstash.email(), &upstash.api_key());
-    let issuer = UpstashAccount::connect(&credentials, &settings).await.unwrap();
+    let issuer = UpstashIssuer::connect(&credentials, &settings).await.unwrap();
     let theirs = issuer.current().await.unwrap().token;
     assert!(!issuer.accepts(&theirs).await.unwrap());
     assert_eq!(upstash.qstash_requests().last().map(|request| request.status), Some(404));
@@ -167,7 +167,7 @@ async fn the_account_distinguishes_a_read_only_token_from_a_full_one() {
         ("eyJ9".to_owned(), TokenKind::NotOfTheAccount),
     ] {
         let found =
-            UpstashAccount::kind_of(&Token::new(token), &credentials, &settings(&upstash)).await;
+            UpstashIssuer::kind_of(&Token::new(token), &credentials, &settings(&upstash)).await;
         assert_eq!(found.unwrap(), kind);
     }
 }

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
+use aws_sdk_sts::config::endpoint::{DefaultResolver, Params, ResolveEndpoint as _};
 use aws_sdk_sts::{Client, config};
-use tokensink_core::SinkError;
+use tokensink_core::{Environment, SinkError};
+use tokensink_http::reqwest::Url;
 
-use crate::client::without_proxy;
 use crate::endpoint::Endpoint;
+use crate::network::http_client;
 
 /// The time limit for the account in a preparation. The account is only shown, so a missing one does not
 /// prevent the write.
@@ -55,16 +57,24 @@ impl StsEndpoint {
     }
 
     /// Returns the account of the credentials in `found`, or why it is not known.
-    pub(crate) async fn account(&self, found: &SdkConfig) -> Result<String, String> {
+    pub(crate) async fn account(
+        &self,
+        found: &SdkConfig,
+        environment: &Environment,
+    ) -> Result<String, String> {
         if let Self::Unknown { reason } = self {
             return Err(reason.clone());
         }
         let timeouts = TimeoutConfig::builder().operation_timeout(MAX_WAIT).build();
-        let endpoint = self.endpoint();
         let mut config = config::Builder::from(found).timeout_config(timeouts);
-        config.set_endpoint_url(endpoint.map(|endpoint| endpoint.url().to_owned()));
-        if endpoint.is_some_and(Endpoint::is_loopback) {
-            config = config.http_client(without_proxy());
+        config.set_endpoint_url(self.endpoint().map(Endpoint::setting));
+        let url = match self.endpoint() {
+            Some(endpoint) => Some(endpoint.url().clone()),
+            None => default_url(found).await,
+        };
+        if let Some(url) = url {
+            let client = http_client(&url, environment).await.map_err(|error| error.to_string())?;
+            config = config.http_client(client);
         }
         let request = Client::from_conf(config.build()).get_caller_identity().send();
         match tokio::time::timeout(MAX_WAIT, request).await {
@@ -83,4 +93,15 @@ impl StsEndpoint {
             }
         }
     }
+}
+
+/// Returns the endpoint of the region, as the SDK finds it; `None` where that is a request's error.
+async fn default_url(found: &SdkConfig) -> Option<Url> {
+    let params = Params::builder()
+        .set_region(found.region().map(ToString::to_string))
+        .set_use_fips(found.use_fips())
+        .set_use_dual_stack(found.use_dual_stack())
+        .build();
+    let endpoint = DefaultResolver::new().resolve_endpoint(&params.ok()?).await;
+    Url::parse(endpoint.ok()?.url()).ok()
 }

@@ -8,17 +8,19 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::config;
+use aws_sdk_secretsmanager::config::endpoint::{DefaultResolver, Params, ResolveEndpoint as _};
 use aws_sdk_secretsmanager::config::http::HttpResponse;
-use aws_sdk_secretsmanager::config::{self, SharedHttpClient};
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
-use aws_smithy_http_client::tls;
 use tokensink_core::{BuildContext, Environment, HostPolicy, Secret, SinkError};
+use tokensink_http::reqwest::Url;
 use tokio::sync::OnceCell;
 
 use crate::caller::StsEndpoint;
 use crate::credentials::{self, SECRET_ACCESS_KEY, SESSION_TOKEN};
 use crate::endpoint::{Endpoint, SECRETS_MANAGER, STS};
 use crate::failure;
+use crate::network::http_client;
 
 /// A region, an endpoint and credentials, with their client.
 pub(crate) struct Account {
@@ -67,7 +69,8 @@ impl Account {
     ///
     /// # Errors
     ///
-    /// When no credential may be sent to the profile's endpoint.
+    /// When the profile names an endpoint that no credential may be sent to, or a setting of the proxy
+    /// or the certificates cannot be used.
     pub(crate) async fn connection(&self) -> Result<&Connection, SinkError> {
         self.connection.get_or_try_init(|| self.connect()).await
     }
@@ -81,8 +84,8 @@ impl Account {
     /// at most two seconds.
     pub(crate) async fn caller(&self) -> Result<&str, String> {
         let connection = self.connection().await.map_err(|error| error.to_string())?;
-        let request = || connection.sts.account(&connection.found);
-        self.caller.get_or_init(request).await.as_deref().map_err(Clone::clone)
+        let asked = || connection.sts.account(&connection.found, &self.environment);
+        self.caller.get_or_init(asked).await.as_deref().map_err(Clone::clone)
     }
 
     /// Converts an error of the SDK. The result contains no credentials.
@@ -139,20 +142,28 @@ impl Account {
         };
         let sts = StsEndpoint::choose(named(&STS), endpoint.as_ref());
         let mut config = config::Builder::from(&found);
-        config.set_endpoint_url(endpoint.as_ref().map(|endpoint| endpoint.url().to_owned()));
-        // The provider of the credentials has another client, which may use a proxy.
-        if endpoint.as_ref().is_some_and(Endpoint::is_loopback) {
-            config = config.http_client(without_proxy());
+        config.set_endpoint_url(endpoint.as_ref().map(Endpoint::setting));
+        let url = match &endpoint {
+            Some(endpoint) => Some(endpoint.url().clone()),
+            None => default_url(&found).await,
+        };
+        // Credentials may come through another proxy: from elsewhere.
+        if let Some(url) = url {
+            config = config.http_client(http_client(&url, &self.environment).await?);
         }
         Ok(Connection { client: Client::from_conf(config.build()), endpoint, sts, found })
     }
 }
 
-/// Returns the SDK's own client without the proxies of the environment, for the reason given at
-/// [`tokensink_http::build_client`].
-pub(crate) fn without_proxy() -> SharedHttpClient {
-    let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
-    aws_smithy_http_client::Builder::new().tls_provider(provider).build_https()
+/// Returns the endpoint of the region, as the SDK finds it; `None` where that is a request's error.
+async fn default_url(found: &SdkConfig) -> Option<Url> {
+    let params = Params::builder()
+        .set_region(found.region().map(ToString::to_string))
+        .set_use_fips(found.use_fips())
+        .set_use_dual_stack(found.use_dual_stack())
+        .build();
+    let endpoint = DefaultResolver::new().resolve_endpoint(&params.ok()?).await;
+    Url::parse(endpoint.ok()?.url()).ok()
 }
 
 impl std::fmt::Debug for Account {

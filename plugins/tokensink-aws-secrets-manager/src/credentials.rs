@@ -5,7 +5,7 @@
 //! the variable.
 
 use aws_sdk_secretsmanager::config::Credentials;
-use tokensink_core::{Environment, SinkError};
+use tokensink_core::{Environment, SinkError, request_value_problem};
 
 const ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
 pub(crate) const SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
@@ -23,10 +23,16 @@ pub(crate) fn check(environment: &Environment, profile: Option<&str>) -> Vec<Sin
         return Vec::new();
     }
     let keys = [ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN];
-    let of_keys =
-        keys.iter().filter_map(|name| invalid_value(environment, name, char::is_whitespace));
+    let of_keys = keys.iter().filter_map(|name| {
+        let value = setting(environment, name)?;
+        let problem = request_value_problem(value)
+            .or((!value.is_ascii()).then_some("it contains a character outside ASCII"))?;
+        Some(unusable(name, problem))
+    });
     // The name of a profile may contain a blank.
-    of_keys.chain(invalid_value(environment, PROFILE, char::is_control)).collect()
+    let profile = setting(environment, PROFILE).filter(|name| name.contains(char::is_control));
+    let of_profile = profile.map(|_| unusable(PROFILE, "it contains a control character"));
+    of_keys.chain(of_profile).collect()
 }
 
 /// Returns the keys in the environment, if it contains both.
@@ -41,18 +47,7 @@ pub(crate) fn profile(environment: &Environment) -> Option<&str> {
     setting(environment, PROFILE)
 }
 
-fn invalid_value(
-    environment: &Environment,
-    variable: &str,
-    is_refused: impl Fn(char) -> bool,
-) -> Option<SinkError> {
-    let value = setting(environment, variable)?;
-    let what = value.chars().find_map(|c| match c {
-        '\r' | '\n' => Some("a line break"),
-        c if c.is_control() => Some("a control character"),
-        c if !c.is_ascii() && variable != PROFILE => Some("a character outside ASCII"),
-        c => is_refused(c).then_some("a blank"),
-    })?;
-    let problem = format!("the variable {variable}: its value contains {what}");
-    Some(SinkError::config(problem).with_help(format!("set {variable} again, without it")))
+fn unusable(variable: &str, problem: &str) -> SinkError {
+    SinkError::config(format!("the variable {variable} cannot be used: {problem}"))
+        .with_help(format!("set {variable} to the value alone"))
 }

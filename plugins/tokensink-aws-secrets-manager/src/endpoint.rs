@@ -10,8 +10,8 @@ use aws_config::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
 use tokensink_core::{BuildContext, Environment, HostPolicy, Origin, SinkError};
 use tokensink_http::{
-    DefaultCredential, HostSetting, Vendor, authorize, is_aws_region, is_loopback, parse_base_url,
-    reqwest::Url, shown_host,
+    DefaultCredential, HostSetting, Vendor, authorize, is_aws_region, parse_base_url, reqwest::Url,
+    shown_host,
 };
 
 use crate::credentials::{self, setting};
@@ -177,9 +177,14 @@ impl Endpoint {
         Ok(Self { url, source, is_of_aws: grant.shown_host.is_none() })
     }
 
-    /// Returns the URL in the form that the SDK expects.
-    pub(crate) fn url(&self) -> &str {
-        self.url.as_str().trim_end_matches('/')
+    /// Where requests go.
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// As the SDK takes it.
+    pub(crate) fn setting(&self) -> String {
+        self.url.as_str().trim_end_matches('/').to_owned()
     }
 
     /// Returns `HOST`, or `HOST:PORT` if the port is not the scheme's default.
@@ -187,11 +192,7 @@ impl Endpoint {
         shown_host(&self.url)
     }
 
-    pub(crate) fn is_loopback(&self) -> bool {
-        is_loopback(&self.url)
-    }
-
-    /// Returns a warning if a variable sets the endpoint, which the user may have forgotten.
+    /// What a user should know who has forgotten the variable.
     pub(crate) fn warning(&self) -> Option<String> {
         match &self.source {
             Source::Variable(name) => Some(format!("{name} sends it to {}", self.host())),
@@ -228,8 +229,9 @@ impl fmt::Display for Source {
 
 /// Returns an entry of the profile, for the service or for all services.
 fn in_profile(found: &SdkConfig, service_id: &str, key: &str) -> Option<String> {
-    // No variable has an empty name, so the SDK looks only into the profile.
-    let key = ServiceConfigKey::builder().service_id(service_id).env("").profile(key).build();
+    // No variable has this name, so the SDK looks only into the profile. The C library may find one
+    // whose name is empty.
+    let key = ServiceConfigKey::builder().service_id(service_id).env("\0").profile(key).build();
     let text = found.service_config()?.load_config(key.ok()?)?;
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())

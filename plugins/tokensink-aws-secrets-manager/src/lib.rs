@@ -7,6 +7,7 @@ mod config;
 mod credentials;
 mod endpoint;
 mod failure;
+mod network;
 mod secret_id;
 mod sink;
 mod stored;

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokensink_core::SinkError;
-use tokensink_http::{Response, build_client};
+use tokensink_http::{Response, build_client, exchange};
 use tokio::sync::Semaphore;
 
 use crate::config::Limits;
@@ -198,9 +198,7 @@ impl Api {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response = Response::to(request).await;
-        let host = self.base.host_str().unwrap_or_default();
-        let response = response.map_err(|error| without_response(action, host, error))?;
+        let response = exchange(action, request).await.map_err(without_response)?;
         if let Some(remaining) = remaining(&response) {
             self.remaining.store(remaining, Ordering::Relaxed);
             if let Some(pause) = until_renewal(&response).filter(|_| remaining == 0) {
@@ -226,17 +224,7 @@ impl Api {
         path: &str,
         action: &str,
     ) -> Result<T, SinkError> {
-        Self::document(action, &self.get(path, action).await?)
-    }
-
-    /// Parses the document of a response.
-    pub(crate) fn document<T: DeserializeOwned>(
-        action: &str,
-        response: &Response,
-    ) -> Result<T, SinkError> {
-        response.json().map_err(|_| {
-            SinkError::other(format!("cannot {action}: the response is not in the documented form"))
-        })
+        self.get(path, action).await?.document(action)
     }
 
     /// Returns the host, without the port.
@@ -338,8 +326,7 @@ impl Api {
         if let Some(client) = client.get() {
             return Ok(client);
         }
-        let built = build_client(&self.base, self.timeout)
-            .map_err(|error| SinkError::other("cannot build an HTTP client").with_source(error))?;
+        let built = build_client(&self.base, self.timeout)?;
         Ok(client.get_or_init(|| built))
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 use reqwest::header::HeaderValue;
-use tokensink_core::{BuildContext, Environment, Origin, Secret, SinkError};
+use tokensink_core::{BuildContext, Environment, Origin, Secret, SinkError, request_value_problem};
 use tokensink_http::{
     AllowedHost, DefaultCredential, GrantedCredential, HostSetting, VariableName, Vendor,
     authorize, bearer,
@@ -109,7 +109,10 @@ impl Credential {
         self.found
             .get_or_try_init(|| async {
                 match &self.source {
-                    Source::Variable(Some(secret)) => Ok(secret.clone()),
+                    Source::Variable(Some(secret)) => {
+                        ensure_usable(secret, &self.origin)?;
+                        Ok(secret.clone())
+                    }
                     Source::Variable(None) => Err(SinkError::permission_denied(format!(
                         "the variable {} is not set",
                         self.origin
@@ -161,6 +164,13 @@ pub(crate) fn check_variable_name(name: &str) -> Option<SinkError> {
     let error = VariableName::parse(name).err()?;
     let error = SinkError::config(format!("option `token_env`: {error}")).for_option("token_env");
     Some(error.with_help("put the token into a variable, and write that variable's name here"))
+}
+
+fn ensure_usable(secret: &Secret, variable: &str) -> Result<(), SinkError> {
+    request_value_problem(secret.expose()).map_or(Ok(()), |problem| {
+        let message = format!("{variable} does not contain a GitHub token: {problem}");
+        Err(SinkError::permission_denied(message).with_help("set it to the token alone"))
+    })
 }
 
 fn cli_environment(environment: &Environment) -> Vec<(&'static str, String)> {

@@ -4,9 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use reqwest::{StatusCode, Url};
 use tokensink_core::{Secret, SinkError, SinkErrorKind};
-use tokensink_http::{
-    Response, TransportError, retry_after, server_time, status_error, transport_error,
-};
+use tokensink_http::{Response, retry_after, server_time, status_error};
 
 /// The pause after a secondary limit without `Retry-After`
 /// (docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api).
@@ -15,9 +13,8 @@ const DEFAULT_PAUSE: Duration = Duration::from_secs(60);
 /// The quota is counted per hour, so a longer pause is an error of the server.
 const MAX_PAUSE: Duration = Duration::from_secs(3600);
 
-/// Returns the error for a request without a complete response.
-pub(crate) fn without_response(action: &str, host: &str, error: TransportError) -> SinkError {
-    let error = transport_error(action, host, error);
+/// Completes the error of a request without a whole response.
+pub(crate) fn without_response(error: SinkError) -> SinkError {
     if error.kind() == SinkErrorKind::Transient {
         error.with_help("check the network, a proxy if there is one, and `api_url`")
     } else {

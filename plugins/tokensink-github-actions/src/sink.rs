@@ -259,7 +259,7 @@ impl TokenSink for GitHubSink {
         if !response.status.is_success() {
             return Err(self.api.refusal(action, &response).await);
         }
-        let record: SecretRecord = Api::document(action, &response)?;
+        let record: SecretRecord = response.document(action)?;
         let content = match written {
             Some(time) => time.content_at(record.updated_at),
             None => Content::Unknown { reason: "GitHub does not show values".to_owned() },

@@ -5,6 +5,10 @@ use super::tree::Tree;
 /// A longer file is likely to have more than one subject.
 const MAX_LINES: usize = 600;
 
+/// An example is a whole plugin, with config, docs and registration. One that does not fit shows that
+/// the contract asks too much.
+const MAX_EXAMPLE_LINES: usize = 160;
+
 pub(super) fn violations(tree: &Tree) -> Vec<String> {
     let sources = tree.files(&["rs"]).filter(|(path, _)| !path.starts_with("tests/fuzz/"));
     sources.flat_map(|(path, text)| of_file(path, text)).collect()
@@ -15,6 +19,9 @@ fn of_file(path: &str, text: &str) -> Vec<String> {
     let lines = text.lines().count();
     if lines > MAX_LINES {
         found.push(format!("{path}: {lines} lines; is it one subject?"));
+    }
+    if path.contains("/examples/") && lines > MAX_EXAMPLE_LINES {
+        found.push(format!("{path}: {lines} lines; an example has at most {MAX_EXAMPLE_LINES}"));
     }
     if !text.starts_with("//!") {
         found.push(format!("{path}: does not begin with a `//!` line about its subject"));
@@ -52,8 +59,10 @@ mod tests {
     #[test]
     fn every_violation_in_a_source_is_found() {
         let long = format!("//! x\n{}", "\n".repeat(MAX_LINES));
+        let example = format!("//! x\n{}", "\n".repeat(MAX_EXAMPLE_LINES));
         for (path, text, rule) in [
             ("crates/a.rs", long.as_str(), "is it one subject?"),
+            ("crates/a/examples/a.rs", example.as_str(), "an example has at most"),
             ("crates/a.rs", "fn main() {}\n", "does not begin with"),
             ("crates/a.rs", concat!("//! x\ntod", "o!()\n"), "a stub"),
             ("crates/a.rs", concat!("//! x\n// /ro", "ot/x\n"), "a path of one machine"),

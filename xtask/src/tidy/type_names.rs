@@ -7,9 +7,6 @@ use super::tree::Tree;
 /// Names that mean the same thing wherever they are.
 const ALLOWED: [&str; 2] = ["Config", "Error"];
 
-/// Names that still have two meanings. A name leaves this list when one of the types is renamed.
-const PENDING: [&str; 1] = ["Finding"];
-
 pub(super) fn violations(tree: &Tree) -> Vec<String> {
     let mut places: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let sources = tree.files(&["rs"]).filter(|(path, _)| path.contains("/src/"));
@@ -18,9 +15,8 @@ pub(super) fn violations(tree: &Tree) -> Vec<String> {
             places.entry(name).or_default().push(path);
         }
     }
-    let duplicates = places
-        .into_iter()
-        .filter(|(name, at)| at.len() > 1 && !ALLOWED.contains(name) && !PENDING.contains(name));
+    let duplicates =
+        places.into_iter().filter(|(name, at)| at.len() > 1 && !ALLOWED.contains(name));
     duplicates
         .map(|(name, at)| format!("the type name {name} exists in {}", at.join(", ")))
         .collect()

@@ -1,14 +1,14 @@
-//! The fairest of them: one `curl` after the other, with the public keys fetched and the JSON of
-//! every secret read before the reset.
+//! The fastest alternative: sequential `curl` calls, with the public keys and the JSON of every secret read
+//! before the reset.
 
 use std::fmt::Write as _;
 
-use crate::Failure;
+use crate::BenchError;
 use crate::place::Place;
 
 use super::Tools;
 
-pub(super) fn script(place: &Place, tools: &Tools) -> Result<String, Failure> {
+pub(super) fn script(place: &Place, tools: &Tools) -> Result<String, BenchError> {
     let sandbox = &place.sandbox;
     let curl = "curl --silent --show-error --fail";
     let github = format!(

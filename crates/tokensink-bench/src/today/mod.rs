@@ -1,4 +1,4 @@
-//! What people do today, in the same place and by the same clocks.
+//! Measures other ways to reset a token, with the same sinks and the same clocks.
 
 mod curl;
 mod vendors;
@@ -10,7 +10,7 @@ use std::process::Stdio;
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::Failure;
+use crate::BenchError;
 use crate::place::{Measured, Place};
 use crate::usage::watched;
 
@@ -24,37 +24,37 @@ sealed = SealedBox(PublicKey(base64.b64decode(key['key']))).encrypt(token)
 print(json.dumps({'encrypted_value': base64.b64encode(sealed).decode(), 'key_id': key['key_id']}))
 ";
 
-/// Other people's programs.
+/// The paths of the other programs.
 #[derive(Debug)]
 pub(crate) struct Tools {
     /// A Python with PyNaCl.
     pub(crate) python: PathBuf,
-    /// The AWS command line.
+    /// The AWS CLI.
     pub(crate) aws: PathBuf,
-    /// The Upstash command line.
+    /// The Upstash CLI.
     pub(crate) upstash: PathBuf,
-    /// What turns the latter's requests to the stand-in.
+    /// The module that redirects the requests of the Upstash CLI to the fake server.
     pub(crate) redirect: PathBuf,
 }
 
-/// A loop of `curl` calls.
-pub(crate) async fn curl_loop(place: &Place, tools: &Tools) -> Result<Measured, Failure> {
+/// Measures a loop of `curl` calls.
+pub(crate) async fn curl_loop(place: &Place, tools: &Tools) -> Result<Measured, BenchError> {
     measure(place, tools, &curl::script(place, tools)?).await
 }
 
-/// The vendors' own command lines, and `sed`.
-pub(crate) async fn vendors_tools(place: &Place, tools: &Tools) -> Result<Measured, Failure> {
+/// Measures the vendors' own CLIs and `sed`.
+pub(crate) async fn vendors_tools(place: &Place, tools: &Tools) -> Result<Measured, BenchError> {
     measure(place, tools, &vendors::script(place, tools)?).await
 }
 
-async fn measure(place: &Place, tools: &Tools, script: &str) -> Result<Measured, Failure> {
+async fn measure(place: &Place, tools: &Tools, script: &str) -> Result<Measured, BenchError> {
     fs::write(place.path("seal.py"), SEAL)?;
     fs::write(place.path("today.sh"), script)?;
     let (sandbox, authority) = (&place.sandbox, place.path("authority.pem"));
     let mut command = Command::new("bash");
     command
         .arg("today.sh")
-        .current_dir(place.folder())
+        .current_dir(place.directory())
         .env("CURL_CA_BUNDLE", &authority)
         .env("AWS_CA_BUNDLE", &authority)
         .env("NODE_EXTRA_CA_CERTS", &authority)
@@ -74,8 +74,8 @@ async fn measure(place: &Place, tools: &Tools, script: &str) -> Result<Measured,
     Ok(Measured { outage: place.outage()?, forecast: None, reported: None, usage })
 }
 
-/// It must have done the whole job, or the comparison says nothing.
-fn check(place: &Place) -> Result<(), Failure> {
+/// Checks that the script has written all sinks, because the comparison would be wrong otherwise.
+fn check(place: &Place) -> Result<(), BenchError> {
     let live = place.live();
     for repository in &place.repositories {
         let path = format!("repos/{repository}/actions/secrets/QSTASH_TOKEN");

@@ -1,14 +1,14 @@
-//! The usual one: `upstash qstash rotate-token`, `sed`, what `gh secret set` does (fetch the key,
-//! seal, put), and `aws secretsmanager`, in a row.
+//! The usual way: sequential calls of `upstash qstash rotate-token`, `sed`, the steps of `gh secret set`
+//! (fetch the key, encrypt, put), and `aws secretsmanager`.
 
 use std::fmt::Write as _;
 
-use crate::Failure;
+use crate::BenchError;
 use crate::place::Place;
 
 use super::Tools;
 
-pub(super) fn script(place: &Place, tools: &Tools) -> Result<String, Failure> {
+pub(super) fn script(place: &Place, tools: &Tools) -> Result<String, BenchError> {
     let sandbox = &place.sandbox;
     let mut script = "set -euo pipefail\n".to_owned();
     writeln!(

@@ -20,7 +20,7 @@ pub struct RunId(String);
 impl RunId {
     /// Creates the name of a run that starts now. It is unique among the runs of a user on a machine, and
     /// greater than the names of all `earlier` runs, even if the clock was set back.
-    pub(crate) fn after(earlier: &[Run]) -> Self {
+    pub(crate) fn after(earlier: &[RunRecord]) -> Self {
         let newest = earlier.iter().filter_map(|run| run.id.time()).max();
         let next = newest.map(|newest| newest.saturating_add(SignedDuration::from_micros(1)));
         let time = match next {
@@ -127,7 +127,7 @@ impl Entry {
 
 /// The record of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Run {
+pub struct RunRecord {
     /// The name of the run.
     pub id: RunId,
     /// The records in order, without a last line that a crash truncated.
@@ -156,7 +156,7 @@ pub(crate) enum LastRecord {
     NotWritten,
 }
 
-impl Run {
+impl RunRecord {
     fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry> {
         self.records.iter().map(|record| &record.entry)
     }
@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn a_clock_that_was_set_back_does_not_make_a_run_older() {
         let earlier = RunId::parse("21000101T000000.000009Z-1");
-        let run = Run { id: earlier.clone(), records: Vec::new(), damage: None };
+        let run = RunRecord { id: earlier.clone(), records: Vec::new(), damage: None };
         let next = RunId::after(std::slice::from_ref(&run));
         assert!(next > earlier, "{next}");
         assert!(next.to_string().starts_with("21000101T000000.000010Z-"), "{next}");

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::appender::Appender;
 use super::directory::create_private_directory;
-use super::{Entry, Journal, JournalError, Record, Run, RunId, io_error};
+use super::{Entry, Journal, JournalError, Record, RunId, RunRecord, io_error};
 
 /// The version of the lines. A newer version is not read.
 const VERSION: u32 = 1;
@@ -126,7 +126,7 @@ impl Journal for FileJournal {
         self.appender.append(path, line).await
     }
 
-    async fn runs(&self) -> Result<Vec<Run>, JournalError> {
+    async fn runs(&self) -> Result<Vec<RunRecord>, JournalError> {
         let directory = self.directory.join("runs");
         off_the_runtime(&self.directory, move || read_runs(&directory)).await
     }
@@ -142,7 +142,7 @@ async fn off_the_runtime<T: Send + 'static>(
     }
 }
 
-fn read_runs(directory: &Path) -> Result<Vec<Run>, JournalError> {
+fn read_runs(directory: &Path) -> Result<Vec<RunRecord>, JournalError> {
     let failed = |source| io_error("read", directory, source);
     let mut runs = Vec::new();
     for entry in fs::read_dir(directory).map_err(failed)? {
@@ -152,7 +152,7 @@ fn read_runs(directory: &Path) -> Result<Vec<Run>, JournalError> {
             let (records, damage) = read_records(&path).unwrap_or_else(|error| {
                 (Vec::new(), Some(format!("{} could not be read: {error}", path.display())))
             });
-            runs.push(Run { id, records, damage });
+            runs.push(RunRecord { id, records, damage });
         }
     }
     runs.sort_by(|one, other| one.id.cmp(&other.id));

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokensink_core::{Fingerprint, TargetId};
 
-use super::{Entry, Run, unfinished};
+use super::{Entry, RunRecord, unfinished};
 use crate::{Command, Outcome};
 
 /// The summary of a run.
@@ -65,8 +65,8 @@ pub struct WriteSummary {
 }
 
 /// Summarizes all runs of a journal, in their order.
-pub fn summarize(runs: &[Run]) -> Vec<RunSummary> {
-    let summary = |run: &Run| {
+pub fn summarize(runs: &[RunRecord]) -> Vec<RunSummary> {
+    let summary = |run: &RunRecord| {
         let of_issuer = unfinished(runs, run.issuer().unwrap_or_default());
         let unfinished = of_issuer.iter().any(|one| one.id == run.id);
         RunSummary { unfinished, ..RunSummary::of(run) }
@@ -75,7 +75,7 @@ pub fn summarize(runs: &[Run]) -> Vec<RunSummary> {
 }
 
 impl RunSummary {
-    fn of(run: &Run) -> Self {
+    fn of(run: &RunRecord) -> Self {
         let mut summary = Self {
             id: run.id.to_string(),
             command: run.command(),

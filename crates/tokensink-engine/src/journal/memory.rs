@@ -5,11 +5,11 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Entry, Journal, JournalError, Record, Run, RunId};
+use super::{Entry, Journal, JournalError, Record, RunId, RunRecord};
 
 /// A journal of the runs of this process.
 #[derive(Debug, Default)]
-pub struct MemoryJournal(Mutex<Vec<Run>>);
+pub struct MemoryJournal(Mutex<Vec<RunRecord>>);
 
 #[async_trait]
 impl Journal for MemoryJournal {
@@ -18,12 +18,12 @@ impl Journal for MemoryJournal {
         let record = Record { at: Timestamp::now(), entry: entry.clone() };
         match runs.iter_mut().find(|run| run.id == *id) {
             Some(run) => run.records.push(record),
-            None => runs.push(Run { id: id.clone(), records: vec![record], damage: None }),
+            None => runs.push(RunRecord { id: id.clone(), records: vec![record], damage: None }),
         }
         Ok(())
     }
 
-    async fn runs(&self) -> Result<Vec<Run>, JournalError> {
+    async fn runs(&self) -> Result<Vec<RunRecord>, JournalError> {
         Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 }

@@ -20,7 +20,7 @@ use tokensink_core::{Fingerprint, TargetId};
 use self::entry::LastRecord;
 use crate::Outcome;
 
-pub use entry::{Entry, LastWrite, Record, Run, RunId};
+pub use entry::{Entry, LastWrite, Record, RunId, RunRecord};
 pub use file::{FileJournal, Lock, LockError};
 pub use history::{ResetSummary, RunSummary, WriteSummary, summarize};
 pub use memory::MemoryJournal;
@@ -36,12 +36,12 @@ pub trait Journal: fmt::Debug + Send + Sync {
     async fn append(&self, run: &RunId, entry: &Entry) -> Result<(), JournalError>;
 
     /// Returns all runs, oldest first. A damaged record is returned as a run with
-    /// [`damage`](Run::damage) and is not an error, so that it does not prevent a repair.
+    /// [`damage`](RunRecord::damage) and is not an error, so that it does not prevent a repair.
     ///
     /// # Errors
     ///
     /// When no record can be read.
-    async fn runs(&self) -> Result<Vec<Run>, JournalError>;
+    async fn runs(&self) -> Result<Vec<RunRecord>, JournalError>;
 }
 
 /// An error while writing or reading the journal.
@@ -73,7 +73,7 @@ fn io_error(doing: &'static str, path: &Path, source: std::io::Error) -> Journal
 
 /// Returns the newest write to `target`, or `None` if an unacknowledged write or an interrupted run after
 /// it may have written a newer value.
-pub(crate) fn last_write(runs: &[Run], issuer: &str, target: &TargetId) -> Option<LastWrite> {
+pub(crate) fn last_write(runs: &[RunRecord], issuer: &str, target: &TargetId) -> Option<LastWrite> {
     for run in runs.iter().rev() {
         match run.last_record_on(target) {
             Some(LastRecord::Written(write)) => return Some(write),
@@ -86,14 +86,14 @@ pub(crate) fn last_write(runs: &[Run], issuer: &str, target: &TargetId) -> Optio
 }
 
 /// Returns the time of the last acknowledged write to `target`.
-pub(crate) fn last_written_at(runs: &[Run], target: &TargetId) -> Option<Timestamp> {
+pub(crate) fn last_written_at(runs: &[RunRecord], target: &TargetId) -> Option<Timestamp> {
     runs.iter().rev().find_map(|run| run.written_at(target))
 }
 
 /// Returns whether a request of an earlier run may still take effect: the newest run that may have changed
 /// anything was not complete.
-pub(crate) fn has_unacknowledged_requests(runs: &[Run], issuer: &str) -> bool {
-    let changed_nothing = |run: &&Run| run.outcome() == Some(Outcome::Unchanged);
+pub(crate) fn has_unacknowledged_requests(runs: &[RunRecord], issuer: &str) -> bool {
+    let changed_nothing = |run: &&RunRecord| run.outcome() == Some(Outcome::Unchanged);
     let mut of_issuer = runs.iter().rev().filter(|run| run.may_be_of(issuer));
     of_issuer.find(|run| !changed_nothing(run)).is_some_and(|run| !run.is_complete())
 }
@@ -101,16 +101,17 @@ pub(crate) fn has_unacknowledged_requests(runs: &[Run], issuer: &str) -> bool {
 /// Returns the unfinished runs of `issuer`, oldest first: they may have changed something, their end is not
 /// known, and there was no complete run after them. `reset`, `check`, `status` and `history` share this
 /// definition.
-pub(crate) fn unfinished<'a>(runs: &'a [Run], issuer: &str) -> Vec<&'a Run> {
+pub(crate) fn unfinished<'a>(runs: &'a [RunRecord], issuer: &str) -> Vec<&'a RunRecord> {
     let of_issuer = runs.iter().rev().filter(|run| run.may_be_of(issuer));
     let since_complete = of_issuer.take_while(|run| !run.is_complete());
-    let mut unfinished: Vec<&Run> = since_complete.filter(|run| run.has_no_known_end()).collect();
+    let mut unfinished: Vec<&RunRecord> =
+        since_complete.filter(|run| run.has_no_known_end()).collect();
     unfinished.reverse();
     unfinished
 }
 
 /// Returns the fingerprints of all tokens in the records of `runs`.
-pub(crate) fn known_tokens<'a>(runs: impl Iterator<Item = &'a Run>) -> Vec<Fingerprint> {
+pub(crate) fn known_tokens<'a>(runs: impl Iterator<Item = &'a RunRecord>) -> Vec<Fingerprint> {
     let mut tokens: Vec<Fingerprint> = runs
         .flat_map(|run| &run.records)
         .filter_map(|record| record.entry.token().cloned())
@@ -129,7 +130,7 @@ mod tests {
         Fingerprint::of("token")
     }
 
-    fn run(issuer: &str, entries: &[Entry]) -> Run {
+    fn run(issuer: &str, entries: &[Entry]) -> RunRecord {
         let started = Entry::Started {
             command: Command::Reset,
             issuer: issuer.to_owned(),
@@ -137,10 +138,10 @@ mod tests {
         };
         let entries = std::iter::once(&started).chain(entries);
         let record = |entry: &Entry| Record { at: jiff::Timestamp::now(), entry: entry.clone() };
-        Run { id: RunId::after(&[]), records: entries.map(record).collect(), damage: None }
+        RunRecord { id: RunId::after(&[]), records: entries.map(record).collect(), damage: None }
     }
 
-    fn found(runs: &[Run]) -> (bool, bool) {
+    fn found(runs: &[RunRecord]) -> (bool, bool) {
         (has_unacknowledged_requests(runs, "q"), !unfinished(runs, "q").is_empty())
     }
 
@@ -206,7 +207,7 @@ mod tests {
         let started =
             Entry::Started { command: Command::Sync, issuer: "q".to_owned(), left_out: Vec::new() };
         let record = Record { at: Timestamp::now(), entry: started };
-        let sync = Run { id: RunId::after(&[]), records: vec![record], damage: None };
+        let sync = RunRecord { id: RunId::after(&[]), records: vec![record], damage: None };
         assert_eq!(last_write(&[first, sync], "q", &target), None);
     }
 
@@ -214,8 +215,9 @@ mod tests {
     fn a_run_of_another_qstash_is_ignored_unless_its_issuer_is_not_readable() {
         let cut_off = run("another", &[Entry::ResetIntended { before: token() }]);
         assert_eq!(found(std::slice::from_ref(&cut_off)), (false, false));
-        let unreadable = Run { records: Vec::new(), damage: Some("garbage".to_owned()), ..cut_off };
+        let unreadable =
+            RunRecord { records: Vec::new(), damage: Some("garbage".to_owned()), ..cut_off };
         assert_eq!(found(std::slice::from_ref(&unreadable)), (true, true));
-        assert_eq!(found(&[Run { damage: None, ..unreadable }]), (false, false));
+        assert_eq!(found(&[RunRecord { damage: None, ..unreadable }]), (false, false));
     }
 }

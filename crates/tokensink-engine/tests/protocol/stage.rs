@@ -9,7 +9,7 @@ use tokensink_core::{
     Inspection, Preparation, RateLimits, Readiness, Receipt, SinkError, SinkInfo, Survey, TargetId,
     Token, TokenIssuer, TokenSink, TokenWriter, WriteEstimate, async_trait,
 };
-use tokensink_engine::journal::{Entry, Journal, JournalError, MemoryJournal, Run, RunId};
+use tokensink_engine::journal::{Entry, Journal, JournalError, MemoryJournal, RunId, RunRecord};
 use tokensink_engine::{
     Command, Coordinator, Interrupt, Interrupter, Report, RunContext, Silent, Sink, SinkOptions,
     Timing,
@@ -290,7 +290,7 @@ impl Journal for Failing {
         }
     }
 
-    async fn runs(&self) -> Result<Vec<Run>, JournalError> {
+    async fn runs(&self) -> Result<Vec<RunRecord>, JournalError> {
         self.journal.runs().await
     }
 }

@@ -1,4 +1,4 @@
-//! A process that is killed, or interrupted, at some moment.
+//! Processes that are killed or interrupted at a given step.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,32 +8,34 @@ use std::task::{Context, Poll};
 use tokensink_engine::Interrupter;
 use tokensink_testkit::{Call, World};
 
-/// When a process is killed.
+/// The moment at which a process is killed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Death {
-    /// After so many of its steps.
+pub(crate) enum KillPoint {
+    /// After this number of polls.
     After(u32),
-    /// The moment the reset has left.
-    OnceSent,
+    /// As soon as the reset was sent.
+    WhenResetSent,
 }
 
-/// A process that is killed. `None` where it did not get to its end.
-pub(crate) struct Killed<F> {
+/// A process that is killed. The output is `None` if it did not finish.
+pub(crate) struct KilledProcess<F> {
     pub(crate) inner: F,
     pub(crate) world: World,
-    pub(crate) death: Death,
+    pub(crate) kill_point: KillPoint,
 }
 
-impl<F: Future + Unpin> Future for Killed<F> {
+impl<F: Future + Unpin> Future for KilledProcess<F> {
     type Output = Option<F::Output>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Death::After(steps) = &mut self.death {
+        if let KillPoint::After(steps) = &mut self.kill_point {
             let Some(left) = steps.checked_sub(1) else { return Poll::Ready(None) };
             *steps = left;
         }
         match Pin::new(&mut self.inner).poll(context) {
-            Poll::Pending if matches!(self.death, Death::OnceSent) && self.has_sent() => {
+            Poll::Pending
+                if matches!(self.kill_point, KillPoint::WhenResetSent) && self.has_sent() =>
+            {
                 Poll::Ready(None)
             }
             polled => polled.map(Some),
@@ -41,21 +43,21 @@ impl<F: Future + Unpin> Future for Killed<F> {
     }
 }
 
-impl<F> Killed<F> {
+impl<F> KilledProcess<F> {
     fn has_sent(&self) -> bool {
         self.world.calls().iter().any(|called| called.call == Call::Reset)
     }
 }
 
-/// A process that gets Ctrl-C before one of its steps, whatever it awaits there.
-pub(crate) struct Interrupted<F> {
+/// A process that is interrupted before one of its polls.
+pub(crate) struct InterruptedProcess<F> {
     pub(crate) inner: F,
-    /// The steps until then; `None` where it came, or never comes.
+    /// The number of polls until the interrupt. `None` after it, or if there is none.
     pub(crate) steps: Option<u32>,
     pub(crate) interrupt: InterruptLog,
 }
 
-impl<F: Future + Unpin> Future for Interrupted<F> {
+impl<F: Future + Unpin> Future for InterruptedProcess<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -71,7 +73,7 @@ impl<F: Future + Unpin> Future for Interrupted<F> {
     }
 }
 
-/// Sends interrupts, and remembers when the first one came.
+/// Sends interrupts and records the first one.
 #[derive(Clone, Debug)]
 pub(crate) struct InterruptLog {
     interrupter: Arc<Interrupter>,
@@ -89,7 +91,7 @@ impl InterruptLog {
         self.interrupter.interrupt();
     }
 
-    /// How many calls had been made when the first interrupt came.
+    /// Returns the number of calls before the first interrupt.
     pub(crate) fn first(&self) -> Option<usize> {
         self.first.get().copied()
     }

@@ -1,73 +1,77 @@
-//! The weather of a life: what becomes of each call, drawn from a seeded generator.
+//! Random responses to each call, drawn from a seeded generator.
 
 use std::time::Duration;
 
 use fastrand::Rng;
 use tokensink_testkit::{Call, Ending, Script, ScriptedError, ScriptedResponse};
 
-/// The longest that a read tells of the past.
-pub(crate) const LONGEST_LAG: Duration = Duration::from_secs(4);
+/// The maximum lag of a read.
+pub(crate) const MAX_LAG: Duration = Duration::from_secs(4);
 
-/// The longest from a refusal of a reset to its effect, if it has one.
-const LONGEST_REFUSED_LANDING: Duration = Duration::from_secs(3);
+/// The maximum time from a refused reset to its effect, if it has one.
+const MAX_REFUSED_DELAY: Duration = Duration::from_secs(3);
 
-/// The longest from a call to its effect: what was sent does not lie around for ever. A reset may
-/// land late, but within the time in which the coordinator still looks for it.
-pub(crate) const LONGEST_LANDING: Duration = Duration::from_secs(19);
+/// The maximum time from a call to its effect. A reset may take effect late, but within the time in which
+/// the coordinator still observes the token.
+pub(crate) const MAX_EFFECT_DELAY: Duration = Duration::from_secs(19);
 
-/// The longest that an answer takes, if it comes.
-const SLOWEST: Duration = Duration::from_secs(12);
+/// The maximum time to a response, if there is one.
+const MAX_RESPONSE_TIME: Duration = Duration::from_secs(12);
 
-/// What a life is about.
+/// The kinds of faults in a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mood {
-    /// Nothing goes wrong but what others do: every run must reach its end.
-    AlwaysSucceeds,
-    /// Anything may go wrong at any time.
-    Rough,
-    /// A reset is killed, and repaired at once: what it sent may still be under way.
-    Hasty,
+pub(crate) enum FaultProfile {
+    /// All calls succeed, but other programs may write and reset. Every run must be complete.
+    NoFaults,
+    /// Any fault may occur at any time.
+    AnyFault,
+    /// A reset is killed and followed by a `sync` at once, while its requests may still take effect.
+    KilledReset,
 }
 
-/// Draws responses.
+/// A script that draws the responses.
 #[derive(Debug)]
-pub(crate) struct Chaos {
+pub(crate) struct RandomFaults {
     rng: Rng,
-    mood: Mood,
-    /// How many of a thousand calls go wrong.
-    trouble: u32,
-    /// A sink whose provider is down for the whole life.
+    profile: FaultProfile,
+    /// The number of faults in a thousand calls.
+    faults_per_mille: u32,
+    /// A sink whose provider is down for the whole scenario.
     down: Option<usize>,
-    /// A sink whose inspections always lag this long.
+    /// A sink whose inspections always lag by this time.
     lagging: Option<(usize, Duration)>,
 }
 
-impl Chaos {
-    pub(crate) fn new(rng: &mut Rng, mood: Mood, sinks: usize) -> Self {
-        let (trouble, down) = match mood {
-            Mood::AlwaysSucceeds => (0, None),
-            Mood::Rough => {
+impl RandomFaults {
+    pub(crate) fn new(rng: &mut Rng, profile: FaultProfile, sinks: usize) -> Self {
+        let (faults_per_mille, down) = match profile {
+            FaultProfile::NoFaults => (0, None),
+            FaultProfile::AnyFault => {
                 let down = (rng.u8(..8) == 0).then(|| rng.usize(..sinks));
                 ([20, 100, 300, 600][rng.usize(..4)], down)
             }
-            Mood::Hasty => ([100, 300][rng.usize(..2)], None),
+            FaultProfile::KilledReset => ([100, 300][rng.usize(..2)], None),
         };
-        let lagging = (rng.u8(..4) == 0)
-            .then(|| (rng.usize(..sinks), between(rng, Duration::ZERO, LONGEST_LAG)));
-        Self { rng: rng.fork(), mood, trouble, down, lagging }
+        let lagging =
+            (rng.u8(..4) == 0).then(|| (rng.usize(..sinks), between(rng, Duration::ZERO, MAX_LAG)));
+        Self { rng: rng.fork(), profile, faults_per_mille, down, lagging }
     }
 
-    /// How long something that was sent may be under way. Whoever is hasty must at least leave it
-    /// the time that the coordinator looks for it.
-    fn landing(&self) -> Duration {
-        if self.mood == Mood::Hasty { Duration::from_secs(4) } else { LONGEST_LANDING }
+    /// Returns the maximum time from a call to its effect. It is shorter if a `sync` follows at once, because
+    /// the effect must come while the coordinator still observes the token.
+    fn max_effect_delay(&self) -> Duration {
+        if self.profile == FaultProfile::KilledReset {
+            Duration::from_secs(4)
+        } else {
+            MAX_EFFECT_DELAY
+        }
     }
 
     fn takes(&mut self) -> Duration {
         match self.rng.u8(..20) {
             0 => Duration::ZERO,
-            1 if self.mood != Mood::AlwaysSucceeds => {
-                between(&mut self.rng, Duration::ZERO, SLOWEST)
+            1 if self.profile != FaultProfile::NoFaults => {
+                between(&mut self.rng, Duration::ZERO, MAX_RESPONSE_TIME)
             }
             _ => Duration::from_millis(self.rng.u64(1..300)),
         }
@@ -92,7 +96,7 @@ impl Chaos {
             0 => Ending::Hangs(None),
             1 => Ending::Panics,
             2..5 => {
-                Ending::SucceededWithStaleValue(between(&mut self.rng, Duration::ZERO, LONGEST_LAG))
+                Ending::SucceededWithStaleValue(between(&mut self.rng, Duration::ZERO, MAX_LAG))
             }
             _ => Ending::Failed(self.fault()),
         }
@@ -102,16 +106,16 @@ impl Chaos {
         match self.rng.u8(..12) {
             0 => Ending::Hangs(None),
             1 => {
-                let longest = self.landing();
+                let longest = self.max_effect_delay();
                 Ending::Hangs(Some(between(&mut self.rng, Duration::ZERO, longest)))
             }
             2 => Ending::Panics,
             10 | 11 => {
                 let fault = [ScriptedError::Permanent, ScriptedError::RateLimited(Duration::ZERO)]
                     [self.rng.usize(..2)];
-                // A write that was refused takes effect at once or never.
+                // A refused write takes effect at once or never.
                 let longest = match call {
-                    Call::Reset => LONGEST_REFUSED_LANDING,
+                    Call::Reset => MAX_REFUSED_DELAY,
                     _ => Duration::ZERO,
                 };
                 let after = between(&mut self.rng, Duration::ZERO, longest);
@@ -125,7 +129,7 @@ impl Chaos {
     }
 }
 
-impl Script for Chaos {
+impl Script for RandomFaults {
     fn response(&mut self, call: Call) -> ScriptedResponse {
         let takes = self.takes();
         let lag = match (call, self.lagging) {
@@ -135,9 +139,9 @@ impl Script for Chaos {
         let is_down = matches!(call, Call::Write(sink) if Some(sink) == self.down);
         let ending = if is_down {
             Ending::Failed(ScriptedError::Transient)
-        } else if self.mood == Mood::Hasty && call == Call::Reset {
+        } else if self.profile == FaultProfile::KilledReset && call == Call::Reset {
             self.wrong_change(call)
-        } else if self.rng.u32(..1000) >= self.trouble {
+        } else if self.rng.u32(..1000) >= self.faults_per_mille {
             lag.map_or(Ending::Succeeded, Ending::SucceededWithStaleValue)
         } else if matches!(call, Call::Reset | Call::Write(_)) {
             self.wrong_change(call)

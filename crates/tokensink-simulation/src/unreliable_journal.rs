@@ -1,4 +1,4 @@
-//! A journal on a disk that is slow or full at times.
+//! A journal on a disk that is sometimes slow or full.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -6,25 +6,25 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use tokensink_core::async_trait;
-use tokensink_engine::journal::{Entry, Journal, JournalError, MemoryJournal, Run, RunId};
+use tokensink_engine::journal::{Entry, Journal, JournalError, MemoryJournal, RunId, RunRecord};
 use tokio::time::sleep;
 
-use crate::chaos::between;
+use crate::faults::between;
 
-/// Keeps most of what it is given, and says when it does not.
+/// A journal that sometimes fails to append.
 #[derive(Debug)]
-pub(crate) struct Forgetful {
-    kept: MemoryJournal,
+pub(crate) struct UnreliableJournal {
+    inner: MemoryJournal,
     rng: Mutex<Rng>,
-    /// One of so many appends fails; 0: none.
+    /// One out of this many appends fails. 0 means none.
     one_of: u32,
-    /// The longest that an append takes.
+    /// The maximum duration of an append.
     longest: Duration,
 }
 
-impl Forgetful {
+impl UnreliableJournal {
     pub(crate) fn new(rng: &mut Rng, one_of: u32, longest: Duration) -> Self {
-        Self { kept: MemoryJournal::default(), rng: Mutex::new(rng.fork()), one_of, longest }
+        Self { inner: MemoryJournal::default(), rng: Mutex::new(rng.fork()), one_of, longest }
     }
 
     fn takes(&self) -> Duration {
@@ -39,7 +39,7 @@ impl Forgetful {
 }
 
 #[async_trait]
-impl Journal for Forgetful {
+impl Journal for UnreliableJournal {
     async fn append(&self, run: &RunId, entry: &Entry) -> Result<(), JournalError> {
         let takes = self.takes();
         if !takes.is_zero() {
@@ -53,10 +53,10 @@ impl Journal for Forgetful {
                 source: io::ErrorKind::StorageFull.into(),
             });
         }
-        self.kept.append(run, entry).await
+        self.inner.append(run, entry).await
     }
 
-    async fn runs(&self) -> Result<Vec<Run>, JournalError> {
-        self.kept.runs().await
+    async fn runs(&self) -> Result<Vec<RunRecord>, JournalError> {
+        self.inner.runs().await
     }
 }
