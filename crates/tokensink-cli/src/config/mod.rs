@@ -76,13 +76,13 @@ async fn missing_file(file: &Path) -> ConfigError {
         let parents = directory.ancestors().skip(1).map(|parent| parent.join(&name));
         Ok(parents.into_iter().find(|candidate| candidate.is_file()))
     };
-    let in_parent = if file.is_relative() {
+    let parent_file = if file.is_relative() {
         bounded_io::within(FILE_TIMEOUT, find).await.unwrap_or_default()
     } else {
         None
     };
     let missing = ConfigError::new(file, "", "no such file");
-    missing.with_help(match in_parent {
+    missing.with_help(match parent_file {
         Some(found) => {
             format!("use the one in a parent directory with --config {}", found.display())
         }
