@@ -1,11 +1,11 @@
-//! The config: its layers, and every way in which it can be wrong.
+//! The config: its layers and its errors.
 
 use std::fs;
 
 use crate::support::world::{DOTENV, World, assert_clear, words};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_mistakes_of_a_config_are_told_at_once() {
+async fn all_errors_of_a_config_are_reported_together() {
     let world = World::new().await;
     world.config(
         "tiemout = 3\n[sinks.a]\nkind = \"dotenw\"\n[sinks.b]\nkind = \"dotenv\"\npth = \"x\"\n\
@@ -47,7 +47,7 @@ async fn a_project_file_alone_sends_no_credential_elsewhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_wrong_file_gets_a_sentence() {
+async fn each_invalid_file_has_an_error_of_its_own() {
     let world = World::new().await;
     for (bytes, expected) in [
         (&b""[..], "the file is empty"),
@@ -109,7 +109,7 @@ async fn a_variable_wins_over_the_project_and_the_project_over_the_user() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_wrong_setting_of_upstash_is_told_with_its_line() {
+async fn each_invalid_option_of_upstash_is_reported_with_its_line() {
     let world = World::new().await;
     world.file(
         "tokensink.toml",
@@ -167,7 +167,7 @@ async fn two_tables_for_one_place_are_refused_for_each_kind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_config_that_is_no_file_is_named() {
+async fn a_config_that_is_a_directory_or_too_large_is_named() {
     let world = World::new().await;
     let file = world.directory.path().join("tokensink.toml");
     fs::remove_file(&file).unwrap();
@@ -181,7 +181,7 @@ async fn a_config_that_is_no_file_is_named() {
     assert!(code == 2 && words(&report).contains("larger than 1 MB"), "{report}");
 }
 
-/// As `--config <(…)` of a shell, and as a redirection.
+/// As with `--config <(…)` and with a redirection in a shell.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_config_may_come_from_a_pipe_or_standard_input() {
     let world = World::new().await;
@@ -210,7 +210,7 @@ async fn a_config_may_come_from_a_pipe_or_standard_input() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_init_writes_is_a_config() {
+async fn init_writes_a_valid_config() {
     let world = World::new().await;
     fs::remove_file(world.directory.path().join("tokensink.toml")).unwrap();
     let output = world.finish(world.command(&["init"]), "").await;
@@ -224,7 +224,7 @@ async fn what_init_writes_is_a_config() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pasted_secret_is_pointed_at_and_never_repeated() {
+async fn a_secret_in_a_config_is_located_and_never_repeated() {
     const SECRET: &str = "ghp_16C7e42F292c6912E7710c838347Ae178B4a";
     let world = World::new().await;
     for table in [

@@ -8,7 +8,7 @@ use crate::support::terminal::Terminal;
 use crate::support::wait::exit_code;
 use crate::support::world::World;
 
-/// Runs `sync` with exactly these arguments beside the output format.
+/// Runs `sync` with exactly these arguments and JSON output.
 async fn sync(world: &World, arguments: &[&str]) -> (i32, Value) {
     let arguments = [&["sync", "--output", "json"], arguments].concat();
     let output = world.finish(world.command(&arguments), "").await;

@@ -1,4 +1,4 @@
-//! Kinds that others wrote: listed, explained, and refused where two claim one name.
+//! Third-party sink kinds: listed, explained, and refused if two have the same name.
 
 use std::fs;
 use std::process::Stdio;
@@ -22,9 +22,9 @@ async fn third_party_kinds_are_listed_beside_the_built_in_ones() {
         (0, vec!["aws-secrets-manager", "dotenv", "file", "github-actions", "panicking"])
     );
     let (code, report) = world.run(&["sinks", "dotenw"]).await;
-    let told = words(&report);
-    assert!(code == 2 && told.contains("did you mean `dotenv`?"), "{report}");
-    assert!(told.contains("the kinds are: aws-secrets-manager, dotenv, file,"), "{report}");
+    let words = words(&report);
+    assert!(code == 2 && words.contains("did you mean `dotenv`?"), "{report}");
+    assert!(words.contains("the kinds are: aws-secrets-manager, dotenv, file,"), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,9 +65,10 @@ async fn two_plugins_of_one_kind_are_refused_by_name() {
     }
 }
 
-/// A plugin against another version of the contract would vanish without a word; Cargo says no.
+/// A plugin that was built with another version of core would not be registered, without any error:
+/// Cargo must refuse the build.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plugin_against_another_core_is_refused_by_cargo() {
+async fn cargo_refuses_a_plugin_for_another_version_of_core() {
     let directory = tempfile::tempdir().unwrap();
     let core = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/tokensink-core");
     let links = fs::read_to_string(format!("{core}/Cargo.toml")).unwrap();

@@ -1,4 +1,4 @@
-//! Wrong files, flags and names: what a person is told to do about each.
+//! Invalid files, flags and names: each error contains or is followed by help.
 
 use std::fs;
 
@@ -15,7 +15,7 @@ fn errors(report: &Value) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn init_says_what_to_do_with_the_file_that_it_wrote_or_did_not() {
+async fn init_prints_a_next_step_for_success_and_for_each_error() {
     let world = World::new().await;
     let (code, report) = world.run(&["init", "--config", "other.toml"]).await;
     assert_eq!(code, 0, "{report}");
@@ -34,9 +34,9 @@ async fn init_says_what_to_do_with_the_file_that_it_wrote_or_did_not() {
     }
 }
 
-/// `_` joins, and a hyphen could not be exported.
+/// Shells cannot export a variable with a hyphen in its name.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_names_that_init_writes_can_be_set_by_variables() {
+async fn variables_can_set_options_of_the_sinks_that_init_writes() {
     let world = World::new().await;
     world.run(&["init", "--config", "new.toml"]).await;
     let text = world.read("new.toml");
@@ -47,7 +47,7 @@ async fn the_names_that_init_writes_can_be_set_by_variables() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_next_step_is_about_what_went_wrong() {
+async fn errors_with_help_have_no_other_next_step() {
     let world = World::new().await;
     world.file("empty.toml", "");
     for arguments in [
@@ -85,7 +85,7 @@ async fn an_empty_state_variable_counts_as_unset() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_state_directory_that_cannot_be_made_has_a_next_step() {
+async fn a_state_directory_that_cannot_be_created_has_a_next_step() {
     let world = World::new().await;
     for command in [&["reset", "--yes"][..], &["history"]] {
         let arguments = [command, &["--state-dir", "/proc/x"]].concat();
@@ -96,7 +96,7 @@ async fn a_state_directory_that_cannot_be_made_has_a_next_step() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mistakes_are_told_once_and_in_the_order_of_the_file() {
+async fn errors_are_reported_once_and_in_the_order_of_the_file() {
     let world = World::new().await;
     world.config("[sinks.z]\nkind = \"no\"\n[sinks.a]\nkind = \"no\"\n[unknown]\n");
     let (_, report) = world.run(&["check"]).await;
@@ -112,7 +112,7 @@ async fn mistakes_are_told_once_and_in_the_order_of_the_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_no_variable_can_mean_is_refused() {
+async fn a_sink_name_that_variables_cannot_contain_is_refused() {
     let world = World::new().await;
     world.config(&DOTENV.replace("local", "a__b"));
     let (code, report) = world.run(&["check"]).await;
@@ -122,7 +122,7 @@ async fn a_name_that_no_variable_can_mean_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_place_that_one_table_names_twice_is_to_be_named_once() {
+async fn a_table_that_names_one_place_twice_is_refused() {
     let world = World::new().await;
     world.config("[sinks.local]\nkind = \"dotenv\"\npaths = [\".env\", \"./.env\"]\n");
     let (code, report) = world.run(&["check"]).await;
@@ -130,7 +130,7 @@ async fn a_place_that_one_table_names_twice_is_to_be_named_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mistake_in_the_users_file_is_not_told_of_the_projects() {
+async fn an_error_in_the_users_file_does_not_name_the_projects_file() {
     let world = World::new().await;
     world.file("tokensink.toml", DOTENV);
     let directory = world.directory.path().join("home/.config/tokensink");

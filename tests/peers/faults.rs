@@ -1,5 +1,5 @@
-//! The whole program at moto, behind a proxy that spoils answers: the exit code, the secret, and one
-//! `sync` that repairs it.
+//! The complete program with moto behind a proxy that spoils responses: the exit code, the secret, and
+//! the `sync` that repairs it.
 
 use std::process::Stdio;
 
@@ -12,7 +12,7 @@ use tokio::process::Command;
 use crate::aws::Account;
 use crate::fault_proxy::{Fault, Proxy, Spoiled};
 
-/// Which call is spoiled: one of the preparation, or the same calls after the reset.
+/// The call that is spoiled: one of the preparation, or one after the reset.
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     Prepare,
@@ -35,14 +35,14 @@ impl Phase {
         match self {
             _ if fault.is_harmless() => 0,
             Self::Prepare => 1,
-            // Lost is only the answer, and the value is found there.
+            // Only the response is lost: an inspection finds the value.
             Self::Write if !fault.loses_the_request() => 0,
             Self::Write | Self::Verify => 3,
         }
     }
 }
 
-/// One secret of the account behind a proxy, and an Upstash account of its own.
+/// A secret behind a proxy, and an Upstash account.
 struct Place<'a> {
     account: &'a Account,
     upstash: Upstash,
