@@ -1,5 +1,5 @@
-//! What the user's AWS config file and variables say about the network: where requests go, and what is
-//! shown of it.
+//! The endpoints and proxies in the user's AWS config file and variables: where requests go, and which
+//! hosts are shown.
 
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -30,7 +30,7 @@ impl Profile {
         let proxy = format!("http://{}", self.elsewhere.local_addr().unwrap());
         let mut command = self.world.command(&["check", "--output", "json"]);
         command
-            .env("AWS_CONFIG_FILE", self.world.folder.path().join("aws-config"))
+            .env("AWS_CONFIG_FILE", self.world.directory.path().join("aws-config"))
             .env("HTTPS_PROXY", proxy);
         let output = self.world.finish(command, "").await;
         (output.status.code().unwrap(), serde_json::from_slice(&output.stdout).unwrap())
@@ -89,7 +89,7 @@ async fn the_real_sts_is_not_asked_about_the_keys_of_another_secrets_manager() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_sts_of_its_own_is_asked_and_shown() {
+async fn a_separate_sts_endpoint_is_used_and_shown() {
     let profile = Profile::new().await;
     let url = profile.world.sandbox.aws.url();
     let sts = tokensink_sandbox::Aws::start().await.unwrap();
@@ -110,7 +110,7 @@ async fn an_sts_of_its_own_is_asked_and_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_endpoint_of_the_service_goes_before_the_one_of_all_services() {
+async fn the_endpoint_of_a_service_overrides_the_one_of_all_services() {
     let profile = Profile::new().await;
     let url = profile.world.sandbox.aws.url();
     let file = format!(

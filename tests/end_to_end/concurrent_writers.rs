@@ -5,9 +5,9 @@ use std::fs;
 use crate::support::wait::until;
 use crate::support::world::World;
 
-/// Whether the journal contains a write to the AWS secret.
+/// Returns whether the journal contains a write to the AWS secret.
 fn is_recorded(world: &World) -> bool {
-    let runs = world.folder.path().join("home/.local/state/tokensink/runs");
+    let runs = world.directory.path().join("home/.local/state/tokensink/runs");
     let files = fs::read_dir(runs).into_iter().flatten().flatten();
     let records: String = files.map(|file| fs::read_to_string(file.path()).unwrap()).collect();
     let is_it = |line: &str| line.contains("\"written\"") && line.contains("aws-secrets-manager:");

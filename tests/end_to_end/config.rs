@@ -1,11 +1,11 @@
-//! The config: its layers, and every way in which it can be wrong.
+//! The config: its layers and its errors.
 
 use std::fs;
 
 use crate::support::world::{DOTENV, World, assert_clear, words};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_mistakes_of_a_config_are_told_at_once() {
+async fn all_errors_of_a_config_are_reported_together() {
     let world = World::new().await;
     world.config(
         "tiemout = 3\n[sinks.a]\nkind = \"dotenw\"\n[sinks.b]\nkind = \"dotenv\"\npth = \"x\"\n\
@@ -47,7 +47,7 @@ async fn a_project_file_alone_sends_no_credential_elsewhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_wrong_file_gets_a_sentence() {
+async fn each_invalid_file_has_an_error_of_its_own() {
     let world = World::new().await;
     for (bytes, expected) in [
         (&b""[..], "the file is empty"),
@@ -60,13 +60,13 @@ async fn each_wrong_file_gets_a_sentence() {
             "looks like a secret",
         ),
     ] {
-        fs::write(world.folder.path().join("tokensink.toml"), bytes).unwrap();
+        fs::write(world.directory.path().join("tokensink.toml"), bytes).unwrap();
         let (code, report) = world.run(&["check"]).await;
         assert!(code == 2 && words(&report).contains(expected), "{report} should say {expected}");
         assert!(!report.to_string().contains("ghp_16"), "{report}");
         assert_clear(&report);
     }
-    fs::remove_file(world.folder.path().join("tokensink.toml")).unwrap();
+    fs::remove_file(world.directory.path().join("tokensink.toml")).unwrap();
     let (code, report) = world.run(&["check"]).await;
     assert!(code == 2 && words(&report).contains("tokensink init"), "{report}");
     let output = world.finish(world.command(&["init"]), "").await;
@@ -82,7 +82,7 @@ async fn a_variable_wins_over_the_project_and_the_project_over_the_user() {
     let world = World::new().await;
     let other = world.sandbox.upstash.add_user("us-east-1");
     let first = world.sandbox.upstash.token(&world.qstash).unwrap();
-    let user = world.folder.path().join("home/.config/tokensink");
+    let user = world.directory.path().join("home/.config/tokensink");
     fs::create_dir_all(&user).unwrap();
     fs::write(user.join("config.toml"), "[upstash]\nregion = \"us-east-1\"\n").unwrap();
     let chosen = |report: &serde_json::Value| report["token"]["before"].clone();
@@ -109,7 +109,7 @@ async fn a_variable_wins_over_the_project_and_the_project_over_the_user() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_wrong_setting_of_upstash_is_told_with_its_line() {
+async fn each_invalid_option_of_upstash_is_reported_with_its_line() {
     let world = World::new().await;
     world.file(
         "tokensink.toml",
@@ -167,9 +167,9 @@ async fn two_tables_for_one_place_are_refused_for_each_kind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_config_that_is_no_file_is_named() {
+async fn a_config_that_is_a_directory_or_too_large_is_named() {
     let world = World::new().await;
-    let file = world.folder.path().join("tokensink.toml");
+    let file = world.directory.path().join("tokensink.toml");
     fs::remove_file(&file).unwrap();
     fs::create_dir(&file).unwrap();
     let (code, report) = world.run(&["check"]).await;
@@ -181,13 +181,14 @@ async fn a_config_that_is_no_file_is_named() {
     assert!(code == 2 && words(&report).contains("larger than 1 MB"), "{report}");
 }
 
-/// As `--config <(…)` of a shell, and as a redirection.
+/// As with `--config <(…)` and with a redirection in a shell.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_config_may_come_from_a_pipe_or_standard_input() {
     let world = World::new().await;
     world.config(DOTENV);
     let config = world.read("tokensink.toml");
-    fs::rename(world.folder.path().join("tokensink.toml"), world.folder.path().join("c")).unwrap();
+    fs::rename(world.directory.path().join("tokensink.toml"), world.directory.path().join("c"))
+        .unwrap();
     // Relative paths start from the current directory then.
     let piped = world
         .command_after("exec 7< <(cat c)", &["check", "--config", "/dev/fd/7", "--output", "json"]);
@@ -209,9 +210,9 @@ async fn a_config_may_come_from_a_pipe_or_standard_input() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_init_writes_is_a_config() {
+async fn init_writes_a_valid_config() {
     let world = World::new().await;
-    fs::remove_file(world.folder.path().join("tokensink.toml")).unwrap();
+    fs::remove_file(world.directory.path().join("tokensink.toml")).unwrap();
     let output = world.finish(world.command(&["init"]), "").await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let mut command = world.command(&["check", "--output", "json"]);
@@ -223,7 +224,7 @@ async fn what_init_writes_is_a_config() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pasted_secret_is_pointed_at_and_never_repeated() {
+async fn a_secret_in_a_config_is_located_and_never_repeated() {
     const SECRET: &str = "ghp_16C7e42F292c6912E7710c838347Ae178B4a";
     let world = World::new().await;
     for table in [
@@ -244,4 +245,70 @@ async fn a_pasted_secret_is_pointed_at_and_never_repeated() {
         assert!(code == 2 && words(&report).contains("looks like a secret"), "{table}: {report}");
         assert!(!report.to_string().contains("ghp_16"), "{table}: {report}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_of_the_wrong_type_is_reported_without_parser_terms() {
+    let world = World::new().await;
+    for (table, expected) in [
+        ("kind = \"dotenv\"\npath = [\".env\"]", "option `path`: expected a string, found a list"),
+        ("kind = \"dotenv\"\npath = 3", "option `path`: expected a string, found a whole number"),
+        (
+            "kind = \"dotenv\"\npath = \".env\"\ncreate = \"yes\"",
+            "option `create`: expected true or false, found a string",
+        ),
+        (
+            "kind = \"github-actions\"\nrepositories = [\"a/b\", 1]",
+            "option `repositories[1]`: expected a string, found a whole number",
+        ),
+    ] {
+        world.config(&format!("[sinks.a]\n{table}\n"));
+        let (code, report) = world.run(&["check"]).await;
+        assert!(code == 2 && words(&report).contains(expected), "{report} should say {expected}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_config_names_the_one_in_a_parent_directory() {
+    let world = World::new().await;
+    let nested = world.directory.path().join("src/deep");
+    fs::create_dir_all(&nested).unwrap();
+    let mut command = world.command(&["check", "--output", "json"]);
+    command.current_dir(&nested);
+    let output = world.finish(command, "").await;
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let config = world.directory.path().canonicalize().unwrap().join("tokensink.toml");
+    let expected = format!(
+        "tokensink.toml: no such file (use the one in a parent directory with --config {})",
+        config.display()
+    );
+    assert_eq!((output.status.code(), report["errors"][0].as_str()), (Some(2), Some(&*expected)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_environment_alone_can_configure_a_run() {
+    let world = World::new().await;
+    fs::remove_file(world.directory.path().join("tokensink.toml")).unwrap();
+    let with_variables = |arguments: &[&str]| {
+        let mut command = world.command(&[arguments, &["--output", "json"]].concat());
+        command.envs([
+            ("TOKENSINK_UPSTASH__API_URL", world.sandbox.upstash.url().as_str()),
+            ("TOKENSINK_UPSTASH__QSTASH_URL", world.sandbox.upstash.qstash_url().as_str()),
+            ("TOKENSINK_SINKS__LOCAL__KIND", "dotenv"),
+            ("TOKENSINK_SINKS__LOCAL__PATH", ".env"),
+        ]);
+        command
+    };
+    let output = world.finish(with_variables(&["reset", "--yes"]), "").await;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(world.read(".env").contains(&world.live()));
+    // Variables that only override a file's values do not replace it.
+    let mut command = world.command(&["check", "--output", "json"]);
+    command.env("TOKENSINK_SINKS__LOCAL__PATH", ".env");
+    let output = world.finish(command, "").await;
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.contains("tokensink.toml: no such file"), "{printed}");
+    let output = world.finish(with_variables(&["check", "--config", "other.toml"]), "").await;
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.contains("other.toml: no such file"), "{printed}");
 }

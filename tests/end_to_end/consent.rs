@@ -8,7 +8,7 @@ use crate::support::terminal::Terminal;
 use crate::support::wait::exit_code;
 use crate::support::world::World;
 
-/// Runs `sync` with exactly these arguments beside the output format.
+/// Runs `sync` with exactly these arguments and JSON output.
 async fn sync(world: &World, arguments: &[&str]) -> (i32, Value) {
     let arguments = [&["sync", "--output", "json"], arguments].concat();
     let output = world.finish(world.command(&arguments), "").await;
@@ -75,7 +75,7 @@ async fn only_new_destinations_are_asked_about() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_consent_that_cannot_be_recorded_is_a_warning() {
     let (world, _) = stale_world().await;
-    let state = world.folder.path().join("state");
+    let state = world.directory.path().join("state");
     assert_eq!(sync(&world, &["--yes", "--state-dir", "state"]).await.0, 0);
     fs::remove_dir_all(state.join("consent")).unwrap();
     fs::write(state.join("consent"), "").unwrap();

@@ -1,4 +1,4 @@
-//! TLS: a company's own certificate authority, its proxy, and nothing without either.
+//! TLS: a company's own certificate authority, and its proxy.
 
 use std::sync::{Arc, Mutex};
 
@@ -18,7 +18,7 @@ async fn encrypted_world() -> World {
 
 fn trusting(world: &World, arguments: &[&str]) -> Command {
     let mut command = world.command(&[arguments, &["--output", "json"]].concat());
-    command.env("SSL_CERT_FILE", world.folder.path().join("authority.pem"));
+    command.env("SSL_CERT_FILE", world.directory.path().join("authority.pem"));
     command
 }
 
@@ -29,7 +29,7 @@ async fn code_of(world: &World, command: Command) -> i32 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_companys_own_authority_is_given_by_file() {
+async fn a_certificate_authority_is_read_from_a_file() {
     let world = encrypted_world().await;
     assert_eq!(code_of(&world, trusting(&world, &["reset", "--yes"])).await, 0);
     world.assert_everywhere(&world.live());
@@ -37,14 +37,14 @@ async fn a_companys_own_authority_is_given_by_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_nobody_vouches_for_is_refused() {
+async fn a_certificate_of_an_unknown_authority_is_refused() {
     let world = encrypted_world().await;
     let before = world.live();
     let (code, report) = world.run(&["reset", "--yes"]).await;
     assert!(code == 1 && words(&report).contains("certificate"), "{report}");
     assert_eq!(world.posts(), 0);
     world.assert_everywhere(&before);
-    // Not one request got through, not even to be refused.
+    // No request was sent.
     assert!(world.sandbox.upstash.requests().is_empty());
     assert!(world.sandbox.github.requests().is_empty());
     assert!(world.sandbox.aws.requests().is_empty());
@@ -70,10 +70,10 @@ async fn aws_ca_bundle_names_the_authority_for_aws() {
     assert_eq!(code_of(&world, command).await, 0);
 }
 
-/// A name of the stand-ins that only the proxy knows: what is not on this machine.
+/// A name of the fake servers that only the proxy resolves, like a host on another machine.
 const ELSEWHERE: &str = "fake.test";
 
-/// A proxy that only tunnels, and remembers where to.
+/// Starts a proxy that only tunnels, and records the destinations.
 async fn tunnel() -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -100,11 +100,11 @@ async fn pass_through(mut client: TcpStream, seen: Arc<Mutex<Vec<String>>>) {
     }
     let mut server = TcpStream::connect(place.replace(ELSEWHERE, "127.0.0.1")).await.unwrap();
     client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
-    // Either side may hang up.
+    // Either side may close the connection.
     let _ = copy_bidirectional(&mut client, &mut server).await;
 }
 
-/// The same place by the name that only the proxy knows.
+/// Returns the same URL with the name that only the proxy resolves.
 fn elsewhere(url: &str) -> String {
     url.replace("127.0.0.1", ELSEWHERE)
 }
@@ -143,7 +143,7 @@ async fn every_provider_is_reached_through_the_proxy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_on_this_machine_is_reached_without_the_proxy() {
+async fn servers_on_this_machine_are_reached_without_the_proxy() {
     let world = encrypted_world().await;
     let api = elsewhere(&world.sandbox.upstash.url());
     let (proxy, asked_for) = tunnel().await;
@@ -159,7 +159,7 @@ async fn what_is_on_this_machine_is_reached_without_the_proxy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_proxy_sees_what_goes_over_loopback_in_the_clear() {
+async fn unencrypted_requests_over_loopback_do_not_go_to_a_proxy() {
     for variable in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
         let world = World::new().await;
         let (proxy, asked_for) = tunnel().await;

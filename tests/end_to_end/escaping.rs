@@ -7,7 +7,7 @@ use crate::support::terminal::Terminal;
 use crate::support::wait::exit_code;
 use crate::support::world::World;
 
-/// What changes a terminal or the order of reading: the clipboard, the title, hidden text, an erased
+/// Sequences that change a terminal or the order of text: the clipboard, the title, hidden text, an erased
 /// line, moves, C1 controls, overrides and isolates.
 const PAYLOADS: [&str; 9] = [
     "\u{1b}]52;c;ZXZpbA==\u{7}",
@@ -21,7 +21,7 @@ const PAYLOADS: [&str; 9] = [
     "bell\u{7}\u{8}\u{7f}",
 ];
 
-/// `text` as a TOML string.
+/// Returns `text` as a TOML string.
 fn toml(text: &str) -> String {
     let escaped = text.chars().map(|c| match c {
         '"' | '\\' => format!("\\{c}"),
@@ -31,13 +31,13 @@ fn toml(text: &str) -> String {
     format!("\"{}\"", escaped.collect::<String>())
 }
 
-/// `byte` in a URL's path.
+/// Encodes `byte` for the path of a URL.
 fn encoded(byte: u8) -> String {
     if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") }
 }
 
 /// Fails where `printed` contains a control character besides line breaks, or a bidirectional one.
-/// Off a terminal the program prints no styles of its own.
+/// The program prints no styles if standard output is not a terminal.
 fn assert_printable(printed: &[u8], about: &str) {
     let printed = str::from_utf8(printed).unwrap();
     let changes_the_screen = |c: char| {
@@ -47,7 +47,7 @@ fn assert_printable(printed: &[u8], about: &str) {
     assert!(!printed.contains(changes_the_screen), "{about}: {printed:?}");
 }
 
-/// Every option and name of a config that a stranger fills in.
+/// Returns configs with `text` in every option and name that an attacker could choose.
 fn configs(world: &World, payload: &str) -> Vec<(&'static str, String)> {
     let (text, github) = (toml(payload), world.sandbox.github.url());
     let ci = format!(
@@ -112,7 +112,7 @@ async fn no_value_of_a_config_controls_the_terminal() {
     }
 }
 
-/// Arguments and variables come from the user, but a script may have put them together.
+/// Arguments and variables come from the user, but a script may have composed them.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_argument_controls_the_terminal() {
     let world = World::new().await;
@@ -161,7 +161,7 @@ async fn no_name_from_a_server_controls_the_terminal_and_json_has_it_exactly() {
     assert!(warnings.iter().any(|warning| warning.contains(&payload)), "{report}");
 }
 
-/// The plan must be what the user reads before the answer.
+/// The user must read the real plan before answering.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_plan_before_the_question_cannot_be_rewritten() {
     let world = World::new().await;

@@ -22,7 +22,7 @@ async fn a_throttled_write_is_retried() {
 async fn a_credential_that_expires_during_the_writes_affects_its_own_sink_only() {
     let world = World::new().await;
     let before = world.live();
-    // A credential that is refused after the reset is tried again for this long: it may be renewed.
+    // A credential that is rejected after the reset is tried again for this long: it may be renewed.
     let sinks = world.sinks().replace("json_key = \"T\"", "json_key = \"T\"\ntimeout = \"2s\"");
     world.config(&sinks);
     world.sandbox.aws.expire_at_next_put();

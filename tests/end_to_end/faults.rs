@@ -1,5 +1,5 @@
-//! Every fault of the network, at every provider, in every phase: the exit code, what is said of
-//! each sink, and that one `sync` repairs it.
+//! Every network fault, at every provider, in every phase: the exit code, the reported state of each
+//! sink, and the `sync` that repairs it.
 
 use futures::StreamExt as _;
 use futures::stream;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::support::fault_proxy::{Fault, Proxy, Spoiled};
 use crate::support::world::World;
 
-/// What is spoiled, and what must come of it.
+/// A fault, and where it occurs.
 #[derive(Clone, Copy, Debug)]
 struct Cell {
     provider: Provider,
@@ -19,7 +19,7 @@ struct Cell {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Provider {
     Upstash,
-    /// QStash itself, which is asked whether it lets a token in.
+    /// QStash itself, which is asked whether it accepts a token.
     QStash,
     GitHub,
     Aws,
@@ -30,12 +30,12 @@ enum Phase {
     Prepare,
     /// The reset itself, or the write of a sink.
     Change,
-    /// Looking at it afterwards.
+    /// The inspection afterwards.
     Verify,
 }
 
 impl Cell {
-    /// In the head of the requests whose answers are spoiled.
+    /// Returns a text that the heads of the spoiled requests contain.
     fn pattern(self) -> &'static str {
         match (self.provider, self.phase) {
             (Provider::Upstash, Phase::Prepare) => "GET /v2/qstash/users",
@@ -51,7 +51,7 @@ impl Cell {
         }
     }
 
-    /// The same requests before the reset get through, and only the reset itself comes before it.
+    /// Returns whether requests are spoiled already: those of later phases only after the reset.
     fn is_due(self, world: &World) -> Box<dyn Fn() -> bool + Send + Sync> {
         match (self.provider, self.phase) {
             (_, Phase::Prepare) | (Provider::Upstash, Phase::Change) => Box::new(|| true),
@@ -63,15 +63,15 @@ impl Cell {
         match (self.provider, self.phase) {
             _ if self.fault.is_harmless() => 0,
             (_, Phase::Prepare) => 1,
-            // It never left, as far as the program can tell; or nobody can tell.
+            // The program cannot know whether the reset was received.
             (Provider::Upstash, Phase::Change) if self.fault == Fault::Refused => 4,
             (Provider::Upstash, Phase::Change) if self.fault == Fault::RequestLost => 4,
             (Provider::Aws, Phase::Change) if self.fault.loses_the_request() => 3,
-            // Lost is only the answer: the new token is found by reading.
+            // Only the response is lost: reading the account finds the new token.
             (Provider::Upstash | Provider::Aws, Phase::Change) => 0,
-            // The reset's own answer was proof.
+            // The response to the reset was proof.
             (Provider::Upstash | Provider::QStash, _) => 0,
-            // Whether or not the value was written: nobody saw it.
+            // There is no evidence, whether or not the value was written.
             (Provider::GitHub, _) | (Provider::Aws, Phase::Verify) => 3,
         }
     }
@@ -117,7 +117,7 @@ async fn world_behind(cell: Cell) -> (World, Proxy) {
     (world, proxy)
 }
 
-/// Whatever is said to be current does hold the live token.
+/// Asserts that every sink that is reported as current holds the live token.
 fn assert_true(world: &World, cell: Cell, report: &Value) {
     let live = world.live();
     for sink in report["sinks"].as_array().unwrap() {
@@ -146,7 +146,7 @@ async fn holds(cell: Cell) {
         world.assert_everywhere(&before);
     }
     for sink in report["sinks"].as_array().unwrap() {
-        // A failure of one provider is no failure of another.
+        // The fault of one provider does not affect another.
         let is_behind = matches!(
             (cell.provider, sink["name"].as_str().unwrap()),
             (Provider::GitHub, "ci")

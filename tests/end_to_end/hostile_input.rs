@@ -1,4 +1,4 @@
-//! Files and servers as bad as they come: one clear sentence, the exit code, and nothing changed.
+//! Invalid files and misbehaving servers: a clear error, the exit code, and nothing is changed.
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -15,7 +15,7 @@ use crate::support::servers;
 use crate::support::wait::until;
 use crate::support::world::{DOTENV, World, assert_clear, words};
 
-/// Refused before the reset, with `expected` among the words, and the same file afterwards.
+/// Asserts that `reset` is refused with `expected` in an error or next step, and that no reset was sent.
 async fn refused(world: &World, expected: &str) {
     let (code, report) = world.run(&["reset", "--yes"]).await;
     assert_eq!(code, 1, "{report}");
@@ -25,10 +25,10 @@ async fn refused(world: &World, expected: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unfit_dotenv_files_are_refused_and_left_alone() {
+async fn invalid_dotenv_files_are_refused_and_not_changed() {
     let world = World::new().await;
     world.config(DOTENV);
-    let env = world.folder.path().join(".env");
+    let env = world.directory.path().join(".env");
     let huge = [b"QSTASH_TOKEN=x\n".as_slice(), &vec![b'#'; 50 << 20]].concat();
     for (bytes, expected) in [
         (&b"A=1\n"[..], "QSTASH_TOKEN"),
@@ -58,7 +58,7 @@ async fn unfit_dotenv_files_are_refused_and_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unfit_repositories_and_secrets_are_refused() {
+async fn unusable_repositories_and_secrets_are_refused() {
     let world = World::new().await;
     let (github, aws) = (&world.sandbox.github, &world.sandbox.aws);
     for name in ["acme/old", "acme/theirs"] {
@@ -108,7 +108,7 @@ async fn unfit_repositories_and_secrets_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn input_that_is_not_a_token_is_refused_with_what_to_do() {
+async fn input_that_is_not_a_token_is_refused_with_help() {
     let world = World::new().await;
     let long = vec![b'x'; (64 << 10) + 1];
     for (bytes, expected) in [
@@ -128,13 +128,13 @@ async fn input_that_is_not_a_token_is_refused_with_what_to_do() {
     let command = world.command(&["sync", "--token-stdin", "--output", "json"]);
     let output = world.finish(command, "dead-token").await;
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let told = "QStash does not accept the pasted token; nothing was changed";
-    assert_eq!((output.status.code(), report["errors"][0].as_str()), (Some(4), Some(told)));
+    let expected = "QStash does not accept the pasted token; nothing was changed";
+    assert_eq!((output.status.code(), report["errors"][0].as_str()), (Some(4), Some(expected)));
     assert!(report["next"].to_string().contains("copy the token again"), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn half_a_credential_is_refused_with_what_to_do() {
+async fn an_incomplete_credential_is_refused_with_help() {
     let world = World::new().await;
     for arguments in [
         &["--upstash-email", "me@example.com", "--upstash-api-key-file", "none"][..],
@@ -148,7 +148,7 @@ async fn half_a_credential_is_refused_with_what_to_do() {
     }
 }
 
-/// What a server may say instead of an answer, and whether it may pass.
+/// Starts servers that misbehave. Returns what each does, and its URL.
 async fn misbehaving() -> Vec<(&'static str, String)> {
     let html = b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 22\r\n\r\n<html>proxy</html>\r\n\r\n";
     let half =
@@ -156,11 +156,11 @@ async fn misbehaving() -> Vec<(&'static str, String)> {
     let mut huge = b"HTTP/1.1 200 OK\r\ncontent-length: 10485760\r\n\r\n".to_vec();
     huge.resize(10 << 20, b' ');
     vec![
-        ("html", servers::saying(html.to_vec()).await),
-        ("half a body", servers::saying(half.to_vec()).await),
-        ("10 MB", servers::saying(huge).await),
+        ("html", servers::responding(html.to_vec()).await),
+        ("half a body", servers::responding(half.to_vec()).await),
+        ("10 MB", servers::responding(huge).await),
         ("nothing", servers::silent().await),
-        ("nobody listening", servers::nobody().await),
+        ("refused connections", servers::unreachable().await),
     ]
 }
 
@@ -217,7 +217,7 @@ async fn a_misbehaving_qstash_is_named_and_nothing_is_reset() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_refusal_of_upstash_has_its_own_next_step() {
+async fn each_error_status_of_upstash_has_an_error_of_its_own() {
     let world = World::new().await;
     let answer = |status: &str, body: &str| {
         let length = body.len();
@@ -231,7 +231,7 @@ async fn each_refusal_of_upstash_has_its_own_next_step() {
         ("429 Too Many Requests", "\"Too many requests\""),
         ("500 Internal Server Error", "{\"error\":\"oops\"}"),
     ] {
-        let url = servers::saying(answer(status, body)).await;
+        let url = servers::responding(answer(status, body)).await;
         world.file(
             "tokensink.toml",
             &format!("[upstash]\napi_url = \"{url}\"\ntimeout = \"1s\"\n{DOTENV}"),
@@ -244,8 +244,8 @@ async fn each_refusal_of_upstash_has_its_own_next_step() {
     }
 }
 
-/// Opens `pipe` for writing as soon as a program reads it. As long as the result lives, reading does
-/// not end.
+/// Opens `pipe` for writing as soon as a program reads it. Reading does not end before the result is
+/// dropped.
 async fn writer_of(pipe: &Path) -> OwnedFd {
     let mut writer = None;
     until("the pipe is read", || {
@@ -258,7 +258,7 @@ async fn writer_of(pipe: &Path) -> OwnedFd {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pipe_that_never_ends_does_not_hold_up_an_interrupt() {
+async fn a_pipe_that_never_ends_does_not_delay_an_interrupt() {
     const KEY: &[&str] = &["--upstash-email", "me@x", "--upstash-api-key-file", "key"];
     for (pipe, arguments) in [
         ("key", KEY),
@@ -267,7 +267,7 @@ async fn a_pipe_that_never_ends_does_not_hold_up_an_interrupt() {
     ] {
         for signal in [Signal::INT, Signal::TERM] {
             let world = World::new().await;
-            let pipe = world.folder.path().join(pipe);
+            let pipe = world.directory.path().join(pipe);
             fs::create_dir_all(pipe.parent().unwrap()).unwrap();
             mkfifoat(CWD, &pipe, Mode::RUSR | Mode::WUSR).unwrap();
             let arguments = [&["check", "--output", "json"], arguments].concat();
@@ -285,7 +285,7 @@ async fn a_pipe_that_never_ends_does_not_hold_up_an_interrupt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_file_that_is_far_too_large_is_refused() {
+async fn a_key_file_that_is_too_large_is_refused() {
     let world = World::new().await;
     world.file("key", &"k".repeat((64 << 10) + 1));
     let (code, report) =

@@ -1,9 +1,9 @@
-//! Values of the environment, of files and of standard input: what surrounds them is removed, and a
-//! value that makes no sense is refused by the name of what holds it.
+//! Values of the environment, of files and of standard input: whitespace around them is removed, and an
+//! invalid value is refused by the name of its variable or file.
 
 use crate::support::world::{AWS_SECRET, World, words};
 
-/// What editors, shells and copying leave around a value.
+/// Characters that editors, shells and copying leave around a value.
 const SURROUNDINGS: [(&str, &str); 5] =
     [("", "\n"), ("", "\r\n"), ("\u{feff}", ""), (" ", "\t"), ("", "\u{a0}")];
 
@@ -17,9 +17,9 @@ async fn check_with(world: &World, variable: &str, value: &str) -> (i32, String)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_surrounds_a_variables_value_is_removed() {
+async fn whitespace_around_a_variables_value_is_removed() {
     let world = World::new().await;
-    let state = world.folder.path().join("state").display().to_string();
+    let state = world.directory.path().join("state").display().to_string();
     let upstash = &world.sandbox.upstash;
     let (email, api_key, api_url) = (upstash.email(), upstash.api_key(), upstash.url());
     let key_id = world.sandbox.aws.access_key_id();
@@ -44,12 +44,12 @@ async fn what_surrounds_a_variables_value_is_removed() {
         }
     }
     // The state directory is the one that was named, not one with a line end in its name.
-    let names: Vec<_> = std::fs::read_dir(world.folder.path()).unwrap().flatten().collect();
+    let names: Vec<_> = std::fs::read_dir(world.directory.path()).unwrap().flatten().collect();
     assert!(names.iter().all(|entry| !entry.file_name().to_string_lossy().contains('\n')));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_variable_that_makes_no_sense_is_refused_by_its_name() {
+async fn an_invalid_variable_is_refused_by_its_name() {
     let world = World::new().await;
     for (variable, values) in [
         ("UPSTASH_EMAIL", &["me\n@x", "\"me@x\"", "m e@x", "me\u{1b}@x"][..]),
@@ -71,10 +71,10 @@ async fn a_variable_that_makes_no_sense_is_refused_by_its_name() {
             assert!(!words.contains("SECRET\n") && !words.contains("'SECRET'"), "{words}");
         }
     }
-    assert!(!world.folder.path().join("~").exists());
+    assert!(!world.directory.path().join("~").exists());
 }
 
-/// Network settings matter where a request leaves this machine.
+/// Network settings are used only for requests that leave this machine.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_network_setting_that_cannot_be_used_is_an_error() {
     let world = World::new().await;
@@ -97,7 +97,7 @@ async fn a_network_setting_that_cannot_be_used_is_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_surrounds_a_value_in_a_file_or_on_standard_input_is_removed() {
+async fn whitespace_around_a_value_in_a_file_or_on_standard_input_is_removed() {
     let world = World::new().await;
     world.config(crate::support::world::DOTENV);
     let config = world.read("tokensink.toml");

@@ -57,7 +57,7 @@ async fn anything_but_a_yes_resets_nothing() {
         let shown = terminal.close();
         assert!(without_colour(&shown).contains(&format!("\nerror: {why}\r")), "{shown}");
         assert_eq!(shown.matches("the token was not reset").count(), 1, "{shown}");
-        // The plan was on the screen already.
+        // The plan was printed before the question.
         assert_eq!(shown.matches("TAKES EFFECT").count(), 1, "{shown}");
     }
     assert_eq!(world.posts(), 0);

@@ -1,5 +1,5 @@
-//! Ctrl-C, SIGTERM and SIGHUP at every stage: before the reset they stop the run and nothing has changed.
-//! After it the first one lets the writes finish, and the second one abandons them.
+//! Ctrl-C, SIGTERM and SIGHUP in every phase: before the reset they stop the run, and nothing is changed.
+//! After it the writes finish after the first signal, and are abandoned after the second.
 
 use std::process::Output;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::support::servers;
 use crate::support::wait::{until, until_printed};
 use crate::support::world::World;
 
-/// What is printed after the first signal that comes too late to prevent the reset.
+/// Printed after the first signal that is too late to prevent the reset.
 const NOTICE: &str = "a second Ctrl-C abandons it";
 
 fn signal(child: &Child, signal: Signal) {
@@ -36,7 +36,7 @@ async fn until_received(world: &World, method: &str) {
     until("a request at GitHub", || world.sandbox.github.requests().iter().any(has_method)).await;
 }
 
-/// Waits until QStash was asked for the first time: the run has begun.
+/// Waits until QStash has received a request: the run has started.
 async fn until_started(world: &World) {
     until("a request at QStash", || !world.sandbox.upstash.qstash_requests().is_empty()).await;
 }
@@ -66,7 +66,7 @@ async fn before_the_reset_a_signal_stops_the_run_and_nothing_was_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_the_reset_the_first_signal_lets_the_writes_finish() {
+async fn after_the_reset_the_writes_finish_after_the_first_signal() {
     let world = World::new().await;
     world.sandbox.github.stall_writes(true);
     let mut child = world.command(&["reset", "--yes", "--output", "json"]).spawn().unwrap();
@@ -81,7 +81,7 @@ async fn after_the_reset_the_first_signal_lets_the_writes_finish() {
 
 /// The shell and the kernel both send SIGHUP when a terminal is closed.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_closed_terminal_lets_the_writes_finish_however_often_the_signal_comes() {
+async fn the_writes_finish_after_repeated_signals_of_a_closed_terminal() {
     let world = World::new().await;
     world.sandbox.github.stall_writes(true);
     let mut child = world.command(&["reset", "--yes", "--output", "json"]).spawn().unwrap();
@@ -98,7 +98,7 @@ async fn a_closed_terminal_lets_the_writes_finish_however_often_the_signal_comes
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn under_nohup_a_closed_terminal_interrupts_nothing() {
+async fn under_nohup_a_closed_terminal_does_not_interrupt_a_run() {
     let world = World::new().await;
     let silent = servers::silent().await;
     world.config(&format!(
@@ -116,7 +116,7 @@ async fn under_nohup_a_closed_terminal_interrupts_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_signal_abandons_the_writes_and_the_report_says_so() {
+async fn a_second_signal_abandons_the_writes_and_the_report_shows_it() {
     let world = World::new().await;
     world.sandbox.github.stall_writes(true);
     let mut child = world.command(&["reset", "--yes", "--output", "json"]).spawn().unwrap();

@@ -1,4 +1,4 @@
-//! The journal: what it tells, what it survives, and where it refuses to live.
+//! The journal: its contents, damaged records, full disks, and unusable state directories.
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, symlink};
@@ -9,7 +9,7 @@ use tokensink_sandbox::ResetFault;
 use crate::support::world::{World, words};
 
 fn runs(world: &World) -> PathBuf {
-    world.folder.path().join("home/.local/state/tokensink/runs")
+    world.directory.path().join("home/.local/state/tokensink/runs")
 }
 
 fn only_record(world: &World) -> PathBuf {
@@ -17,7 +17,7 @@ fn only_record(world: &World) -> PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn history_lists_what_was_done() {
+async fn history_lists_runs_with_their_outcomes() {
     let world = World::new().await;
     let (code, history) = world.run(&["history"]).await;
     assert_eq!((code, history["runs"].as_array().map(Vec::len)), (0, Some(0)), "{history}");
@@ -26,8 +26,8 @@ async fn history_lists_what_was_done() {
     let (_, history) = world.run(&["history"]).await;
     let (reset, sync) = (&history["runs"][0], &history["runs"][1]);
     assert_eq!(history["schema"], "tokensink.history/1");
-    let told = ["command", "outcome", "reset"].map(|field| reset[field].as_str().unwrap());
-    assert_eq!(told, ["reset", "complete", "confirmed"], "{reset}");
+    let fields = ["command", "outcome", "reset"].map(|field| reset[field].as_str().unwrap());
+    assert_eq!(fields, ["reset", "complete", "confirmed"], "{reset}");
     assert_eq!(reset["sinks"].as_array().unwrap().len(), 4, "{reset}");
     assert!(sync["command"] == "sync" && sync["reset"].is_null(), "{sync}");
     let output = world.finish(world.command(&["history"]), "").await;
@@ -57,7 +57,7 @@ async fn status_shows_when_each_sink_was_written_and_notices_a_write_by_another_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn status_claims_no_more_than_it_was_told() {
+async fn status_does_not_claim_values_that_cannot_be_read() {
     let world = World::new().await;
     let output = world.finish(world.command(&["status"]), "").await;
     let shown = String::from_utf8(output.stdout).unwrap();
@@ -65,8 +65,8 @@ async fn status_claims_no_more_than_it_was_told() {
     let verdict = "3 of 4 targets hold the live token; the values of the others cannot be read";
     assert!(shown.contains(verdict), "{shown}");
 
-    fs::remove_file(world.folder.path().join("token")).unwrap();
-    fs::create_dir(world.folder.path().join("token")).unwrap();
+    fs::remove_file(world.directory.path().join("token")).unwrap();
+    fs::create_dir(world.directory.path().join("token")).unwrap();
     let (code, report) = world.run(&["status"]).await;
     assert!(code == 1 && words(&report).contains("own"), "{report}");
 }
@@ -92,7 +92,7 @@ async fn a_reset_on_top_of_an_unfinished_one_offers_sync() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_or_newer_record_stops_a_reset_and_no_repair() {
+async fn a_damaged_or_newer_record_stops_a_reset_but_not_a_sync() {
     for (bytes, expected) in [
         (&b"garbage\n"[..], "not a journal line"),
         (b"{\"v\":9,\"entry\":\"later\"}\n", "newer tokensink"),
@@ -112,9 +112,9 @@ async fn a_damaged_or_newer_record_stops_a_reset_and_no_repair() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_state_folder_that_is_none_stops_a_reset_and_no_repair() {
+async fn an_unusable_state_directory_stops_a_reset_but_not_a_sync() {
     let world = World::new().await;
-    let place = |name: &str| world.folder.path().join(name);
+    let place = |name: &str| world.directory.path().join(name);
     fs::write(place("file"), "").unwrap();
     fs::create_dir(place("real")).unwrap();
     symlink(place("real"), place("link")).unwrap();
@@ -146,10 +146,10 @@ async fn a_state_folder_that_is_none_stops_a_reset_and_no_repair() {
     }
     assert!(fs::read_dir(place("real")).unwrap().next().is_none(), "nothing went through the link");
 
-    // What comes to nothing says so too.
-    let nobody = crate::support::servers::nobody().await;
+    // A run that fails reports it as well.
+    let unreachable = crate::support::servers::unreachable().await;
     for key in ["api_url", "qstash_url"] {
-        let url = format!("{key} = \"{nobody}\"\ntimeout = \"1s\"\n");
+        let url = format!("{key} = \"{unreachable}\"\ntimeout = \"1s\"\n");
         let config = world.read("tokensink.toml");
         let rest = config.lines().filter(|line| !line.starts_with(key) && *line != "[upstash]");
         let rest: String = rest.map(|line| format!("{line}\n")).collect();
@@ -162,7 +162,7 @@ async fn a_state_folder_that_is_none_stops_a_reset_and_no_repair() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_home_there_is_no_reset_and_every_repair() {
+async fn a_missing_home_directory_stops_a_reset_but_not_a_sync() {
     let world = World::new().await;
     let homeless = |arguments: &[&str]| {
         let mut command = world.command(&[arguments, &["--output", "json"]].concat());
@@ -180,7 +180,7 @@ async fn without_a_home_there_is_no_reset_and_every_repair() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_journal_is_the_owners_alone() {
+async fn only_the_owner_can_read_the_journal() {
     let world = World::new().await;
     world.run(&["reset", "--yes"]).await;
     let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -188,8 +188,7 @@ async fn the_journal_is_the_owners_alone() {
     assert_eq!(mode(only_record(&world)), 0o600);
 }
 
-/// The token cannot be written to a sink that has no spelling for it; the others get it, and it is
-/// not lost.
+/// A sink that cannot represent the token does not keep the others from receiving it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_one_sink_cannot_hold_reaches_the_others() {
     let world = World::new().await;
@@ -206,14 +205,14 @@ async fn a_token_that_one_sink_cannot_hold_reaches_the_others() {
     world.assert_everywhere(&world.live());
 }
 
-/// Runs the program where no file may grow beyond so many blocks of 1 KiB: a full disk.
+/// Creates a command that runs the program with a limit on the size of files, in KiB, like a full disk.
 fn on_a_full_disk(world: &World, blocks: u32, arguments: &[&str]) -> tokio::process::Command {
     let arguments = [arguments, &["--output", "json"]].concat();
     world.command_after(&format!("trap '' XFSZ; ulimit -f {blocks}"), &arguments)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_stops_a_reset_before_it_leaves_and_no_fan_out_after_it() {
+async fn a_full_disk_stops_a_reset_before_it_is_sent_but_no_write_after_it() {
     let world = World::new().await;
     let before = world.live();
     let (all, local) = (world.sinks(), "[sinks.local]\nkind = \"dotenv\"\npath = \".env\"\n");

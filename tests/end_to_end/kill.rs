@@ -1,4 +1,4 @@
-//! Kills at any moment: nothing is lost, nothing is half written, and one `sync` repairs it.
+//! A run that is killed at any moment loses no token and leaves no partial file, and `sync` repairs it.
 
 use std::fs;
 use std::future::ready;
@@ -16,23 +16,23 @@ use tokio::time::sleep;
 use crate::support::wait::until;
 use crate::support::world::World;
 
-/// Long enough that a run spends most of its time after the reset waiting for responses.
+/// The round-trip time: a run spends most of its time after the reset waiting for responses.
 const ROUND_TRIP: Duration = Duration::from_millis(20);
 
-/// The lines of a journal until the reset may leave: started, intended.
+/// The number of lines in a journal before the reset is sent: started, intended.
 const INTENDED: usize = 2;
 
-/// The lines of a whole journal: started, intended, confirmed, one for each sink, settled, finished.
+/// The number of lines in a complete journal: started, intended, confirmed, one for each sink, settled, finished.
 const FINISHED: usize = 9;
 
-/// A kill that comes at another moment than intended is tried again, a limited number of times.
+/// How often a kill is tried again that came at another moment than intended.
 const TRIES_TO_A_STEP: usize = 20;
 const MOMENTS: usize = 200;
 const TRIES_TO_ALL_MOMENTS: usize = 300;
 
-/// All journals in the state directory.
+/// Returns all journals in the state directory.
 fn recorded(world: &World) -> String {
-    let runs = world.folder.path().join("home/.local/state/tokensink/runs");
+    let runs = world.directory.path().join("home/.local/state/tokensink/runs");
     let files = fs::read_dir(runs).into_iter().flatten().flatten();
     files.map(|file| fs::read_to_string(file.path()).unwrap_or_default()).collect()
 }
@@ -56,15 +56,15 @@ fn start(world: &World) -> Child {
     world.command(&["reset", "--yes", "--output", "json"]).spawn().unwrap()
 }
 
-/// Kills the run. Returns how many lines it had recorded; `None` when it ended by itself.
+/// Kills the run. Returns the number of lines in its journal, or `None` if it had ended by itself.
 async fn kill(world: &World, mut child: Child) -> Option<usize> {
     child.start_kill().unwrap();
     let status = child.wait().await.unwrap();
     status.signal().map(|_| recorded(world).lines().count())
 }
 
-fn names(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).unwrap().flatten();
+fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap().flatten();
     let mut names: Vec<String> =
         entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
     names.sort();
@@ -84,11 +84,11 @@ async fn is_repaired(world: &World, moment: &str) {
     // The example sink uses the temporary files of a library, which a kill leaves behind.
     let of_example = |name: &String| name.starts_with(".tmp");
     let left: Vec<String> =
-        names(world.folder.path()).into_iter().filter(|name| !of_example(name)).collect();
+        names(world.directory.path()).into_iter().filter(|name| !of_example(name)).collect();
     assert_eq!(left, [".env", "home", "token", "tokensink.toml"], "{moment}");
 }
 
-/// Kills a run as soon as its journal has this many lines. Returns whether it had no more then.
+/// Kills a run as soon as its journal has this many lines. Returns whether it had no more than that.
 async fn is_killed_at(line: usize) -> bool {
     let world = far_away().await;
     let mut child = start(&world);

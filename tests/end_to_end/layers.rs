@@ -1,5 +1,5 @@
-//! Who said what: a cloned project's file must not send credentials anywhere, and a mistake is told
-//! where it was made.
+//! The layers of a config: a cloned project's file must not send credentials to other hosts, and an error
+//! names the file or variable that causes it.
 
 use std::fs;
 
@@ -10,11 +10,11 @@ use crate::support::world::{World, words};
 
 const EVIL: &str = "https://evil.example";
 
-/// The user's own config file.
+/// Writes the user's own config file.
 fn users_file(world: &World, text: &str) {
-    let folder = world.folder.path().join("home/.config/tokensink");
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("config.toml"), text).unwrap();
+    let directory = world.directory.path().join("home/.config/tokensink");
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("config.toml"), text).unwrap();
 }
 
 fn with_variables(world: &World, variables: &[(&str, &str)]) -> Command {
@@ -54,15 +54,15 @@ async fn no_spelling_of_a_project_file_sends_credentials_elsewhere() {
                 world.file("tokensink.toml", &format!("{spelling}{}", world.sinks()));
                 let (code, report) = world.run(&["check"]).await;
                 assert_eq!(code, 2, "{spelling}: {report}");
-                let told = words(&report);
+                let words = words(&report);
                 let allowed_by = "TOKENSINK_ALLOW_HOSTS=evil.example";
-                assert!(told.contains(allowed_by) || told.contains("in quotes"), "{told}");
+                assert!(words.contains(allowed_by) || words.contains("in quotes"), "{words}");
             }
         }
     }
     assert!(upstash.requests().is_empty());
 
-    // What is the user's own stands, and a variable of theirs is stronger than the project.
+    // The user's own file is trusted, and the user's variables override the project's file.
     world.file("tokensink.toml", &world.sinks());
     assert_eq!(world.run(&["check"]).await.0, 0);
     world.file("tokensink.toml", &format!("upstash.api_url = \"{EVIL}\"\n{}", world.sinks()));
@@ -72,7 +72,7 @@ async fn no_spelling_of_a_project_file_sends_credentials_elsewhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_users_own_mistake_is_told_in_the_users_file() {
+async fn an_error_in_the_users_file_names_that_file() {
     let world = World::new().await;
     users_file(&world, "\n[upstash]\ntimeout = \"soon\"\n");
     let (code, report) = world.run(&["check"]).await;
@@ -80,7 +80,7 @@ async fn a_users_own_mistake_is_told_in_the_users_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mistake_of_the_environment_is_told_by_its_variable() {
+async fn an_error_in_a_variable_names_the_variable() {
     let world = World::new().await;
     for (variable, value, place) in [
         ("TOKENSINK_UPSTASH__TIMEOUT", "soon", "[upstash.timeout]"),
@@ -101,7 +101,7 @@ async fn a_mistake_of_the_environment_is_told_by_its_variable() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_environment_sets_any_key_that_is_one_value() {
+async fn variables_set_keys_of_every_scalar_type() {
     let world = World::new().await;
     world.sandbox.aws.put_externally("123", &world.live());
     world.file("fresh.env", "A=1\n");
@@ -120,7 +120,7 @@ async fn the_environment_sets_any_key_that_is_one_value() {
         ("TOKENSINK_SINKS__LOCAL__PRIORITY", "-1"),
         ("TOKENSINK_SINKS__LOCAL__REQUIRED", "FALSE"),
         ("TOKENSINK_SINKS__LOCAL__TAKES_EFFECT", "on-deploy"),
-        // A name of digits is a name.
+        // The option is a string, so digits are not a number.
         ("TOKENSINK_SINKS__PROD__SECRET_ID", "123"),
         ("TOKENSINK_SINKS__PROD__TIMEOUT", "30"),
     ]);
@@ -134,9 +134,8 @@ async fn the_environment_sets_any_key_that_is_one_value() {
     assert_eq!(last["required"], false, "{report}");
 }
 
-/// In a file a text is a text.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_says_true_without_quotes() {
+async fn a_string_in_a_file_is_not_a_boolean() {
     let world = World::new().await;
     world.config("[sinks.local]\nkind = \"dotenv\"\npath = \".env\"\nrequired = \"true\"\n");
     let (code, report) = world.run(&["check"]).await;
@@ -144,7 +143,7 @@ async fn a_file_says_true_without_quotes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_mistake_makes_no_others_of_what_variables_allow() {
+async fn one_error_does_not_cause_others_about_hosts_that_variables_allow() {
     let world = World::new().await;
     world.config(
         "regoin = \"x\"\n[sinks.prod]\nkind = \"aws-secrets-manager\"\nsecret_id = \"prod\"\n\

@@ -1,5 +1,5 @@
-//! No secret leaves by a side door. Every test that goes through [`World::run`] looks for leaks too;
-//! here are the doors that need a visitor of their own.
+//! Secrets do not leak through panics, child processes, memory or servers' responses. Every test that uses
+//! [`World::run`] searches the output and the files for secrets as well.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -16,7 +16,7 @@ use crate::support::servers;
 use crate::support::world::{AWS_SECRET, PROGRAM, World, assert_without, carries, words};
 
 #[test]
-fn a_leak_would_be_seen_in_every_form() {
+fn a_secret_is_recognized_in_every_form() {
     let secret = "eyJVc2VySUQiOiJ4In0=+/secret";
     for text in [
         format!("x{secret}y"),
@@ -30,7 +30,7 @@ fn a_leak_would_be_seen_in_every_form() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plugin_that_panics_with_the_token_in_its_mouth_is_gagged() {
+async fn the_message_of_a_panic_is_not_printed() {
     let world = World::new().await;
     world.config(&format!("{}[sinks.bad]\nkind = \"panicking\"\n", world.sinks()));
     let (code, report) = world.run(&["reset", "--yes"]).await;
@@ -38,10 +38,10 @@ async fn a_plugin_that_panics_with_the_token_in_its_mouth_is_gagged() {
     world.assert_everywhere(&world.live());
 }
 
-/// A program in the project that tells whoever reads its file what it was given, and then says
-/// `answer`.
+/// Creates a program in the project that writes its environment to a file, and then prints `answer`.
 fn spy(world: &World, name: &str, answer: &str) -> (PathBuf, PathBuf) {
-    let (bin, seen) = (world.folder.path().join("home/bin"), world.folder.path().join("seen"));
+    let (bin, seen) =
+        (world.directory.path().join("home/bin"), world.directory.path().join("seen"));
     fs::create_dir_all(&bin).unwrap();
     let script = format!(
         "#!/bin/sh\ncat /proc/$$/environ /proc/$$/cmdline | tr '\\0' '\\n' > '{}'\necho '{answer}'\n",
@@ -52,7 +52,7 @@ fn spy(world: &World, name: &str, answer: &str) -> (PathBuf, PathBuf) {
     (bin, seen)
 }
 
-/// Credentials that are set and not needed. None belongs to what a child does.
+/// Credentials in the environment that no child process needs.
 const OTHERS: [&str; 6] = [
     "QSTASH_TOKEN",
     "EU_CENTRAL_1_QSTASH_TOKEN",
@@ -79,7 +79,7 @@ async fn the_github_cli_inherits_no_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_program_that_an_aws_profile_names_inherits_no_secret_of_ours() {
+async fn the_credential_process_of_an_aws_profile_inherits_no_secret() {
     let world = World::new().await;
     let answer = format!(
         "{{\"Version\": 1, \"AccessKeyId\": \"{}\", \"SecretAccessKey\": \"{AWS_SECRET}\"}}",
@@ -97,7 +97,7 @@ async fn a_program_that_an_aws_profile_names_inherits_no_secret_of_ours() {
     for arguments in [&[][..], &arguments] {
         let mut command =
             world.command(&[&["reset", "--yes", "--output", "json"], arguments].concat());
-        command.env("AWS_CONFIG_FILE", world.folder.path().join("aws"));
+        command.env("AWS_CONFIG_FILE", world.directory.path().join("aws"));
         command.env("PATH", "/usr/bin:/bin").env("OUR_KEY", world.sandbox.upstash.api_key());
         if arguments.is_empty() {
             command.env_remove("OUR_KEY");
@@ -115,7 +115,7 @@ async fn a_program_that_an_aws_profile_names_inherits_no_secret_of_ours() {
     }
 }
 
-/// What the account shows beside the token: it is as good a credential.
+/// Returns the account's read-only token, which is also a credential.
 async fn read_only_token(world: &World) -> String {
     let upstash = &world.sandbox.upstash;
     let url = format!("{}/qstash/user/{}", upstash.url(), world.qstash);
@@ -126,7 +126,7 @@ async fn read_only_token(world: &World) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_read_only_token_is_as_secret_as_the_other() {
+async fn the_read_only_token_is_never_shown() {
     let world = World::new().await;
     let commands =
         [&["check"][..], &["status"], &["sync", "--yes"], &["reset", "--yes"], &["history"]];
@@ -138,26 +138,26 @@ async fn the_read_only_token_is_as_secret_as_the_other() {
         }
     }
     let (output, left) = world.collect(world.command(&["reset", "--yes"]), "").await;
-    // The test can see: the change of that token is told, without the token.
+    // The report says that the read-only token changed, without its value.
     assert!(output.status.success() && left.contains("`read_only_token` changed"), "{left}");
 }
 
-/// The owner of a process may look into its memory, unless it says otherwise: then its files belong
-/// to root.
+/// Linux lets a user read the memory of their own processes, unless a process forbids it: its files in
+/// `/proc` belong to root then.
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_looks_into_a_running_process() {
+async fn other_processes_cannot_read_the_memory_of_a_run() {
     const STRANGER: u32 = 12_345;
     let world = World::new().await;
-    let home = world.folder.path().join("home");
+    let home = world.directory.path().join("home");
     let program = home.join("tokensink");
     fs::copy(PROGRAM, &program).unwrap();
     let open = fs::Permissions::from_mode(0o777);
-    for place in [world.folder.path(), &home, &home.join("tmp"), &program] {
+    for place in [world.directory.path(), &home, &home.join("tmp"), &program] {
         fs::set_permissions(place, open.clone()).unwrap();
     }
     let mut command = world.place(Command::new(&program));
     command.arg("sandbox");
-    // Root owns its own files either way.
+    // For root this cannot be observed: the files belong to root in either case.
     let owner = if geteuid().is_root() {
         command.uid(STRANGER);
         STRANGER
@@ -175,11 +175,11 @@ async fn nobody_looks_into_a_running_process() {
     child.kill().await.unwrap();
 }
 
-/// A server that repeats what it was sent, as some proxies do.
+/// Starts a server that repeats the request in its response, as some proxies do.
 async fn echoing(what: &str) -> String {
     let body = format!("{{\"error\":\"bad header {what}\",\"message\":\"bad header {what}\"}}");
     let answer = format!("HTTP/1.1 500 Oops\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-    servers::saying(answer.into_bytes()).await
+    servers::responding(answer.into_bytes()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

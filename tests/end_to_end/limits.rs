@@ -1,4 +1,5 @@
-//! A provider's limit while the fan-out runs: its sinks wait as long as they are told, and no others.
+//! Rate limits during the writes: the sinks of the limited provider wait for as long as it demands, and no
+//! others do.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,7 +8,7 @@ use tokensink_sandbox::ReceivedRequest;
 use crate::support::world::World;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_limited_provider_is_waited_for_and_holds_up_nobody() {
+async fn a_limited_provider_does_not_delay_other_sinks() {
     for (status, pause) in [(403, Pause::Seconds(1)), (429, Pause::UntilADate(3))] {
         let world = World::new().await;
         let retry_after = match pause {
@@ -22,7 +23,7 @@ async fn a_limited_provider_is_waited_for_and_holds_up_nobody() {
         world.assert_everywhere(&world.live());
         let requests = world.sandbox.github.requests();
         let refused = requests.iter().position(|request| request.status == status).unwrap();
-        // Nothing is sent to it before it takes requests again.
+        // No request is sent before the limit ends.
         let next = &requests[refused + 1];
         assert_eq!((next.method.as_str(), next.status), ("PUT", 204), "{requests:?}");
         let puts_to_aws = world.sandbox.aws.requests();
@@ -74,12 +75,12 @@ async fn a_thousand_repositories_fit_into_the_quota_of_an_hour() {
     let count = |what: &dyn Fn(&str) -> bool| {
         requests.iter().filter(|one| what(&format!("{} {}", one.method, one.path))).count()
     };
-    // On a slow machine some grow stale before the last is there, and are fetched again.
+    // On a slow machine the first ones expire before the last one is fetched, and are fetched again.
     let keys = count(&|one| one.ends_with("/public-key"));
     assert!((1000..1200).contains(&keys), "{keys}");
     assert_eq!(count(&|one| one.starts_with("PUT ")), 1000);
     assert_eq!(count(&|one| one.starts_with("GET ") && one.ends_with("/QSTASH_TOKEN")), 2000);
     assert_eq!(requests.len(), 3000 + keys + 11);
-    // Every other write could have been made twice.
+    // Every other write could have been sent twice.
     assert!(github.remaining() >= 500, "{}", github.remaining());
 }

@@ -1,4 +1,4 @@
-//! The real program against the fake servers: exit codes, texts, bytes, requests.
+//! The complete program against the fake servers: exit codes, output, files, requests.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 

@@ -12,7 +12,7 @@ fn states(report: &serde_json::Value) -> Vec<(&str, &str)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_optional_sink_is_reported_and_changes_no_code() {
+async fn an_optional_sink_is_reported_and_does_not_change_the_exit_code() {
     let world = World::new().await;
     world.file("a.env", "QSTASH_TOKEN=x\n");
     world.config(&(dotenv("a", "") + &dotenv("missing", "required = false")));
@@ -29,7 +29,7 @@ async fn an_optional_sink_is_reported_and_changes_no_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_most_important_sink_comes_first_and_says_what_its_owner_says() {
+async fn priority_and_takes_effect_of_a_table_override_the_defaults() {
     let world = World::new().await;
     for name in ["a", "b", "c"] {
         world.file(&format!("{name}.env"), "QSTASH_TOKEN=x\n");
@@ -51,7 +51,7 @@ async fn the_most_important_sink_comes_first_and_says_what_its_owner_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sinks_own_timeout_is_kept_to() {
+async fn the_timeout_of_a_sink_limits_its_requests() {
     let world = World::new().await;
     let silent = crate::support::servers::silent().await;
     world.config(&format!(
@@ -93,7 +93,7 @@ async fn sinks_that_are_left_out_of_a_reset_are_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_options_are_told_with_what_was_expected() {
+async fn invalid_options_are_reported_by_name() {
     let world = World::new().await;
     let wrong = [
         "priority = \"high\"",

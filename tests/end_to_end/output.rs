@@ -1,4 +1,4 @@
-//! What people see and scripts read: colour, width, one JSON document, closed pipes.
+//! Output for users and scripts: colour, width, one JSON document, closed pipes.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -11,7 +11,7 @@ use tokio::process::Command;
 use crate::support::terminal::Terminal;
 use crate::support::world::World;
 
-/// What `command` prints on a terminal of this width.
+/// Returns what `command` prints on a terminal of this width.
 async fn on_a_terminal(mut command: Command, columns: u16) -> String {
     let terminal = Terminal::of_width(columns);
     command.env("TERM", "xterm-256color");
@@ -23,7 +23,7 @@ async fn on_a_terminal(mut command: Command, columns: u16) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn colour_is_for_terminals_whose_owner_wants_it() {
+async fn colour_is_printed_on_terminals_and_not_with_no_color() {
     let world = World::new().await;
     let shown = on_a_terminal(world.command(&["check"]), 120).await;
     assert!(shown.contains("\u{1b}[") && shown.contains("current"), "{shown:?}");
@@ -54,7 +54,7 @@ async fn a_narrow_terminal_gets_narrow_lines() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_closed_standard_output_and_error_stop_nothing() {
+async fn a_closed_standard_output_or_error_does_not_stop_a_run() {
     let world = World::new().await;
     for arguments in [&["reset", "--yes"][..], &["reset", "--yes", "--output", "json"]] {
         let before = world.live();
@@ -86,7 +86,7 @@ async fn json_is_one_document_and_nothing_else() {
         (&["reset"], 1),
         (&["check", "--config", "none.toml"], 2),
         (&["check", "--config", "empty.toml"], 2),
-        (&["check", "--only", "nobody"], 2),
+        (&["check", "--only", "unknown"], 2),
         (&["frobnicate"], 2),
         (&["check", "--nope"], 2),
         (&["demo"], 0),
@@ -105,7 +105,7 @@ async fn json_is_one_document_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_table_with_several_places_gives_one_entry_for_each() {
+async fn a_report_has_one_entry_for_each_place_of_a_table() {
     let world = World::new().await;
     world.file("b.env", "QSTASH_TOKEN=x\n");
     world.config("[sinks.both]\nkind = \"dotenv\"\npaths = [\".env\", \"b.env\"]\n");
@@ -117,7 +117,7 @@ async fn a_table_with_several_places_gives_one_entry_for_each() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_our_own_logs_speak() {
+async fn logs_of_libraries_are_not_printed() {
     let world = World::new().await;
     let output = world.finish(world.command(&["reset", "--yes"]), "").await;
     let logged = String::from_utf8(output.stderr).unwrap();
@@ -131,7 +131,7 @@ async fn only_our_own_logs_speak() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn arguments_that_are_no_text_are_refused_like_others() {
+async fn an_argument_that_is_not_utf8_is_refused_with_a_report() {
     let world = World::new().await;
     let mut command = world.command(&["--output", "json"]);
     command.arg(OsStr::from_bytes(b"\xff\xfe"));
@@ -146,9 +146,8 @@ async fn said(world: &World, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The last word is about what was asked, and about what happened.
 #[tokio::test(flavor = "multi_thread")]
-async fn each_verdict_fits_what_happened() {
+async fn the_verdict_describes_the_command_and_its_result() {
     let world = World::new().await;
     world.sandbox.upstash.fail_next_reset(ResetFault::OldTokenStaysAccepted);
     let verdict = said(&world, &["reset", "--yes"]).await;
@@ -181,7 +180,7 @@ async fn each_verdict_fits_what_happened() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_table_shows_what_is_known_of_the_outage_and_how_often_was_tried() {
+async fn the_table_shows_forecast_or_outage_and_the_number_of_attempts() {
     let world = World::new().await;
     let has = |shown: &str, word: &str| shown.lines().next().unwrap().contains(word);
     let before = said(&world, &["check"]).await;

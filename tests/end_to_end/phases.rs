@@ -1,4 +1,4 @@
-//! What is sent when: all that does not need the new token is sent before the reset.
+//! The order of requests: those that do not need the new token are sent before the reset.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use tokensink_sandbox::{Network, ReceivedRequest};
 
 use crate::support::world::World;
 
-/// Requests that arrived after the reset and before the last sink was written.
+/// Returns the requests that arrived after the reset and before the last sink was written.
 fn between(
     requests: &[ReceivedRequest],
     reset: Instant,
@@ -16,9 +16,9 @@ fn between(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_the_reset_each_sink_takes_one_request_on_a_connection_that_was_there() {
+async fn after_the_reset_each_sink_needs_one_request_on_an_open_connection() {
     let far_away = Network::default().with_round_trip(Duration::from_millis(100));
-    // Without a distance one connection could serve two sinks before the second has its own.
+    // Without latency one connection could serve two sinks before the second one opens its own.
     let world = World::at(&far_away).await;
     let (github, aws) = (&world.sandbox.github, &world.sandbox.aws);
     let names: Vec<String> = (0..20).map(|one| format!("acme/r{one}")).collect();

@@ -1,4 +1,4 @@
-//! Kinds that others wrote: listed, explained, and refused where two claim one name.
+//! Third-party sink kinds: listed, explained, and refused if two have the same name.
 
 use std::fs;
 use std::process::Stdio;
@@ -22,9 +22,9 @@ async fn third_party_kinds_are_listed_beside_the_built_in_ones() {
         (0, vec!["aws-secrets-manager", "dotenv", "file", "github-actions", "panicking"])
     );
     let (code, report) = world.run(&["sinks", "dotenw"]).await;
-    let told = words(&report);
-    assert!(code == 2 && told.contains("did you mean `dotenv`?"), "{report}");
-    assert!(told.contains("the kinds are: aws-secrets-manager, dotenv, file,"), "{report}");
+    let words = words(&report);
+    assert!(code == 2 && words.contains("did you mean `dotenv`?"), "{report}");
+    assert!(words.contains("the kinds are: aws-secrets-manager, dotenv, file,"), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,9 +50,9 @@ async fn two_plugins_of_one_kind_are_refused_by_name() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tokensink-with-two-of-a-kind"));
     command
         .args(["check", "--output", "json"])
-        .current_dir(world.folder.path())
+        .current_dir(world.directory.path())
         .env_clear()
-        .env("HOME", world.folder.path())
+        .env("HOME", world.directory.path())
         .env("TOKENSINK_ALLOW_HOSTS", "127.0.0.1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -65,15 +65,16 @@ async fn two_plugins_of_one_kind_are_refused_by_name() {
     }
 }
 
-/// A plugin against another version of the contract would vanish without a word; Cargo says no.
+/// A plugin that was built with another version of core would not be registered, without any error:
+/// Cargo must refuse the build.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plugin_against_another_core_is_refused_by_cargo() {
-    let folder = tempfile::tempdir().unwrap();
+async fn cargo_refuses_a_plugin_for_another_version_of_core() {
+    let directory = tempfile::tempdir().unwrap();
     let core = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/tokensink-core");
     let links = fs::read_to_string(format!("{core}/Cargo.toml")).unwrap();
     let links = links.lines().find(|line| line.starts_with("links")).unwrap();
     let package = |name: &str, more: &str| {
-        let source = folder.path().join(name).join("src");
+        let source = directory.path().join(name).join("src");
         fs::create_dir_all(&source).unwrap();
         fs::write(source.join("lib.rs"), "").unwrap();
         fs::write(source.parent().unwrap().join("build.rs"), "fn main() {}").unwrap();
@@ -101,7 +102,7 @@ async fn a_plugin_against_another_core_is_refused_by_cargo() {
     );
     let output = Command::new(env!("CARGO"))
         .args(["generate-lockfile", "--offline"])
-        .current_dir(folder.path().join("program"))
+        .current_dir(directory.path().join("program"))
         .output()
         .await
         .unwrap();

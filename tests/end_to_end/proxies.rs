@@ -42,7 +42,7 @@ async fn refusing_proxy() -> (String, Arc<AtomicUsize>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proxy_that_cannot_be_reached_is_named() {
     let world = World::new().await;
-    let proxy = servers::nobody().await;
+    let proxy = servers::unreachable().await;
     let (code, words) = check_behind(&world, &proxy).await;
     let host = proxy.trim_start_matches("http://");
     assert_eq!(code, 1, "{words}");

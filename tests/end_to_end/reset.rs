@@ -41,7 +41,7 @@ async fn nothing_is_reset_without_a_yes_or_with_an_unready_sink() {
     let world = World::new().await;
     let (code, report) = world.run(&["reset"]).await;
     assert!(code == 1 && words(&report).contains("--yes"), "{report}");
-    fs::remove_file(world.folder.path().join("token")).unwrap();
+    fs::remove_file(world.directory.path().join("token")).unwrap();
     let (code, report) = world.run(&["reset", "--yes"]).await;
     assert!(code == 1 && words(&report).contains("create it"), "{report}");
     assert_eq!(world.posts(), 0);
@@ -51,7 +51,7 @@ async fn nothing_is_reset_without_a_yes_or_with_an_unready_sink() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_answer_is_found_out_without_a_second_reset() {
+async fn a_reset_without_a_response_is_not_sent_again() {
     for fault in [
         ResetFault::ResponseLost,
         ResetFault::NoTokenInResponse,
@@ -67,7 +67,7 @@ async fn a_lost_answer_is_found_out_without_a_second_reset() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_known_is_said_and_sync_repairs_it() {
+async fn an_unknown_result_is_reported_and_sync_repairs_it() {
     let world = World::new().await;
     world.sandbox.upstash.fail_next_reset(ResetFault::NoEffect);
     let (code, report) = world.run(&["reset", "--yes"]).await;
@@ -83,7 +83,7 @@ async fn what_is_not_known_is_said_and_sync_repairs_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_old_token_that_still_works_is_told() {
+async fn an_old_token_that_still_works_is_reported() {
     let world = World::new().await;
     world.sandbox.upstash.fail_next_reset(ResetFault::OldTokenStaysAccepted);
     let (code, report) = world.run(&["reset", "--yes"]).await;

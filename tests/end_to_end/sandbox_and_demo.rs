@@ -1,4 +1,4 @@
-//! `sandbox` and `demo`: what they print works, and they leave nothing behind.
+//! `sandbox` and `demo`: the printed commands work, and no files are left.
 
 use std::fs;
 use std::process::Stdio;
@@ -10,11 +10,11 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use crate::support::world::World;
 
 fn left_behind(world: &World) -> usize {
-    fs::read_dir(world.folder.path().join("home/tmp")).unwrap().count()
+    fs::read_dir(world.directory.path().join("home/tmp")).unwrap().count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_sandbox_prints_is_a_place_to_try_things_out() {
+async fn the_commands_that_sandbox_prints_work() {
     for signal in [Signal::INT, Signal::TERM] {
         let world = World::new().await;
         let mut sandbox = world.command(&["sandbox"]).stderr(Stdio::null()).spawn().unwrap();
@@ -43,7 +43,7 @@ async fn what_the_sandbox_prints_is_a_place_to_try_things_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_script_gets_the_sandbox_as_one_document() {
+async fn sandbox_prints_one_json_document_for_scripts() {
     let world = World::new().await;
     let arguments = ["sandbox", "--output", "json"];
     let mut sandbox = world.command(&arguments).stderr(Stdio::null()).spawn().unwrap();
@@ -74,7 +74,7 @@ async fn a_script_gets_the_sandbox_as_one_document() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_demo_does_the_whole_job_and_leaves_nothing_behind() {
+async fn the_demo_resets_the_token_and_leaves_no_files() {
     let world = World::new().await;
     let output = world.finish(world.command(&["demo"]), "").await;
     let shown = String::from_utf8(output.stdout).unwrap();
@@ -83,6 +83,6 @@ async fn the_demo_does_the_whole_job_and_leaves_nothing_behind() {
     assert!(shown.contains("ready: a reset could finish"), "{shown}");
     assert!(!shown.contains("NOT the live token") && shown.contains("outage: at most"), "{shown}");
     assert_eq!(left_behind(&world), 0);
-    // It asks nobody's real account.
+    // It does not use the account of the user's credentials.
     assert!(world.sandbox.upstash.requests().is_empty());
 }

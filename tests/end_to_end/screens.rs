@@ -1,4 +1,4 @@
-//! What a person reads: tables, the sentences below them, and the verdict.
+//! Text output: tables, the sentences below them, and the verdict.
 
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -7,7 +7,7 @@ use std::process::Stdio;
 use crate::support::terminal::{Terminal, without_colour};
 use crate::support::world::World;
 
-/// What the program prints on standard output and on standard error, without a log.
+/// Returns what the program prints on standard output and on standard error, without logs.
 async fn printed(world: &World, arguments: &[&str]) -> (String, String) {
     let mut command = world.command(arguments);
     command.env_remove("RUST_LOG");
@@ -16,7 +16,7 @@ async fn printed(world: &World, arguments: &[&str]) -> (String, String) {
     (text(output.stdout), text(output.stderr))
 }
 
-/// The same on a terminal of this width.
+/// Returns what the program prints on a terminal of this width.
 async fn shown(world: &World, arguments: &[&str], columns: u16) -> String {
     without_colour(&shown_in_colour(world, arguments, columns).await)
 }
@@ -33,37 +33,37 @@ async fn shown_in_colour(world: &World, arguments: &[&str], columns: u16) -> Str
 }
 
 fn read_only(world: &World, file: &str) {
-    set_permissions(world.folder.path().join(file), Permissions::from_mode(0o444)).unwrap();
+    set_permissions(world.directory.path().join(file), Permissions::from_mode(0o444)).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sink_that_is_not_ready_shows_what_it_holds_and_why_it_is_not() {
+async fn a_sink_that_is_not_ready_shows_its_state_and_the_reason() {
     let world = World::new().await;
     world.config("[sinks.local]\nkind = \"dotenv\"\npath = \".env\"\n");
     read_only(&world, ".env");
-    let (table, told) = printed(&world, &["check"]).await;
+    let (table, messages) = printed(&world, &["check"]).await;
     let row = table.lines().find(|line| line.contains("local")).unwrap();
     assert!(row.contains("current") && row.contains("read back and equal; not ready"), "{table}");
-    assert!(told.contains("error: not ready: local (.env): "), "{told}");
-    assert_eq!(format!("{table}{told}").matches("read-only").count(), 1, "{table}{told}");
-    // `status` asks for what it holds alone: nothing below the table tells of the obstacle.
-    let (table, told) = printed(&world, &["status"]).await;
+    assert!(messages.contains("error: not ready: local (.env): "), "{messages}");
+    assert_eq!(format!("{table}{messages}").matches("read-only").count(), 1, "{table}{messages}");
+    // `status` does not check readiness, so no error below the table contains the reason.
+    let (table, messages) = printed(&world, &["status"]).await;
     assert!(table.contains("read back and equal; not ready: "), "{table}");
-    assert!(table.contains("read-only") && !told.contains("read-only"), "{table}{told}");
+    assert!(table.contains("read-only") && !messages.contains("read-only"), "{table}{messages}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_obstacle_of_many_places_is_told_once() {
+async fn an_error_of_several_places_of_one_sink_is_printed_once() {
     let world = World::new().await;
     world.config(
         "[sinks.local]\nkind = \"dotenv\"\npaths = [\"a\", \"b\", \"c\"]\n\
          [sinks.other]\nkind = \"dotenv\"\npath = \"d\"\n",
     );
-    let (table, told) = printed(&world, &["check"]).await;
-    let errors: Vec<&str> = told.lines().filter(|line| line.starts_with("error: ")).collect();
-    assert_eq!(errors.len(), 2, "{told}");
-    assert!(errors[0].starts_with("error: not ready: local: 3 places: "), "{told}");
-    assert!(errors[1].starts_with("error: not ready: other (d): "), "{told}");
+    let (table, messages) = printed(&world, &["check"]).await;
+    let errors: Vec<&str> = messages.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!(errors.len(), 2, "{messages}");
+    assert!(errors[0].starts_with("error: not ready: local: 3 places: "), "{messages}");
+    assert!(errors[1].starts_with("error: not ready: other (d): "), "{messages}");
     assert_eq!(table.matches("could not be inspected; not ready").count(), 4, "{table}");
     assert!(!table.contains("a reset would leave"), "{table}");
     let (_, report) = world.run(&["check"]).await;
@@ -71,21 +71,21 @@ async fn one_obstacle_of_many_places_is_told_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_table_is_shown_where_nobody_was_asked() {
+async fn no_table_is_printed_if_no_sink_was_inspected() {
     let world = World::new().await;
-    let nobody = crate::support::servers::nobody().await;
+    let unreachable = crate::support::servers::unreachable().await;
     let config = world.read("tokensink.toml");
-    let elsewhere = config.replace(&world.sandbox.upstash.qstash_url(), &nobody);
+    let elsewhere = config.replace(&world.sandbox.upstash.qstash_url(), &unreachable);
     world.file("tokensink.toml", &elsewhere.replace("settle", "timeout = \"1s\"\nsettle"));
-    let (table, told) = printed(&world, &["check"]).await;
-    assert!(told.contains("error: "), "{told}");
+    let (table, messages) = printed(&world, &["check"]).await;
+    assert!(messages.contains("error: "), "{messages}");
     assert!(!table.contains("SINK") && !table.contains("not asked"), "{table}");
     let (_, report) = world.run(&["check"]).await;
     assert_eq!(report["sinks"].as_array().unwrap().len(), 4, "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_are_whole_in_a_table_of_any_width() {
+async fn names_are_not_broken_in_a_table_of_any_width() {
     let world = World::new().await;
     world.sandbox.aws.put_externally("prod/worker/qstash-token", &world.live());
     let worker = format!(
@@ -117,16 +117,16 @@ async fn names_are_whole_in_a_table_of_any_width() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_that_changes_nothing_does_not_say_so_for_a_verdict() {
+async fn the_verdict_of_a_command_that_never_changes_anything_is_not_unchanged() {
     let world = World::new().await;
-    std::fs::remove_file(world.folder.path().join("token")).unwrap();
-    std::fs::create_dir(world.folder.path().join("token")).unwrap();
+    std::fs::remove_file(world.directory.path().join("token")).unwrap();
+    std::fs::create_dir(world.directory.path().join("token")).unwrap();
     let (verdict, _) = printed(&world, &["status"]).await;
     assert!(verdict.contains("incomplete: a required sink could not be inspected"), "{verdict}");
     assert!(verdict.contains("next: fix what is named above"), "{verdict}");
     let config = world.read("tokensink.toml");
-    let nobody = crate::support::servers::nobody().await;
-    world.file("tokensink.toml", &config.replace(&world.sandbox.upstash.url(), &nobody));
+    let unreachable = crate::support::servers::unreachable().await;
+    world.file("tokensink.toml", &config.replace(&world.sandbox.upstash.url(), &unreachable));
     for (arguments, expected) in [
         (&["status"][..], "not inspected: "),
         (&["check"], "not checked: "),
@@ -139,15 +139,16 @@ async fn a_command_that_changes_nothing_does_not_say_so_for_a_verdict() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reset_without_a_question_says_before_what_it_does() {
+async fn a_reset_without_a_question_prints_warnings_and_plan_first() {
     let world = World::new().await;
-    let (_, told) = printed(&world, &["reset", "--yes"]).await;
-    let place = |text: &str| told.find(text).unwrap_or_else(|| panic!("no {text} in {told}"));
-    assert!(place("everybody may read it") < place("This resets QStash"), "{told}");
-    assert!(told.contains("4 targets receive the new one within about "), "{told}");
-    assert!(place("`read_only_token` changed with the reset") > place("This resets"), "{told}");
-    assert!(told.contains("copy it from the Upstash console"), "{told}");
-    assert_eq!(told.matches("everybody may read it").count(), 1, "{told}");
+    let (_, messages) = printed(&world, &["reset", "--yes"]).await;
+    let place =
+        |text: &str| messages.find(text).unwrap_or_else(|| panic!("no {text} in {messages}"));
+    assert!(place("everybody may read it") < place("This resets QStash"), "{messages}");
+    assert!(messages.contains("4 targets receive the new one within about "), "{messages}");
+    assert!(place("`read_only_token` changed with the reset") > place("This resets"), "{messages}");
+    assert!(messages.contains("copy it from the Upstash console"), "{messages}");
+    assert_eq!(messages.matches("everybody may read it").count(), 1, "{messages}");
     let (code, report) = world.run(&["reset", "--yes"]).await;
     assert!(code == 0 && report["warnings"].to_string().contains("everybody"), "{report}");
     let mut command = world.command(&["reset", "--yes", "--output", "json"]);
@@ -156,7 +157,7 @@ async fn a_reset_without_a_question_says_before_what_it_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_kind_needs_fits_the_terminal() {
+async fn the_help_of_a_kind_fits_the_terminal() {
     let world = World::new().await;
     for kind in ["github-actions", "dotenv", "aws-secrets-manager"] {
         let text = shown(&world, &["sinks", kind], 80).await;

@@ -1,10 +1,10 @@
-//! `sync --token-stdin`: what is proven about a pasted token, and what is not.
+//! `sync --token-stdin`: what is proven about a pasted token.
 
 use serde_json::Value;
 
 use crate::support::world::{DOTENV, World, words};
 
-/// Runs `sync --token-stdin --yes` with `token`. `credentials`: those of the account are set.
+/// Runs `sync --token-stdin --yes` with `token`, and with the account's credentials if `credentials`.
 async fn paste(world: &World, token: &str, credentials: bool) -> (i32, Value) {
     let mut command = world.command(&["sync", "--token-stdin", "--yes", "--output", "json"]);
     if !credentials {
@@ -40,7 +40,7 @@ async fn a_token_that_the_account_shows_as_full_needs_no_warning() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_an_account_to_compare_with_the_report_says_that_only_reading_is_proven() {
+async fn without_credentials_for_its_account_only_read_access_of_a_token_is_proven() {
     let world = World::new().await;
     world.config(DOTENV);
     let (code, report) = paste(&world, &world.live(), false).await;

@@ -1,5 +1,5 @@
-//! A host that only the project's config file names gets no request and no credential, whatever the
-//! file says and whichever command runs.
+//! A host that only the project's config file names receives no request and no credential, in any spelling
+//! and from any command.
 
 use std::fs;
 
@@ -42,13 +42,13 @@ const SETTINGS: [Setting; 4] = [
 ];
 
 impl Setting {
-    /// The table with `key = value` as one line each.
+    /// Returns the lines of the table, `key = value` among them.
     fn lines(&self, key: &str, value: &str) -> Vec<String> {
         let others = self.others.iter().map(|(key, value)| format!("{key} = {value}"));
         others.chain([format!("{key} = {value}")]).collect()
     }
 
-    /// Every way in which a file can set the option to `url`. A dotenv sink makes each file a whole one.
+    /// Returns a file for each way to set the option to `url`. A dotenv sink makes each file complete.
     fn spellings(&self, url: &str) -> Vec<String> {
         let (table, key) = (self.table, self.key);
         let text = format!("\"{url}\"");
@@ -103,7 +103,7 @@ impl Setting {
     }
 }
 
-/// URLs that a careless reader takes for one of the vendor's own.
+/// Returns URLs that resemble the vendor's own.
 fn tricks(vendor: &str) -> Vec<String> {
     let domain = vendor.split_once('.').unwrap().1;
     vec![
@@ -139,7 +139,7 @@ fn tricks(vendor: &str) -> Vec<String> {
     ]
 }
 
-/// The program in `world`, with no host allowed outside the project's file.
+/// Creates a command in `world`, with no host allowed outside the project's file.
 fn command(world: &World, arguments: &[&str]) -> Command {
     let mut command = world.command(&[arguments, &["--output", "json"]].concat());
     command.env_remove("TOKENSINK_ALLOW_HOSTS");
@@ -164,13 +164,13 @@ fn host_of(url: &str) -> String {
 }
 
 fn users_file(world: &World, text: &str) {
-    let directory = world.folder.path().join("home/.config/tokensink");
+    let directory = world.directory.path().join("home/.config/tokensink");
     fs::create_dir_all(&directory).unwrap();
     fs::write(directory.join("config.toml"), text).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_spelling_of_an_option_names_a_host_that_is_trusted() {
+async fn a_host_in_a_project_file_is_refused_in_every_spelling() {
     let world = World::new().await;
     for users in [false, true] {
         for setting in &SETTINGS {
@@ -191,7 +191,7 @@ async fn no_spelling_of_an_option_names_a_host_that_is_trusted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_trick_of_a_url_makes_a_host_the_vendors_own() {
+async fn a_url_that_resembles_the_vendors_is_refused() {
     let world = World::new().await;
     for setting in &SETTINGS {
         for trick in tricks(setting.vendor) {
@@ -234,7 +234,7 @@ async fn loopback_in_a_project_file_is_refused_by_every_command() {
             assert_no_request(&world, refused);
         }
     }
-    // A wrong port allows nothing, and neither does the other name of the machine.
+    // Neither another port nor another name of this machine allows the host.
     for allowed in ["127.0.0.1:1", "localhost", "[::1]"] {
         let (code, report) =
             finish(&world, command(&world, &["reset", "--yes", "--allow-host", allowed])).await;
@@ -289,7 +289,7 @@ async fn a_customers_host_below_the_vendors_domain_is_refused_by_every_command()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_allowed_host_without_a_credential_of_its_own_gets_none() {
+async fn an_allowed_host_without_its_own_credential_receives_none() {
     let world = World::new().await;
     for (setting, help) in SETTINGS.iter().zip([
         "TOKENSINK_HOST_TOKENS=git.acme.example=VARIABLE",
@@ -297,7 +297,7 @@ async fn an_allowed_host_without_a_credential_of_its_own_gets_none() {
         "TOKENSINK_HOST_TOKENS=git.acme.example=VARIABLE",
         "set AWS_ENDPOINT_URL_SECRETS_MANAGER",
     ]) {
-        // QStash gets no credential but the token itself, which an allowed host may have.
+        // The only credential for QStash is the token itself, which an allowed host may receive.
         if setting.key == "qstash_url" {
             continue;
         }
@@ -333,13 +333,13 @@ async fn a_host_is_allowed_by_a_flag_a_variable_or_the_users_own_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_gets_the_credential_that_the_user_names_for_it_and_no_other() {
+async fn a_host_receives_only_the_credential_that_the_user_names_for_it() {
     let world = World::new().await;
     let (github, upstash) = (&world.sandbox.github, &world.sandbox.upstash);
     let (git, api) = (host_of(&github.url()), host_of(&upstash.url()));
     for by_file in [false, true] {
         let mut command = command(&world, &["check", "--allow-host", "127.0.0.1"]);
-        // With these the fake servers would answer 401.
+        // The fake servers respond to these with 401.
         command.env("GH_TOKEN", "of-github").env("UPSTASH_API_KEY", "of-upstash");
         command.env("ACME_GITHUB", github.token()).env("ACME_UPSTASH", upstash.api_key());
         if by_file {
@@ -355,7 +355,7 @@ async fn a_host_gets_the_credential_that_the_user_names_for_it_and_no_other() {
         let (code, report) = finish(&world, command).await;
         assert_eq!(code, 0, "{report}");
     }
-    // A variable that is not set is named, and no other credential takes its place.
+    // A variable that is not set is an error that names it, and no other credential is used instead.
     users_file(&world, "");
     let mut unset = command(&world, &["check", "--allow-host", "127.0.0.1"]);
     unset.env("TOKENSINK_HOST_TOKENS", format!("{api}=ACME_UPSTASH"));
@@ -367,7 +367,7 @@ async fn a_host_gets_the_credential_that_the_user_names_for_it_and_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_name_a_host_is_refused_where_it_was_given() {
+async fn an_invalid_host_is_reported_with_its_flag_variable_or_file() {
     let world = World::new().await;
     for (text, advice) in [
         ("https://git.acme.example", "write git.acme.example"),
@@ -418,7 +418,7 @@ async fn what_does_not_name_a_host_is_refused_where_it_was_given() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_project_file_allows_no_host() {
+async fn a_project_file_cannot_allow_a_host() {
     let world = World::new().await;
     for text in [
         "allow_hosts = [\"127.0.0.1\"]\n",
@@ -441,7 +441,7 @@ async fn a_project_file_allows_no_host() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_that_a_variable_names_gets_the_default_credential() {
+async fn a_host_that_a_variable_names_receives_the_default_credential() {
     let world = World::new().await;
     let upstash = &world.sandbox.upstash;
     let file = "[sinks.local]\nkind = \"dotenv\"\npath = \".env\"\n\

@@ -1,4 +1,4 @@
-//! Wrong files, flags and names: what a person is told to do about each.
+//! Invalid files, flags and names: each error contains or is followed by help.
 
 use std::fs;
 
@@ -15,14 +15,14 @@ fn errors(report: &Value) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn init_says_what_to_do_with_the_file_that_it_wrote_or_did_not() {
+async fn init_prints_a_next_step_for_success_and_for_each_error() {
     let world = World::new().await;
     let (code, report) = world.run(&["init", "--config", "other.toml"]).await;
     assert_eq!(code, 0, "{report}");
     assert!(next(&report)[0].ends_with("`tokensink check --config other.toml`"), "{report}");
     let (code, report) = world.run(&["init"]).await;
     assert!(code == 1 && next(&report)[0].contains("with `tokensink check`"), "{report}");
-    fs::create_dir(world.folder.path().join("directory")).unwrap();
+    fs::create_dir(world.directory.path().join("directory")).unwrap();
     for (file, why, step) in [
         ("directory", "cannot write directory: it is a directory", "name a file"),
         ("none/tokensink.toml", "its directory does not exist", "create the directory"),
@@ -34,9 +34,9 @@ async fn init_says_what_to_do_with_the_file_that_it_wrote_or_did_not() {
     }
 }
 
-/// `_` joins, and a hyphen could not be exported.
+/// Shells cannot export a variable with a hyphen in its name.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_names_that_init_writes_can_be_set_by_variables() {
+async fn variables_can_set_options_of_the_sinks_that_init_writes() {
     let world = World::new().await;
     world.run(&["init", "--config", "new.toml"]).await;
     let text = world.read("new.toml");
@@ -47,7 +47,7 @@ async fn the_names_that_init_writes_can_be_set_by_variables() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_next_step_is_about_what_went_wrong() {
+async fn errors_with_help_have_no_other_next_step() {
     let world = World::new().await;
     world.file("empty.toml", "");
     for arguments in [
@@ -75,17 +75,17 @@ async fn a_next_step_is_about_what_went_wrong() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_state_variable_counts_as_unset() {
     let world = World::new().await;
-    for (folder, where_it_is) in [("", "home/.local/state/tokensink"), ("mine", "mine")] {
+    for (directory, where_it_is) in [("", "home/.local/state/tokensink"), ("mine", "mine")] {
         let mut command = world.command(&["sync", "--yes"]);
-        command.env("TOKENSINK_STATE_DIR", folder);
+        command.env("TOKENSINK_STATE_DIR", directory);
         let output = world.finish(command, "").await;
         assert_eq!(output.status.code(), Some(0), "{output:?}");
-        assert!(world.folder.path().join(where_it_is).join("runs").is_dir(), "{folder:?}");
+        assert!(world.directory.path().join(where_it_is).join("runs").is_dir(), "{directory:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_state_folder_that_cannot_be_made_has_a_next_step() {
+async fn a_state_directory_that_cannot_be_created_has_a_next_step() {
     let world = World::new().await;
     for command in [&["reset", "--yes"][..], &["history"]] {
         let arguments = [command, &["--state-dir", "/proc/x"]].concat();
@@ -96,7 +96,7 @@ async fn a_state_folder_that_cannot_be_made_has_a_next_step() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mistakes_are_told_once_and_in_the_order_of_the_file() {
+async fn errors_are_reported_once_and_in_the_order_of_the_file() {
     let world = World::new().await;
     world.config("[sinks.z]\nkind = \"no\"\n[sinks.a]\nkind = \"no\"\n[unknown]\n");
     let (_, report) = world.run(&["check"]).await;
@@ -112,7 +112,7 @@ async fn mistakes_are_told_once_and_in_the_order_of_the_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_no_variable_can_mean_is_refused() {
+async fn a_sink_name_that_variables_cannot_contain_is_refused() {
     let world = World::new().await;
     world.config(&DOTENV.replace("local", "a__b"));
     let (code, report) = world.run(&["check"]).await;
@@ -122,7 +122,7 @@ async fn a_name_that_no_variable_can_mean_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_place_that_one_table_names_twice_is_to_be_named_once() {
+async fn a_table_that_names_one_place_twice_is_refused() {
     let world = World::new().await;
     world.config("[sinks.local]\nkind = \"dotenv\"\npaths = [\".env\", \"./.env\"]\n");
     let (code, report) = world.run(&["check"]).await;
@@ -130,12 +130,12 @@ async fn a_place_that_one_table_names_twice_is_to_be_named_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mistake_in_the_users_file_is_not_told_of_the_projects() {
+async fn an_error_in_the_users_file_does_not_name_the_projects_file() {
     let world = World::new().await;
     world.file("tokensink.toml", DOTENV);
-    let folder = world.folder.path().join("home/.config/tokensink");
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("config.toml"), "\n[sinks.u]\nkind = \"dotenv\"\n").unwrap();
+    let directory = world.directory.path().join("home/.config/tokensink");
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("config.toml"), "\n[sinks.u]\nkind = \"dotenv\"\n").unwrap();
     let (code, report) = world.run(&["check"]).await;
     assert_eq!(code, 2, "{report}");
     assert!(words(&report).contains("config.toml:2: [sinks.u]"), "{report}");
@@ -147,7 +147,7 @@ async fn fake_servers_without_a_directory_have_a_next_step() {
     let world = World::new().await;
     for name in ["demo", "sandbox"] {
         let mut command = world.command(&[name, "--output", "json"]);
-        command.env("TMPDIR", world.folder.path().join("none"));
+        command.env("TMPDIR", world.directory.path().join("none"));
         let output = world.finish(command, "").await;
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!((output.status.code(), report["command"].as_str()), (Some(1), Some(name)));

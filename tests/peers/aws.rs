@@ -1,4 +1,4 @@
-//! The AWS sink against moto (with signatures and IAM enforced) and roto, seen through boto3.
+//! The AWS sink against moto (which checks signatures and IAM policies) and roto. boto3 inspects both.
 
 use std::sync::Mutex;
 
@@ -14,7 +14,7 @@ use crate::{environment, factory, options, sink};
 
 const KIND: &str = "aws-secrets-manager";
 
-/// A server, and boto3 with a key that may do everything.
+/// A server, and boto3 with an administrator's key.
 pub(crate) struct Account {
     server: Server,
     boto3: Mutex<Conversation>,
@@ -28,7 +28,7 @@ pub(crate) struct Key {
 }
 
 impl Account {
-    /// moto, which lets as many requests in unsigned as it takes to make an administrator.
+    /// Starts moto, which accepts as many unsigned requests as it takes to create an administrator.
     pub(crate) fn at_moto() -> Self {
         let server = Server::start(|port| {
             let mut command = python("moto_server");
@@ -78,7 +78,7 @@ impl Account {
         self.ask("secretsmanager", call, arguments).unwrap()
     }
 
-    /// A user who may call `actions`, and a key of theirs.
+    /// Creates a user with permission for `actions`, and returns a key of that user.
     fn add_user(&self, name: &str, actions: &Value) -> Key {
         let iam = |call, arguments: &Value| self.ask("iam", call, arguments).unwrap();
         iam("create_user", &json!({"UserName": name}));
@@ -99,7 +99,7 @@ impl Account {
         self.secrets("put_secret_value", &json!({"SecretId": name, "SecretString": value}));
     }
 
-    /// Makes the version before the current one again.
+    /// Makes the previous version the current one.
     fn roll_back(&self, name: &str) {
         let described = self.secrets("describe_secret", &json!({"SecretId": name}));
         let stages = described["VersionIdsToStages"].as_object().unwrap();
@@ -145,7 +145,7 @@ impl Account {
         sink(KIND, &self.table(name, more), &self.context(key))
     }
 
-    /// The error of the preparation, or of the proof after it.
+    /// Returns the error of the preparation, or of the proof after it.
     async fn refusal(&self, key: &Key, name: &str) -> SinkErrorKind {
         let error = match self.sink(key, name, &json!({})).prepare().await {
             Ok(preparation) => preparation.writer.prove().await.unwrap_err(),
@@ -155,7 +155,7 @@ impl Account {
     }
 }
 
-/// What a sink finds that holds the token of these tests.
+/// The inspection of a sink that holds the token of these tests.
 fn new() -> Content {
     Content::Value(HeldValue::of("new"))
 }
@@ -237,7 +237,7 @@ async fn a_prepared_write_adds_one_version_and_a_repeat_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_value_of_another_program_in_between_is_kept() {
+async fn a_concurrent_write_by_another_program_is_kept() {
     for account in [Account::at_moto(), Account::at_roto()] {
         account.create("s", r#"{"T":"old","theirs":1}"#);
         let sink = account.sink(&account.administrator, "s", &json!({"json_key": "T"}));
@@ -271,7 +271,7 @@ async fn a_write_that_was_rolled_back_is_repeated() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_or_deleted_secret_is_refused_and_made_on_request() {
+async fn a_missing_or_deleted_secret_is_refused_and_created_on_request() {
     for account in [Account::at_moto(), Account::at_roto()] {
         let administrator = &account.administrator;
         assert_eq!(account.refusal(administrator, "none").await, SinkErrorKind::NotFound);
@@ -285,7 +285,7 @@ async fn a_missing_or_deleted_secret_is_refused_and_made_on_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_that_may_not_be_read_can_be_written_again() {
+async fn a_secret_without_read_permission_can_be_written_repeatedly() {
     let account = Account::at_moto();
     account.create("s", "old");
     let actions = ["DescribeSecret", "PutSecretValue"];
@@ -306,7 +306,7 @@ async fn a_secret_that_may_not_be_read_can_be_written_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signature_or_a_permission_that_is_missing_is_found_before_the_reset() {
+async fn a_missing_signature_or_permission_is_found_before_the_reset() {
     let account = Account::at_moto();
     account.create("s", "old");
     let allow = |actions: &[&str]| {

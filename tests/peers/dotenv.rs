@@ -19,8 +19,8 @@ const NEW: &str = "bmV3L3Rva2VuK29mLXRoZS5hcHA_LXg=.-_";
 /// The values that each reader read, by file.
 type Seen = BTreeMap<String, Vec<Option<String>>>;
 
-/// Every shape in which applications are known to keep a value, with `OLD` in it. Some are not
-/// valid for every reader: those readers are then not compared.
+/// Forms in which applications store a value, with `OLD` in it. Readers for which a form is not valid
+/// are not compared.
 const SHAPES: &[&str] = &[
     "QSTASH_TOKEN=OLD\n",
     "QSTASH_TOKEN=\"OLD\"\n",
@@ -65,7 +65,7 @@ const DISPUTED: &[&str] = &[
     "QSTASH_TOKEN='OLD\\'\ny'\n",
 ];
 
-/// Lines that are more than one value to a shell, and one to every other reader.
+/// Lines that a shell reads as several words, and every other reader as one value.
 const MORE_TO_A_SHELL: &[&str] = &[
     "export QSTASH_TOKEN=OLD B=keep\n",
     "QSTASH_TOKEN=OLD B=keep\n",
@@ -74,7 +74,7 @@ const MORE_TO_A_SHELL: &[&str] = &[
     "QSTASH_TOKEN=OL\\\nD\n",
 ];
 
-/// Lines to make files of.
+/// Lines from which files are generated.
 const NEIGHBOURS: &[&str] = &[
     "",
     "# a comment with QSTASH_TOKEN=x in it",
@@ -142,7 +142,7 @@ async fn values_that_readers_disagree_about_are_refused() {
     put(DISPUTED, directories.path());
     let seen = read(directories.path());
     for (index, text) in DISPUTED.iter().enumerate() {
-        // The shells see a broken file in most of these.
+        // Most of these are syntax errors to a shell.
         let programs = ["dotenv", "node --env-file", "python-dotenv"];
         let values: BTreeSet<_> = programs.iter().map(|reader| &seen[*reader][index]).collect();
         assert!(values.len() > 1, "all see {values:?} in {text:?}");
@@ -188,7 +188,7 @@ fn read(directories: &Path) -> Seen {
     for mut readers in [node, python] {
         let output = readers.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        // Some readers print a greeting; the last line is ours.
+        // Some readers print a greeting before the values.
         let text = String::from_utf8(output.stdout).unwrap();
         let seen_by: Seen = serde_json::from_str(text.trim().lines().last().unwrap()).unwrap();
         seen.extend(seen_by);

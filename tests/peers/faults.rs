@@ -1,5 +1,5 @@
-//! The whole program at moto, behind a proxy that spoils answers: the exit code, the secret, and one
-//! `sync` that repairs it.
+//! The complete program with moto behind a proxy that spoils responses: the exit code, the secret, and
+//! the `sync` that repairs it.
 
 use std::process::Stdio;
 
@@ -12,7 +12,7 @@ use tokio::process::Command;
 use crate::aws::Account;
 use crate::fault_proxy::{Fault, Proxy, Spoiled};
 
-/// Which call is spoiled: one of the preparation, or the same calls after the reset.
+/// The call that is spoiled: one of the preparation, or one after the reset.
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     Prepare,
@@ -35,21 +35,21 @@ impl Phase {
         match self {
             _ if fault.is_harmless() => 0,
             Self::Prepare => 1,
-            // Lost is only the answer, and the value is found there.
+            // Only the response is lost: an inspection finds the value.
             Self::Write if !fault.loses_the_request() => 0,
             Self::Write | Self::Verify => 3,
         }
     }
 }
 
-/// One secret of the account behind a proxy, and an Upstash account of its own.
+/// A secret behind a proxy, and an Upstash account.
 struct Place<'a> {
     account: &'a Account,
     upstash: Upstash,
     qstash: String,
     secret: String,
     proxy: Proxy,
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl<'a> Place<'a> {
@@ -60,7 +60,7 @@ impl<'a> Place<'a> {
         let secret = format!("{phase:?}-{fault:?}");
         account.create(&secret, &format!("{{ \"T\": \"{token}\", \"n\": 1.50 }}"));
         let proxy = Proxy::before(&account.url(), phase.spoiled(fault, &upstash)).await;
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let config = format!(
             "[upstash]\napi_url = \"{}\"\nqstash_url = \"{}\"\nsettle = \"1s\"\ntimeout = \"1s\"\n\
              [sinks.prod]\nkind = \"aws-secrets-manager\"\nsecret_id = \"{secret}\"\njson_key = \"T\"\n\
@@ -69,8 +69,8 @@ impl<'a> Place<'a> {
             upstash.qstash_url(),
             proxy.url()
         );
-        std::fs::write(folder.path().join("tokensink.toml"), config).unwrap();
-        Self { account, upstash, qstash, secret, proxy, folder }
+        std::fs::write(directory.path().join("tokensink.toml"), config).unwrap();
+        Self { account, upstash, qstash, secret, proxy, directory }
     }
 
     async fn run(&self, arguments: &[&str]) -> (i32, Value) {
@@ -78,9 +78,9 @@ impl<'a> Place<'a> {
         let output = Command::new(env!("CARGO_BIN_EXE_tokensink-with-file-sink"))
             .args(arguments)
             .args(["--output", "json"])
-            .current_dir(self.folder.path())
+            .current_dir(self.directory.path())
             .env_clear()
-            .env("HOME", self.folder.path())
+            .env("HOME", self.directory.path())
             .env("TOKENSINK_ALLOW_HOSTS", "127.0.0.1")
             .env("UPSTASH_EMAIL", self.upstash.email())
             .env("UPSTASH_API_KEY", self.upstash.api_key())

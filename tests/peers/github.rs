@@ -1,5 +1,5 @@
 //! The GitHub sink and the fake of GitHub against GitHub's own OpenAPI description, with prism between
-//! them as a proxy that refuses whatever does not satisfy it; and every box opened by PyNaCl.
+//! them as a proxy that rejects everything that does not satisfy it. PyNaCl opens every sealed box.
 
 use axum::Router;
 use axum::routing::get;
@@ -12,7 +12,7 @@ use crate::{environment, sinks};
 
 const TOKEN: &str = "eyJVc2VySUQiOiJwZWVyIiwiUGFzc3dvcmQiOiJib3gifQ==";
 
-/// prism, as a proxy before `upstream`.
+/// prism as a proxy in front of `upstream`.
 struct Described {
     proxy: Server,
     _directory: tempfile::TempDir,

@@ -1,4 +1,4 @@
-//! The sinks and the stand-ins against what others wrote: servers, clients and readers that
+//! The sinks and the fake servers against third-party programs: servers, clients and readers that
 //! `cargo xtask test` installs below `target/peers`.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use tokensink_cli as _;
 use tokensink_core::{BuildContext, Environment, Registry, SinkError, SinkFactory, TokenSink};
 
-/// The built-in plugin of this kind.
+/// Returns the factory of a built-in kind.
 fn factory(kind: &str) -> &'static SinkFactory {
     Registry::linked().unwrap().get(kind).unwrap()
 }
@@ -27,7 +27,7 @@ fn sinks(kind: &str, table: &Value, context: &BuildContext) -> Vec<Box<dyn Token
     built.unwrap()
 }
 
-/// The first sink of a table.
+/// Builds the first sink of a table.
 fn sink(kind: &str, table: &Value, context: &BuildContext) -> Box<dyn TokenSink> {
     sinks(kind, table, context).remove(0)
 }

@@ -1,5 +1,5 @@
-//! Third parties as child processes: servers on free loopback ports, and helpers that answer line
-//! by line. All of them end with the test that started them.
+//! Third-party programs as child processes: servers on free loopback ports, and helpers that respond line
+//! by line. They end with the test that started them.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -10,27 +10,27 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// How long a server may take until it listens: some of them compile first.
+/// The time limit for a server to start listening: some of them compile first.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Where `cargo xtask test` installed the third parties.
+/// Returns a path below the directory in which `cargo xtask test` installs the third-party programs.
 pub(crate) fn installed(path: &str) -> PathBuf {
     let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/peers")).join(path);
     assert!(path.exists(), "{} is missing: run `cargo xtask test`", path.display());
     path
 }
 
-/// A file of this folder.
+/// Returns the path of a file in this directory.
 pub(crate) fn here(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/peers")).join(name)
 }
 
-/// A program of the Python environment.
+/// Returns the path of a program in the Python environment.
 pub(crate) fn python(program: &str) -> Command {
     Command::new(installed("venv/bin").join(program))
 }
 
-/// A Node program, by its path below `node_modules`.
+/// Creates the command of a Node program, by its path below `node_modules`.
 pub(crate) fn node(module: &str) -> Command {
     let mut command = Command::new("node");
     command.arg(installed("node_modules").join(module));
@@ -44,7 +44,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts what `command` makes of a free port, and waits until it listens there.
+    /// Starts the command that `command` returns for a free port, and waits until it listens there.
     pub(crate) fn start(command: impl FnOnce(u16) -> Command) -> Self {
         let port = free_port();
         let mut command = command(port);
@@ -70,7 +70,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(group) = rustix::process::Pid::from_raw(self.child.id().cast_signed()) {
-            // What has ended by itself needs no signal.
+            // A process that ended by itself needs no signal.
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
         let _ = self.child.wait();
@@ -82,7 +82,7 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// A program that answers each line of JSON with another one.
+/// A program that responds to each line of JSON with another one.
 pub(crate) struct Conversation {
     child: Child,
     to: Option<ChildStdin>,

@@ -1,4 +1,4 @@
-//! Upstash's own command line as a second client of the fake: both must see one account.
+//! Upstash's own command line as another client of the fake: both must see the same account.
 
 use std::time::Duration;
 

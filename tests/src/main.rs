@@ -1,4 +1,4 @@
-//! A third party's build: the whole command line, and sinks of its own.
+//! A third party's program: the complete command line with additional sinks.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! A faulty plugin: its write panics, and quotes the token.
+//! A faulty plugin: its write panics with the token in the message.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A build with a mistake in it: a plugin that claims a kind which is taken.
+//! A wrong build: two of its plugins have the same kind.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use tokensink_core::{BuildContext, SinkConfig, SinkError, SinkFactory, inventory
 #[path = "../../crates/tokensink-core/examples/file_sink.rs"]
 mod file_sink;
 
-/// Calls itself `dotenv`.
+/// A sink with the kind of the built-in `dotenv`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(crate = "tokensink_core::serde")]
 struct SecondDotenv {}

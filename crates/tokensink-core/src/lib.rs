@@ -34,6 +34,7 @@ mod input;
 mod inspection;
 mod issuer;
 mod registry;
+mod schema;
 mod secret;
 mod sink;
 mod sink_info;

@@ -6,6 +6,7 @@ use std::fmt;
 use schemars::Schema;
 use serde_json::{Map, Value};
 
+use crate::schema::value_problem;
 use crate::{BuildContext, SinkConfig, SinkError, TokenSink};
 
 type BuiltSinks = Result<Vec<Box<dyn TokenSink>>, Vec<SinkError>>;
@@ -128,9 +129,14 @@ impl fmt::Debug for SinkFactory {
 }
 
 fn build<C: SinkConfig>(table: Map<String, Value>, context: &BuildContext) -> BuiltSinks {
-    let config: C = serde_path_to_error::deserialize(Value::Object(table)).map_err(|error| {
+    let table = Value::Object(table);
+    // `&table` keeps the table for the error message.
+    let config: C = serde_path_to_error::deserialize(&table).map_err(|error| {
         let option = error.path().to_string();
-        vec![SinkError::config(format!("option `{option}`: {}", error.inner())).for_option(&option)]
+        let schema = schemars::schema_for!(C);
+        let problem = value_problem(&table, schema.as_value(), error.path())
+            .unwrap_or_else(|| error.inner().to_string());
+        vec![SinkError::config(format!("option `{option}`: {problem}")).for_option(&option)]
     })?;
     let sinks = config.build(context)?;
     Ok(sinks.into_iter().map(|sink| Box::new(sink) as Box<dyn TokenSink>).collect())

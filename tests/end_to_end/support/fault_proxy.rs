@@ -1,5 +1,5 @@
-//! A TCP proxy that spoils the answers to some requests, or loses the requests themselves. A client
-//! cannot tell one from the other: what it asked for happened, or never will.
+//! A TCP proxy that spoils the responses to some requests, or loses the requests themselves. A client
+//! cannot distinguish the two: its request was carried out, or never will be.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,24 +10,24 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-/// What becomes of a request and its answer.
+/// What happens to a request and its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The answer is late.
+    /// The response is late.
     Latency,
-    /// The connection is reset instead of an answer.
+    /// The connection is reset instead of a response.
     Reset,
-    /// The connection is closed in an orderly way instead of an answer.
+    /// The connection is closed regularly instead of a response.
     HalfClose,
-    /// No answer comes, and the connection stays.
+    /// There is no response, and the connection stays open.
     Stall,
-    /// The answer ends in the middle.
+    /// The response is truncated.
     Truncated,
-    /// The answer comes byte by byte.
+    /// The response arrives byte by byte.
     Split,
-    /// The connection is reset before the request is through.
+    /// The connection is reset before the request is forwarded.
     RequestLost,
-    /// The same, and from then on nobody listens.
+    /// The same, and the proxy accepts no connections from then on.
     Refused,
 }
 
@@ -43,27 +43,27 @@ impl Fault {
         Self::Refused,
     ];
 
-    /// Whether the whole answer gets through all the same.
+    /// Returns whether the complete response arrives.
     pub(crate) fn is_harmless(self) -> bool {
         matches!(self, Self::Latency | Self::Split)
     }
 
-    /// Whether what was asked for never happens.
+    /// Returns whether the request is never carried out.
     pub(crate) fn loses_the_request(self) -> bool {
         matches!(self, Self::RequestLost | Self::Refused)
     }
 }
 
-/// Which exchanges are spoiled, and how.
+/// The exchanges to spoil, and the fault.
 pub(crate) struct Spoiled {
-    /// Stands in the head of their requests.
+    /// A text in the head of their requests.
     pub(crate) pattern: &'static str,
-    /// Whether the time for it has come.
+    /// Returns whether requests are spoiled already.
     pub(crate) is_due: Box<dyn Fn() -> bool + Send + Sync>,
     pub(crate) fault: Fault,
 }
 
-/// A proxy before one server. It ends with the runtime.
+/// A proxy in front of one server. It ends with the runtime.
 pub(crate) struct Proxy {
     url: String,
     state: Arc<State>,
@@ -100,12 +100,12 @@ impl Proxy {
         &self.url
     }
 
-    /// Breaks every connection there is. New ones may be made.
+    /// Closes every open connection. New ones are accepted.
     pub(crate) fn cut(&self) {
         self.state.cuts.send_replace(());
     }
 
-    /// From now on everything gets through.
+    /// Forwards everything unchanged from now on.
     pub(crate) async fn heal(&self) {
         self.state.is_healed.store(true, Ordering::Relaxed);
         self.state.is_listening.send_replace(true);
@@ -147,7 +147,7 @@ async fn pump(mut client: TcpStream, mut server: TcpStream, state: Arc<State>) {
                     request.extend(&from_client[..read]);
                     if fault.loses_the_request() && state.is_spoiled(&request) {
                         state.is_listening.send_replace(fault != Fault::Refused);
-                        // With nothing to linger for, closing sends a reset.
+                        // Closing a socket that does not linger sends a reset.
                         let _ = client.set_zero_linger();
                         return;
                     }
@@ -177,7 +177,7 @@ async fn pump(mut client: TcpStream, mut server: TcpStream, state: Arc<State>) {
     }
 }
 
-/// Whether the connection goes on.
+/// Returns whether the connection stays open.
 async fn spoil(client: &mut TcpStream, answer: &[u8], fault: Fault) -> bool {
     match fault {
         Fault::Latency => {
@@ -194,7 +194,7 @@ async fn spoil(client: &mut TcpStream, answer: &[u8], fault: Fault) -> bool {
             true
         }
         Fault::Reset => {
-            // With nothing to linger for, closing sends a reset.
+            // Closing a socket that does not linger sends a reset.
             let _ = client.set_zero_linger();
             false
         }

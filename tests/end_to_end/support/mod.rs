@@ -1,4 +1,4 @@
-//! What the end-to-end tests share.
+//! Helpers of the end-to-end tests.
 
 pub(crate) mod fault_proxy;
 pub(crate) mod servers;

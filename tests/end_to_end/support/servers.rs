@@ -1,9 +1,9 @@
-//! Servers that misbehave, one connection after the other.
+//! Servers that misbehave.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Takes connections, and never answers. Returns its base URL.
+/// Starts a server that accepts connections and never responds. Returns its base URL.
 pub(crate) async fn silent() -> String {
     answering(|mut stream| async move {
         let mut request = [0; 1024];
@@ -12,14 +12,14 @@ pub(crate) async fn silent() -> String {
     .await
 }
 
-/// Answers every request with these bytes, and closes.
-pub(crate) async fn saying(bytes: Vec<u8>) -> String {
+/// Starts a server that responds to every request with these bytes, and closes the connection.
+pub(crate) async fn responding(bytes: Vec<u8>) -> String {
     answering(move |mut stream| {
         let bytes = bytes.clone();
         async move {
             let mut request = [0; 8192];
             let _ = stream.read(&mut request).await;
-            // A client may hang up early, and should where there is too much.
+            // A client may close the connection early, and should if the response is too large.
             let _ = stream.write_all(&bytes).await;
             let _ = stream.shutdown().await;
         }
@@ -27,8 +27,8 @@ pub(crate) async fn saying(bytes: Vec<u8>) -> String {
     .await
 }
 
-/// A port at which nobody listens.
-pub(crate) async fn nobody() -> String {
+/// Returns a URL with a port that refuses connections.
+pub(crate) async fn unreachable() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     format!("http://{}", listener.local_addr().unwrap())
 }

@@ -1,5 +1,5 @@
-//! A terminal for the program to be run on: what it shows is kept, and it can be typed into,
-//! stopped and closed.
+//! A terminal to run the program on: its output is recorded, and tests can type into it, stop it and
+//! close it.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -38,7 +38,7 @@ impl Terminal {
         let kept = Arc::clone(&shown);
         let reader = std::thread::spawn(move || {
             let mut some = [0; 4096];
-            // The end of a terminal is an error, not an end of file.
+            // A closed terminal is an error, not an end of file.
             while let Ok(read) = screen.read(&mut some) {
                 kept.lock().unwrap().extend(&some[..read]);
             }
@@ -46,12 +46,12 @@ impl Terminal {
         Self { keyboard, line: line.unwrap(), shown, reader }
     }
 
-    /// One of a program's streams.
+    /// Returns a stream for a program.
     pub(crate) fn stream(&self) -> Stdio {
         Stdio::from(self.line.try_clone().unwrap())
     }
 
-    /// Runs `command` on this terminal alone, without a log.
+    /// Runs `command` with all its streams on this terminal, without logs.
     pub(crate) fn run(&self, mut command: Command) -> Child {
         command.env_remove("RUST_LOG").env("TERM", "xterm-256color");
         command.stdin(self.stream()).stdout(self.stream()).stderr(self.stream());
@@ -62,7 +62,7 @@ impl Terminal {
         (&self.keyboard).write_all(text.as_bytes()).unwrap();
     }
 
-    /// Takes no more output, as after Ctrl-S.
+    /// Accepts no more output, as after Ctrl-S.
     pub(crate) fn stop(&self) {
         tcflow(&self.line, Action::OOff).unwrap();
     }
@@ -71,7 +71,7 @@ impl Terminal {
         tcgetattr(&self.line).unwrap().local_modes.contains(LocalModes::ECHO)
     }
 
-    /// Whatever was shown so far.
+    /// Returns everything that was shown so far.
     pub(crate) fn shown(&self) -> String {
         String::from_utf8_lossy(&self.shown.lock().unwrap()).into_owned()
     }
@@ -83,11 +83,11 @@ impl Terminal {
                 sleep(Duration::from_millis(10)).await;
             }
         };
-        let in_time = timeout(Duration::from_secs(30), shown).await;
-        in_time.unwrap_or_else(|_| panic!("{text} was not shown:\n{}", self.shown()));
+        let result = timeout(Duration::from_secs(30), shown).await;
+        result.unwrap_or_else(|_| panic!("{text} was not shown:\n{}", self.shown()));
     }
 
-    /// Everything that was shown, once the programs have ended.
+    /// Waits until the programs have ended, and returns everything that was shown.
     pub(crate) fn close(self) -> String {
         let Self { keyboard, line, shown, reader } = self;
         drop((keyboard, line));
@@ -97,7 +97,7 @@ impl Terminal {
     }
 }
 
-/// What a person reads of it.
+/// Removes the styles.
 pub(crate) fn without_colour(line: &str) -> String {
     let mut parts = line.split('\u{1b}');
     let first = parts.next().unwrap_or_default().to_owned();

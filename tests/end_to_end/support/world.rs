@@ -1,4 +1,4 @@
-//! A project folder, the stand-ins that it names, and the program to run there.
+//! A project directory, the fake servers that its config names, and the program to run in it.
 
 use std::fs;
 use std::path::Path;
@@ -24,7 +24,7 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_tokensink-with-file-sink");
 pub(crate) struct World {
     pub(crate) sandbox: Sandbox,
     pub(crate) qstash: String,
-    pub(crate) folder: tempfile::TempDir,
+    pub(crate) directory: tempfile::TempDir,
 }
 
 impl World {
@@ -32,7 +32,7 @@ impl World {
         Self::at(&Network::default()).await
     }
 
-    /// With stand-ins that are reached over `network`.
+    /// Creates a world whose fake servers are reached over `network`.
     pub(crate) async fn at(network: &Network) -> Self {
         let sandbox = Sandbox::start_at(network).await.unwrap();
         let qstash = sandbox.upstash.add_user("eu-central-1");
@@ -40,8 +40,8 @@ impl World {
         sandbox.github.add_repository("acme/api");
         sandbox.github.put_externally(REPOSITORY_SECRET, &token);
         sandbox.aws.put_externally("prod", &format!("{{\"T\":\"{token}\",\"n\":1.0}}"));
-        let world = Self { sandbox, qstash, folder: tempfile::tempdir().unwrap() };
-        fs::create_dir_all(world.folder.path().join("home/tmp")).unwrap();
+        let world = Self { sandbox, qstash, directory: tempfile::tempdir().unwrap() };
+        fs::create_dir_all(world.directory.path().join("home/tmp")).unwrap();
         world.file(".env", &format!("A=1\nQSTASH_TOKEN={token}\n"));
         world.file("token", &token);
         world.config(&world.sinks());
@@ -49,11 +49,11 @@ impl World {
     }
 
     pub(crate) fn file(&self, name: &str, text: &str) {
-        fs::write(self.folder.path().join(name), text).unwrap();
+        fs::write(self.directory.path().join(name), text).unwrap();
     }
 
     pub(crate) fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.folder.path().join(name)).unwrap()
+        fs::read_to_string(self.directory.path().join(name)).unwrap()
     }
 
     pub(crate) fn config(&self, sinks: &str) {
@@ -86,7 +86,7 @@ impl World {
         self.place(command)
     }
 
-    /// The same, in a shell that has done something before.
+    /// Creates a command that runs `preparation` in a shell, and then the program.
     pub(crate) fn command_after(&self, preparation: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new("bash");
         command.args(["-c", &format!("{preparation}; exec \"$@\""), "bash", PROGRAM]);
@@ -94,13 +94,13 @@ impl World {
         self.place(command)
     }
 
-    /// With the project's folder and the user's environment.
+    /// Sets the project's directory and the user's environment.
     pub(crate) fn place(&self, mut command: Command) -> Command {
         command
-            .current_dir(self.folder.path())
+            .current_dir(self.directory.path())
             .env_clear()
-            .env("HOME", self.folder.path().join("home"))
-            .env("TMPDIR", self.folder.path().join("home/tmp"))
+            .env("HOME", self.directory.path().join("home"))
+            .env("TMPDIR", self.directory.path().join("home/tmp"))
             .env("RUST_LOG", "trace")
             .env("UPSTASH_EMAIL", self.sandbox.upstash.email())
             .env("UPSTASH_API_KEY", self.sandbox.upstash.api_key())
@@ -115,7 +115,7 @@ impl World {
         command
     }
 
-    /// Runs to the end; whatever was printed or kept must show no secret, old or new.
+    /// Runs a command to its end. Asserts that its output and its files contain no secret, old or new.
     pub(crate) async fn finish(&self, command: Command, input: impl AsRef<[u8]>) -> Output {
         let mut secrets = vec![self.live(), self.sandbox.upstash.api_key()];
         let (output, left) = self.collect(command, input).await;
@@ -125,7 +125,7 @@ impl World {
         output
     }
 
-    /// Runs to the end. Returns also whatever was printed or kept.
+    /// Runs a command to its end. Returns its output, and the text of everything it printed or stored.
     pub(crate) async fn collect(
         &self,
         mut command: Command,
@@ -137,12 +137,12 @@ impl World {
         let output = output.await.unwrap().unwrap();
         let mut left = output.stdout.clone();
         left.extend(&output.stderr);
-        collect(&self.folder.path().join("home"), &mut left);
+        collect(&self.directory.path().join("home"), &mut left);
         (output, String::from_utf8_lossy(&left).into_owned())
     }
 
     pub(crate) async fn run(&self, arguments: &[&str]) -> (i32, Value) {
-        // The places of a test are known to it: what `sync` asks about them is tested on its own.
+        // Other tests are about the question of `sync`.
         let agreed: &[&str] = if arguments.first() == Some(&"sync") { &["--yes"] } else { &[] };
         let arguments = [arguments, agreed, &["--output", "json"]].concat();
         let output = self.finish(self.command(&arguments), "").await;
@@ -178,8 +178,8 @@ pub(crate) fn assert_without(text: &str, secrets: &[String]) {
     }
 }
 
-/// Whether `text` carries `secret`: plain, escaped in a URL, or as base64, by itself or after an
-/// email address in a Basic authorization.
+/// Returns whether `text` contains `secret`: plain, escaped in a URL, or as base64, alone or after an email
+/// address in a Basic authorization.
 pub(crate) fn carries(text: &str, secret: &str) -> bool {
     let escape = |byte: u8| match byte {
         b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
@@ -188,7 +188,7 @@ pub(crate) fn carries(text: &str, secret: &str) -> bool {
         _ => format!("%{byte:02X}"),
     };
     let escaped: String = secret.bytes().map(escape).collect();
-    // Of three neighbours in front, one puts the secret at a boundary of base64's groups.
+    // With 0, 1 or 2 bytes in front of it, the secret starts at each position in base64's groups of three.
     let encoded = (0..3).map(|neighbours| {
         let text = format!("{}{secret}", "x".repeat(neighbours));
         let encoded = STANDARD.encode(text);
@@ -198,8 +198,8 @@ pub(crate) fn carries(text: &str, secret: &str) -> bool {
     [secret.to_owned(), escaped].into_iter().chain(encoded).any(|form| text.contains(&form))
 }
 
-fn collect(folder: &Path, into: &mut Vec<u8>) {
-    for entry in fs::read_dir(folder).into_iter().flatten() {
+fn collect(directory: &Path, into: &mut Vec<u8>) {
+    for entry in fs::read_dir(directory).into_iter().flatten() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             collect(&path, into);
@@ -213,7 +213,7 @@ pub(crate) fn words(report: &Value) -> String {
     format!("{} {}", report["errors"], report["next"])
 }
 
-/// Why it came to nothing, in one line each, and what to do next.
+/// Asserts that each error is a single line, and that it contains help or is followed by a next step.
 pub(crate) fn assert_clear(report: &Value) {
     let errors = report["errors"].as_array().unwrap();
     assert!(!errors.is_empty(), "{report}");

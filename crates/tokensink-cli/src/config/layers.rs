@@ -157,6 +157,12 @@ fn has(alone: Option<&Value>, place: &str) -> bool {
     place.split('.').try_fold(root, |value, part| value.get(part)).is_some()
 }
 
+/// Returns whether variables define a sink: one sets its kind. Others may only override a file's values.
+pub(super) fn configures_sink(environment: &Environment) -> bool {
+    let is_kind = |place: &str| place.starts_with("sinks.") && place.ends_with(".kind");
+    variables_of(environment).iter().any(|variable| is_kind(&variable.place))
+}
+
 /// Returns the variables that set config keys. Their names contain a double underscore: Kubernetes
 /// injects others with the same prefix for a service called tokensink.
 fn variables_of(environment: &Environment) -> Vec<Variable> {

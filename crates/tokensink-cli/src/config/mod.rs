@@ -23,7 +23,10 @@ pub(crate) use layers::Layers;
 pub(crate) use sinks::{COMMON_OPTIONS, CommonOption, Selected, list_kinds, select};
 pub(crate) use upstash::UpstashTable;
 
+use self::layers::configures_sink;
 use self::source::Source;
+use crate::args::DEFAULT_CONFIG;
+use crate::bounded_io::{self, FILE_TIMEOUT};
 use crate::suggestion::nearest;
 
 const TABLES: [&str; 2] = ["upstash", "sinks"];
@@ -38,25 +41,53 @@ pub(crate) struct LoadedConfig {
     pub(crate) hosts: HostPolicy,
 }
 
-/// Reads and merges all layers.
+/// Reads and merges all layers. Without a project's file, the environment may configure the sinks.
+///
+/// # Errors
+///
+/// All errors of the config, but not those of its sinks: [`select`] returns them.
 pub(crate) async fn load(
     project: &Path,
     user: Option<&Path>,
     environment: &Environment,
     allowed_hosts: &[AllowedHost],
 ) -> Result<LoadedConfig, Vec<ConfigError>> {
-    let project =
-        Source::read(project).await.map_err(|error| vec![error])?.ok_or_else(|| {
-            let missing = ConfigError::new(project, "", "there is no such file");
-            vec![missing.with_help(
-                "`tokensink init` writes one to start from, or name yours with --config",
-            )]
-        })?;
+    let project = match Source::read(project).await.map_err(|error| vec![error])? {
+        Some(source) => source,
+        // Only the default file is optional: one that the user names must exist.
+        None if project == Path::new(DEFAULT_CONFIG) && configures_sink(environment) => {
+            Source::parse(project, Vec::new()).map_err(|error| vec![error])?
+        }
+        None => return Err(vec![missing_file(project).await]),
+    };
     let user = match user {
         Some(user) => Source::read(user).await.map_err(|error| vec![error])?,
         None => None,
     };
     read(Layers::new(project, user, environment), environment, allowed_hosts)
+}
+
+/// Creates the error for a project's file that does not exist. A user may have run the command in a
+/// subdirectory of the project.
+async fn missing_file(file: &Path) -> ConfigError {
+    let name = file.to_owned();
+    let find = move || {
+        let directory = std::env::current_dir()?;
+        let parents = directory.ancestors().skip(1).map(|parent| parent.join(&name));
+        Ok(parents.into_iter().find(|candidate| candidate.is_file()))
+    };
+    let parent_file = if file.is_relative() {
+        bounded_io::within(FILE_TIMEOUT, find).await.unwrap_or_default()
+    } else {
+        None
+    };
+    let missing = ConfigError::new(file, "", "no such file");
+    missing.with_help(match parent_file {
+        Some(found) => {
+            format!("use the one in a parent directory with --config {}", found.display())
+        }
+        None => "`tokensink init` writes one to start from, or name yours with --config".to_owned(),
+    })
 }
 
 /// Loads `bytes` as a config and builds its sinks, for the fuzzer: it must not panic.
