@@ -141,7 +141,7 @@ async fn an_argument_that_is_not_utf8_is_refused_with_a_report() {
     assert_eq!(report["outcome"], "invalid");
 }
 
-async fn said(world: &World, arguments: &[&str]) -> String {
+async fn stdout_of(world: &World, arguments: &[&str]) -> String {
     let output = world.finish(world.command(arguments), "").await;
     String::from_utf8(output.stdout).unwrap()
 }
@@ -150,22 +150,25 @@ async fn said(world: &World, arguments: &[&str]) -> String {
 async fn the_verdict_describes_the_command_and_its_result() {
     let world = World::new().await;
     world.sandbox.upstash.fail_next_reset(ResetFault::OldTokenStaysAccepted);
-    let verdict = said(&world, &["reset", "--yes"]).await;
+    let verdict = stdout_of(&world, &["reset", "--yes"]).await;
     let expected = "every required sink holds the live token, but the old one still works";
     assert!(verdict.contains(expected) && !verdict.contains("not every"), "{verdict}");
 
-    let verdict = said(&world, &["sync", "--skip", "own"]).await;
-    assert!(verdict.contains("every chosen sink holds the live token; left out: own"), "{verdict}");
-    let verdict = said(&world, &["reset", "--yes", "--skip", "own"]).await;
-    assert!(verdict.contains("partial: every chosen sink"), "{verdict}");
+    let verdict = stdout_of(&world, &["sync", "--skip", "own"]).await;
+    assert!(
+        verdict.contains("every selected sink holds the live token; left out: own"),
+        "{verdict}"
+    );
+    let verdict = stdout_of(&world, &["reset", "--yes", "--skip", "own"]).await;
+    assert!(verdict.contains("partial: every selected sink"), "{verdict}");
 
     let bad = "[sinks.bad]\nkind = \"panicking\"\n";
     world.config(bad);
-    let verdict = said(&world, &["reset", "--yes"]).await;
+    let verdict = stdout_of(&world, &["reset", "--yes"]).await;
     assert!(verdict.contains("partial: not every required sink"), "{verdict}");
     assert!(!verdict.contains("a reset would leave"), "{verdict}");
     world.config(&format!("{bad}[sinks.local]\nkind = \"dotenv\"\npath = \".env\"\n"));
-    let verdict = said(&world, &["reset", "--yes"]).await;
+    let verdict = stdout_of(&world, &["reset", "--yes"]).await;
     assert!(verdict.contains("outage of the sinks that hold the token: at most"), "{verdict}");
 
     world.config("[sinks.local]\nkind = \"dotenv\"\npath = \"none\"\n");
@@ -174,7 +177,7 @@ async fn the_verdict_describes_the_command_and_its_result() {
         (&["check"], "not ready: a reset could not finish"),
         (&["reset", "--yes"], "unchanged: the token was not reset"),
     ] {
-        let verdict = said(&world, arguments).await;
+        let verdict = stdout_of(&world, arguments).await;
         assert!(verdict.contains(expected), "{arguments:?}: {verdict}");
     }
 }
@@ -183,10 +186,10 @@ async fn the_verdict_describes_the_command_and_its_result() {
 async fn the_table_shows_forecast_or_outage_and_the_number_of_attempts() {
     let world = World::new().await;
     let has = |shown: &str, word: &str| shown.lines().next().unwrap().contains(word);
-    let before = said(&world, &["check"]).await;
+    let before = stdout_of(&world, &["check"]).await;
     assert!(has(&before, "FORECAST") && !has(&before, "OUTAGE") && before.contains(" ~"));
     world.sandbox.github.limit_next_writes(500, 2, None);
-    let after = said(&world, &["reset", "--yes"]).await;
+    let after = stdout_of(&world, &["reset", "--yes"]).await;
     assert!(has(&after, "OUTAGE") && !has(&after, "FORECAST") && !after.contains(" ~"), "{after}");
     let of = |name: &str| {
         let row = after.lines().find(|line| line.trim_start().starts_with(name));
@@ -194,6 +197,6 @@ async fn the_table_shows_forecast_or_outage_and_the_number_of_attempts() {
     };
     assert!(of("ci").contains("; 3 attempts"), "{after}");
     assert!(!of("local").contains("attempt"), "{after}");
-    let later = said(&world, &["status"]).await;
+    let later = stdout_of(&world, &["status"]).await;
     assert!(!has(&later, "OUTAGE") && !has(&later, "FORECAST"), "{later}");
 }

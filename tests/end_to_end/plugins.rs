@@ -122,9 +122,9 @@ async fn options_of_every_kind_are_explained_with_their_defaults() {
     for (option, default, meaning) in [
         ("required", "true", "exit code"),
         ("priority", "0", "written first"),
-        ("timeout", "60s", "time limit"),
+        ("timeout", "60s", "retried"),
         ("takes_effect", "that of the kind", "on-next-run"),
-        ("replace", "(unset)", "overwriting"),
+        ("replace", "(unset)", "overwrites"),
     ] {
         let row = row(option);
         assert!(row.contains(default) && row.contains(meaning), "{row}");

@@ -60,7 +60,7 @@ async fn errors_with_help_have_no_other_next_step() {
         let (code, report) = world.run(&[&["check"], arguments].concat()).await;
         assert_eq!(code, 2, "{report}");
         assert!(next(&report).is_empty(), "{arguments:?}: {report}");
-        assert!(errors(&report)[0].ends_with(')'), "it says itself what to do: {report}");
+        assert!(errors(&report)[0].ends_with(')'), "the error contains its help: {report}");
     }
     let (_, report) = world.run(&["check", "--only", ""]).await;
     assert!(

@@ -16,7 +16,7 @@ struct PanickingConfig {}
 
 impl SinkConfig for PanickingConfig {
     const KIND: &'static str = "panicking";
-    const SUMMARY: &'static str = "a place whose plugin panics at every write";
+    const SUMMARY: &'static str = "a place whose plugin panics on every write";
     const PERMISSIONS: &'static str = "none";
     const TAKES_EFFECT: &'static str = "never";
     const EXAMPLE: &'static str = "";

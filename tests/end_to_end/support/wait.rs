@@ -18,7 +18,7 @@ pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
             sleep(POLL).await;
         }
     };
-    timeout(DEADLINE, holds).await.unwrap_or_else(|_| panic!("this never came: {what}"));
+    timeout(DEADLINE, holds).await.unwrap_or_else(|_| panic!("timed out waiting for: {what}"));
 }
 
 /// Waits for the end of a program. Returns its exit code.

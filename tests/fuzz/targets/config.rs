@@ -1,4 +1,4 @@
-//! Whatever a config file holds, it is read or refused.
+//! Any bytes as a config file are accepted or refused, without a panic.
 
 #![no_main]
 

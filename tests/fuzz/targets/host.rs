@@ -1,5 +1,5 @@
-//! Whatever a project's config file says, nothing goes to a host but a vendor's own and those that are
-//! allowed outside the file.
+//! No project's config file can send anything to a host that is neither a vendor's own nor allowed
+//! outside the file.
 
 #![no_main]
 

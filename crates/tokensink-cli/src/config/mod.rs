@@ -198,7 +198,7 @@ fn unknown_tables(root: &Map<String, Value>, layers: &Layers) -> Vec<ConfigError
     let errors = unknown.map(|key| {
         let error = layers.error_at(key, "unknown table");
         match nearest(key, TABLES) {
-            Some(meant) => error.with_help(format!("did you mean [{meant}]?")),
+            Some(similar) => error.with_help(format!("did you mean [{similar}]?")),
             None => error.with_help("the tables are [upstash] and [sinks.NAME]"),
         }
     });

@@ -38,7 +38,7 @@ pub(crate) const COMMON_OPTIONS: [CommonOption; 6] = [
     CommonOption {
         name: "timeout",
         default: "60s",
-        help: "The time limit for writing to this sink, retries included",
+        help: "How long a write is retried, not counting pauses that the provider asks for",
     },
     CommonOption {
         name: "takes_effect",
@@ -48,7 +48,7 @@ pub(crate) const COMMON_OPTIONS: [CommonOption; 6] = [
     CommonOption {
         name: "replace",
         default: "(unset)",
-        help: "\"anything\" allows overwriting a value that is not a QStash token",
+        help: "\"anything\" overwrites a value that is a reference, a command, encrypted or structured",
     },
 ];
 
@@ -103,7 +103,7 @@ fn unknown_names(selection: &Selection, names: &[&str]) -> Vec<String> {
             format!("{flag} {name}: no such sink")
         };
         match nearest(name, names.iter().copied()).filter(|_| !name.is_empty()) {
-            Some(meant) => format!("{problem} (did you mean `{meant}`?)"),
+            Some(similar) => format!("{problem} (did you mean `{similar}`?)"),
             None => format!("{problem} (the sinks are: {})", names.join(", ")),
         }
     });
@@ -253,7 +253,7 @@ impl Common<'_> {
                 }
                 let unknown = self.layers.error_at(&place, format!("unknown kind `{kind}`"));
                 unknown.with_help(match nearest(&kind, registry.kinds()) {
-                    Some(meant) => format!("did you mean `{meant}`? {kinds}"),
+                    Some(similar) => format!("did you mean `{similar}`? {kinds}"),
                     None => kinds,
                 })
             }

@@ -62,7 +62,7 @@ fn unknown_keys(table: &Map<String, Value>, layers: &Layers) -> Vec<ConfigError>
     let errors = unknown.map(|key| {
         let error = layers.error_at(&format!("upstash.{key}"), "unknown option");
         match nearest(key, KEYS) {
-            Some(meant) => error.with_help(format!("did you mean `{meant}`?")),
+            Some(similar) => error.with_help(format!("did you mean `{similar}`?")),
             None => error.with_help(format!("the options of [upstash] are: {}", KEYS.join(", "))),
         }
     });

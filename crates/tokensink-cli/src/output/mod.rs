@@ -213,7 +213,7 @@ fn complete_verdict(report: &Report) -> Cow<'static, str> {
     }
     if are_all_current(sinks) {
         let left_out = report.left_out.join(", ");
-        return format!("complete: every chosen sink holds the live token; left out: {left_out}")
+        return format!("complete: every selected sink holds the live token; left out: {left_out}")
             .into();
     }
     let required = || sinks.iter().filter(|sink| sink.required);
@@ -228,7 +228,7 @@ fn complete_verdict(report: &Report) -> Cow<'static, str> {
 
 fn partial_verdict(report: &Report) -> &'static str {
     if are_all_current(&report.sinks) && !report.left_out.is_empty() {
-        "partial: every chosen sink holds the live token, but others were left out"
+        "partial: every selected sink holds the live token, but others were left out"
     } else if are_all_current(&report.sinks) {
         "partial: every required sink holds the live token, but the old one still works"
     } else {
