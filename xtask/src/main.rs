@@ -3,14 +3,14 @@
 mod bench;
 mod docs;
 mod peers;
-mod sabotage;
+mod planted_faults;
 mod tidy;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 const USAGE: &str = "usage: cargo xtask \
-    test | sim [--runs N] [--seed N] | sabotage | bench | tidy | docs | demo | ci";
+    test | sim [--runs N] [--seed N] | planted-faults | bench | tidy | docs | demo | ci";
 
 fn main() -> ExitCode {
     let task = std::env::args().nth(1);
@@ -18,7 +18,9 @@ fn main() -> ExitCode {
     let outcome = match task.as_deref() {
         Some("test") => test(),
         Some("sim") => sim(&rest),
-        Some("sabotage") => sabotage::sabotage(&project_root(), &cargo_path(), report),
+        Some("planted-faults") => {
+            planted_faults::find_planted_faults(&project_root(), &cargo_path(), report)
+        }
         Some("bench") => bench::bench(&rest),
         Some("tidy") => tidy(),
         Some("docs") => docs::write(),

@@ -172,6 +172,7 @@ impl Place {
             .env("SSL_CERT_FILE", self.path("authority.pem"))
             .env("UPSTASH_EMAIL", self.sandbox.upstash.email())
             .env("UPSTASH_API_KEY", self.sandbox.upstash.api_key())
+            .env("TOKENSINK_ALLOW_HOSTS", "127.0.0.1")
             .env("GH_TOKEN", self.sandbox.github.token())
             .env("AWS_ACCESS_KEY_ID", self.sandbox.aws.access_key_id())
             .env("AWS_SECRET_ACCESS_KEY", "any")

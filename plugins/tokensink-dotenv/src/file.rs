@@ -46,6 +46,16 @@ struct Identity {
     modified: (i64, i64),
 }
 
+/// Returns the path of a file that does not exist yet, with the symbolic links of its directory
+/// resolved. A directory that cannot be found is an error of the caller's next step.
+fn in_real_directory(path: &Path) -> PathBuf {
+    let directory = path.parent().and_then(|directory| fs::canonicalize(directory).ok());
+    match (directory, path.file_name()) {
+        (Some(directory), Some(name)) => directory.join(name),
+        _ => path.to_owned(),
+    }
+}
+
 /// The file behind `path` and every symbolic link, and its directory.
 #[derive(Clone, Debug)]
 pub(crate) struct EnvFile {
@@ -64,7 +74,9 @@ impl EnvFile {
                 )
                 .with_help("create the file that it points to, or name another one"));
             }
-            Err(error) if error.kind() == ErrorKind::NotFound && may_be_missing => path.to_owned(),
+            Err(error) if error.kind() == ErrorKind::NotFound && may_be_missing => {
+                in_real_directory(path)
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 return Err(SinkError::not_found("there is no such file")
                     .with_help("create it, or set `create = true`"));

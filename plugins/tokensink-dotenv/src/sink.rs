@@ -87,7 +87,8 @@ impl DotenvSink {
         place.rehearse(&contents, &bytes)?;
         let estimate = WriteEstimate::one_request(started.elapsed());
         warnings.extend(self.warnings(&place, &contents));
-        Ok(Preparation::new(Box::new(Writer(self.clone())), estimate)
+        let writer = Writer { sink: self.clone(), file: place.file.clone() };
+        Ok(Preparation::new(Box::new(writer), estimate)
             .with_warnings(warnings)
             .with_foreign_destination(place.outside(&self.base_dir)))
     }
@@ -245,7 +246,11 @@ impl TokenSink for DotenvSink {
 
 /// Writes a file that was found fit to be edited.
 #[derive(Debug)]
-struct Writer(DotenvSink);
+struct Writer {
+    sink: DotenvSink,
+    /// The file behind every symbolic link, as it was prepared and shown.
+    file: PathBuf,
+}
 
 #[async_trait]
 impl TokenWriter for Writer {
@@ -256,8 +261,13 @@ impl TokenWriter for Writer {
     async fn write(&self, token: &Token) -> Result<Receipt, SinkError> {
         // Requests that are ready are sent first: a server takes longer than a disk.
         tokio::task::yield_now().await;
-        let sink = self.0.clone();
+        let sink = self.sink.clone();
         let place = sink.blocking(|sink| EnvFile::find(&sink.path, sink.create)).await?;
+        if place.file != self.file {
+            let file = shown(&place.file, &sink.base_dir);
+            return Err(SinkError::conflict(format!("leads to another file since: {file}"))
+                .with_help("run `tokensink check` to see where it leads"));
+        }
         let directory = sink.directories.get(&place.directory);
         directory.write(sink, place, token.clone()).await?;
         Ok(Receipt::default().with("token", token.fingerprint().to_string()))

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tokensink_core::{BuildContext, Environment, Preparation, Registry, SinkError, SinkErrorKind};
+use tokensink_core::{
+    BuildContext, Environment, Preparation, Registry, SinkError, SinkErrorKind, Token,
+};
 use tokensink_dotenv as _;
 
 fn context(directory: &Path) -> BuildContext {
@@ -124,6 +126,37 @@ async fn a_file_outside_the_config_directory_is_shown() {
     for path in ["link", "../out/env", "dir/env", "dir/new"] {
         let shown = foreign(path).await.unwrap();
         assert!(shown.contains("outside the directory of the config file"), "{shown}");
+    }
+}
+
+/// What was shown and agreed to is what is written.
+#[tokio::test]
+async fn a_link_that_leads_elsewhere_since_the_preparation_is_not_followed() {
+    for (path, before, after, link) in [
+        ("link", "a.env", "b.env", "link"),
+        ("dir/.env", "a", "b", "dir"),
+        ("dir/new", "a", "b", "dir"),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        for directory in ["a", "b"] {
+            fs::create_dir(root.path().join(directory)).unwrap();
+        }
+        for file in ["a.env", "b.env", "a/.env", "b/.env"] {
+            fs::write(root.path().join(file), "QSTASH_TOKEN=old\n").unwrap();
+        }
+        let link = root.path().join(link);
+        std::os::unix::fs::symlink(before, &link).unwrap();
+        let table = json!({"path": path, "create": true});
+        let preparation = prepare(&context(root.path()), table).await.unwrap();
+        fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink(after, &link).unwrap();
+        let error = preparation.writer.write(&Token::new("new")).await.unwrap_err();
+        assert_eq!(error.kind(), SinkErrorKind::Conflict, "{path}: {error}");
+        for file in ["a.env", "b.env", "a/.env", "b/.env"] {
+            let text = fs::read_to_string(root.path().join(file)).unwrap();
+            assert_eq!(text, "QSTASH_TOKEN=old\n", "{path}: {file}");
+        }
+        assert!(!root.path().join("b/new").exists());
     }
 }
 

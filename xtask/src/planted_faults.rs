@@ -10,7 +10,11 @@ use std::process::Command;
 const RUNS: &str = "20000";
 
 /// Builds the simulation with faults that can be planted, and runs it with each of them.
-pub(crate) fn sabotage(root: &Path, cargo: &Path, report: fn(&str)) -> Result<(), String> {
+pub(crate) fn find_planted_faults(
+    root: &Path,
+    cargo: &Path,
+    report: fn(&str),
+) -> Result<(), String> {
     let build_dir = root.join("target/planted-faults");
     let mut build = Command::new(cargo);
     build.args(["build", "--quiet", "--package", "tokensink-simulation"]);
