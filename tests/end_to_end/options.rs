@@ -15,7 +15,7 @@ fn states(report: &serde_json::Value) -> Vec<(&str, &str)> {
 async fn an_optional_sink_is_reported_and_does_not_change_the_exit_code() {
     let world = World::new().await;
     world.file("a.env", "QSTASH_TOKEN=x\n");
-    world.config(&(dotenv("a", "") + &dotenv("missing", "required = false")));
+    world.config(&(dotenv("a", "") + &dotenv("missing", "required = false\ntimeout = \"2s\"")));
     let (code, report) = world.run(&["check"]).await;
     assert_eq!(code, 5, "{report}");
     let (code, report) = world.run(&["reset", "--yes"]).await;
