@@ -194,7 +194,7 @@ fn a_credential_goes_only_where_it_may() {
     // An allowed host gets a credential of its own, or none.
     let allowed = context_with(&[token], &["acme.corp.example"]);
     let errors = built(other, &allowed).unwrap_err();
-    assert!(errors[0].to_string().contains("no credential belongs to it"), "{errors:?}");
+    assert!(errors[0].to_string().contains("there is no credential for it"), "{errors:?}");
     let mut hosts = HostPolicy::allowing(["acme.corp.example"]);
     hosts.token_variables.insert("acme.corp.example".to_owned(), "CORP_TOKEN".to_owned());
     let own = context_with(&[("CORP_TOKEN", "corp")], &[]).with_hosts(hosts);
