@@ -35,8 +35,7 @@ pub(crate) struct FileContent {
 /// [`ErrorKind::TimedOut`] after five seconds, or a minute for a pipe; those of the file system.
 pub(crate) async fn read(path: &Path, max_bytes: usize) -> io::Result<FileContent> {
     if path == Path::new(STANDARD_INPUT) {
-        // The handle of the standard library would keep what it reads in a buffer of its own.
-        let input = File::from(stdin().as_fd().try_clone_to_owned()?);
+        let input = standard_input()?;
         let bytes = within(PIPE_TIMEOUT, move || read_to_end(input, max_bytes)).await?;
         return Ok(FileContent { bytes, is_stream: true });
     }
@@ -50,6 +49,11 @@ pub(crate) async fn read(path: &Path, max_bytes: usize) -> io::Result<FileConten
     let limit = if is_stream { PIPE_TIMEOUT } else { FILE_TIMEOUT };
     let bytes = within(limit, move || read_to_end(File::open(path)?, max_bytes)).await?;
     Ok(FileContent { bytes, is_stream })
+}
+
+/// Returns standard input without the standard library's buffer, which would keep a secret.
+pub(crate) fn standard_input() -> io::Result<File> {
+    Ok(File::from(stdin().as_fd().try_clone_to_owned()?))
 }
 
 /// Reads at most `max_bytes`. The buffer is never reallocated, which would leave copies of a secret.

@@ -18,7 +18,7 @@ use crate::config::UpstashTable;
 use crate::run::{NOTHING_CHANGED, RunRequest, TokenOrigin};
 use crate::token_stdin;
 
-/// The limit of a probe (upstash.com/docs/qstash/howto/readonly-token).
+/// A fact that a probe does not prove (upstash.com/docs/qstash/howto/readonly-token).
 const ONLY_READING: &str =
     "only reading is proven: QStash accepts the read-only token as well, which cannot publish";
 

@@ -1,13 +1,12 @@
 //! Reads a token from standard input: from a pipe, or from a terminal with echo turned off.
 
-use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal as _, Read as _, stdin};
-use std::os::fd::AsFd as _;
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokensink_core::Secret;
 use zeroize::Zeroizing;
 
+use crate::bounded_io::standard_input;
 use crate::output::{print_stderr, warn};
 
 /// The maximum size of the input.
@@ -50,8 +49,7 @@ fn never(_: &[u8]) -> bool {
 /// Reads until `is_enough`, the size limit or the end of the input. The buffer is never reallocated,
 /// which would leave copies of the token.
 fn read_until(is_enough: fn(&[u8]) -> bool) -> io::Result<Zeroizing<Vec<u8>>> {
-    // The handle of the standard library keeps what it reads in a buffer of its own.
-    let mut input = File::from(stdin().as_fd().try_clone_to_owned()?);
+    let mut input = standard_input()?;
     let mut bytes = Zeroizing::new(vec![0; MAX_BYTES + 1]);
     let mut end = 0;
     loop {
