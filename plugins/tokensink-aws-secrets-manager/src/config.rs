@@ -6,7 +6,7 @@ use tokensink_core::{BuildContext, Environment, SinkConfig, SinkError};
 
 use crate::AwsSink;
 use crate::client::Account;
-use crate::credentials::{self, setting};
+use crate::credentials;
 use crate::endpoint::Endpoint;
 use crate::secret_id::SecretId;
 use crate::sink::Replace;
@@ -86,7 +86,7 @@ impl AwsSecretsManagerConfig {
         of_arn: Option<&str>,
         environment: &Environment,
     ) -> Result<Option<String>, SinkError> {
-        let set = |name| Some((format!("the variable {name}"), setting(environment, name)?));
+        let set = |name| Some((format!("the variable {name}"), environment.setting(name)?));
         let (place, option, region) = match (&self.region, of_arn) {
             (Some(named), _) => ("option `region`".to_owned(), Some("region"), named.as_str()),
             (None, Some(of_arn)) => {

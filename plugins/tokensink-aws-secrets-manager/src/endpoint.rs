@@ -14,7 +14,7 @@ use tokensink_http::{
     shown_host,
 };
 
-use crate::credentials::{self, setting};
+use crate::credentials;
 
 /// The variable for the endpoint of every service without its own variable.
 const ALL_SERVICES: &str = "AWS_ENDPOINT_URL";
@@ -119,7 +119,7 @@ impl Endpoint {
         if let Some(endpoint) = Self::by_variable(service, environment, hosts)? {
             return Ok(Some(endpoint));
         }
-        let is_ignored = setting(environment, IGNORE).map_or_else(
+        let is_ignored = environment.setting(IGNORE).map_or_else(
             || {
                 in_profile(found, "", "ignore_configured_endpoint_urls")
                     .is_some_and(|on| is_true(&on))
@@ -143,10 +143,10 @@ impl Endpoint {
         environment: &Environment,
         hosts: &HostPolicy,
     ) -> Result<Option<Self>, SinkError> {
-        if setting(environment, IGNORE).is_some_and(is_true) {
+        if environment.setting(IGNORE).is_some_and(is_true) {
             return Ok(None);
         }
-        let set = |name| Some((name, setting(environment, name)?));
+        let set = |name| Some((name, environment.setting(name)?));
         match [service.variable, ALL_SERVICES].into_iter().find_map(set) {
             Some((name, text)) => {
                 Self::named(service, text, Source::Variable(name), hosts).map(Some)

@@ -11,8 +11,6 @@ use aws_smithy_http_client::{Builder, Connector};
 use tokensink_core::{Environment, SinkError};
 use tokensink_http::{ClientError, check_network_settings, read_certificates, reqwest::Url};
 
-use crate::credentials::setting;
-
 /// Names the certificates that every AWS tool verifies servers with.
 const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
 
@@ -25,7 +23,7 @@ pub(crate) async fn http_client(
     url: &Url,
     environment: &Environment,
 ) -> Result<SharedHttpClient, SinkError> {
-    let bundle = setting(environment, CA_BUNDLE).filter(|_| url.scheme() == "https");
+    let bundle = environment.setting(CA_BUNDLE).filter(|_| url.scheme() == "https");
     let (url, bundle) = (url.clone(), bundle.map(PathBuf::from));
     // Reads files.
     let read = tokio::task::spawn_blocking(move || {

@@ -129,7 +129,7 @@ impl Credential {
     /// Returns the `Authorization` header with the token.
     pub(crate) async fn header(&self, timeout: Duration) -> Result<HeaderValue, SinkError> {
         let secret = self.secret(timeout).await?;
-        bearer(secret.expose().trim()).map_err(|_| {
+        bearer(secret.expose()).map_err(|_| {
             SinkError::permission_denied(format!("{} contains no GitHub token", self.origin))
         })
     }
@@ -150,7 +150,7 @@ fn tenant(host: &str) -> Option<&str> {
 
 /// Returns whether `GH_HOST` names the host of `base`. Without a port it means the default one.
 fn is_gh_host(base: &Url, environment: &Environment) -> bool {
-    let named = environment.setting("GH_HOST").and_then(|host| host.trim().parse().ok());
+    let named = environment.setting("GH_HOST").and_then(|host| host.parse().ok());
     named.is_some_and(|named: AllowedHost| named.is_exactly(base))
 }
 
